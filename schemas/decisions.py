@@ -1,0 +1,163 @@
+"""What the scorer says: the records of topics `decisions`, of what is announced, and of `dead-letters`.
+
+A *dimension* is one thing a customer has a position in: a ladder (value: the tier's name), a segment or `churn`
+(value: true or false). Instants are RFC 3339 UTC with milliseconds.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+Value = str | bool
+"""A position in a dimension: the tier's name, or whether the segment's rule holds."""
+
+Kind = Literal["ladder", "segment", "churn"]
+
+Cause = Literal["event", "time", "late_event", "refund"]
+"""event: an event in order; time: nothing but time passing; late_event, refund: a path played again from its place."""
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison of a rule, as it stood at the instant decided.
+
+    rule:      the dimension's value it belongs to, as `tier.gold` or `active`
+    text:      the comparison as the policy writes it
+    operand:   the feature compared
+    value:     what it was: money in major units as a decimal string, counts as integers, durations in ms; None unknown
+    threshold: what it was compared with, in the same units
+    entries:   how many events contributed, `first` and `last` the times of the earliest and latest of them
+    unpriced:  how many of them counted as 0 because their currency has no rate
+    short_by:  how much is missing where it does not hold and more of the operand would mend it, in the same units
+    """
+
+    rule: str
+    text: str
+    operand: str
+    operator: str
+    threshold: int | str | list[int | str]
+    value: int | str | None
+    holds: bool
+    entries: int
+    first: datetime | None = None
+    last: datetime | None = None
+    unpriced: int = 0
+    short_by: int | str | None = None
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+    """The event that moved the customer; absent where time did."""
+
+    type: str
+    id: str
+    source: str
+    time: datetime
+    received_at: datetime | None = None
+
+
+class Next(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens next to this dimension if no event comes."""
+
+    at: datetime
+    dimension: str
+    after: Value
+
+
+Step = tuple[datetime, Value]
+"""From this instant on the dimension has this value, until the next step."""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="decision"):
+    """One change of one customer's path in one dimension, announced or not.
+
+    A reader ignores revisions it has seen, cuts its path at `from`, appends `path`, and then holds exactly the path
+    the scorer holds. `before` and `after` differ if and only if the change was announced.
+
+    revision:     1, 2, 3 ... without gaps per customer and dimension
+    sequence:     1, 2, 3 ... without gaps per partition of `decisions`, markers included
+    effective_at: the instant in event time the change belongs to; for a net correction, since when `after` has held
+    decided_at:   when it was committed
+    retracts:     steps of the old path that no longer are
+    catching_up:  True while the partition works off what piled up during a stop: playbooks wait for the marker
+    """
+
+    subject: str
+    dimension: str
+    kind: Kind
+    revision: int
+    sequence: int
+    from_: datetime = msgspec.field(name="from")
+    path: list[Step]
+    before: Value
+    after: Value
+    effective_at: datetime
+    decided_at: datetime
+    cause: Cause
+    trigger: Trigger | None
+    policy: str
+    policy_digest: str
+    conditions: list[Condition]
+    next: Next | None
+    retracts: list[Step] = []
+    catching_up: bool = False
+
+
+class CaughtUp(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="caught_up"):
+    """The partition has worked off its backlog: decisions before this that still hold are free for the playbooks."""
+
+    partition: int
+    sequence: int
+    at: datetime
+
+
+DecisionRecord = Decision | CaughtUp
+"""What stands on topic `decisions`; keys are the subject, or empty for a marker."""
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that was announced: topics `tier-changes`, `segment-changes` and `churn-alerts`, keyed by subject.
+
+    The fields mean what they mean in `Decision`.
+    """
+
+    subject: str
+    dimension: str
+    revision: int
+    before: Value
+    after: Value
+    effective_at: datetime
+    decided_at: datetime
+    cause: Cause
+    trigger: Trigger | None
+    policy: str
+    conditions: list[Condition]
+    next: Next | None
+    retracts: list[Step] = []
+    catching_up: bool = False
+
+
+DeadLetterReason = Literal[
+    "id_conflict",
+    "order_conflict",
+    "refund_exceeds_order",
+    "refund_currency",
+    "wrong_partition",
+    "unreadable",
+]
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An event the scorer could not take, or took in part (the two `refund_` reasons: the surplus counts as nothing).
+
+    event: the record's bytes as they stood on `events` (base64 in JSON), so that it can be repaired and sent again
+    """
+
+    reason: DeadLetterReason
+    detail: str
+    subject: str | None
+    id: str | None
+    topic: str
+    partition: int
+    offset: int
+    at: datetime
+    event: bytes

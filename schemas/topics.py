@@ -1,0 +1,114 @@
+"""The catalogue of topics: what each carries, who writes and reads it, and the settings it is created with.
+
+Every topic has the same number of partitions, fixed for ever at the first start, and a customer's records stand in
+the same partition number of all of them.
+"""
+
+from typing import Any
+
+import msgspec
+
+from schemas import decisions, events
+
+DAY_MS = 86_400_000
+FOR_EVER_MS = -1
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """name: without the installation's prefix.  carries: the type of its values, None for opaque bytes."""
+
+    name: str
+    about: str
+    key: str
+    carries: Any
+    writer: str
+    readers: tuple[str, ...]
+    compacted: bool = False
+    log_append_time: bool = False
+    retention_ms: int = FOR_EVER_MS
+
+    def config(self) -> dict[str, str]:
+        """Topic settings for its creation; also what is checked at start."""
+        settings = {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
+            "max.message.bytes": str(1024 * 1024 + 65536),
+        }
+        if self.compacted:
+            settings |= {"max.compaction.lag.ms": str(DAY_MS), "min.cleanable.dirty.ratio": "0.1"}
+        else:
+            settings |= {"retention.ms": str(self.retention_ms)}
+        return settings
+
+
+EVENTS = Topic(
+    name="events",
+    about="Accepted events, in the order the broker took them; kept for ever, since a rebuild replays them.",
+    key="subject",
+    carries=events.Event,
+    writer="ingest",
+    readers=("scorer",),
+    log_append_time=True,
+)
+SCORER_STATE = Topic(
+    name="scorer-state",
+    about="The scorer's state: per customer the newest record, per partition its position (key: a zero byte).",
+    key="subject, or a zero byte for the partition's position",
+    carries=None,
+    writer="scorer",
+    readers=("scorer", "notifier"),
+    compacted=True,
+)
+DECISIONS = Topic(
+    name="decisions",
+    about="Every change of every customer's path, announced or not, with its decision record.",
+    key="subject, or empty for a marker",
+    carries=decisions.DecisionRecord,
+    writer="scorer",
+    readers=("notifier",),
+)
+TIER_CHANGES = Topic(
+    name="tier-changes",
+    about="Announced moves on the ladder `tier`.",
+    key="subject",
+    carries=decisions.Announcement,
+    writer="scorer",
+    readers=("sales and service applications",),
+    retention_ms=30 * DAY_MS,
+)
+SEGMENT_CHANGES = Topic(
+    name="segment-changes",
+    about="Announced entries to and exits from segments.",
+    key="subject",
+    carries=decisions.Announcement,
+    writer="scorer",
+    readers=("sales and service applications",),
+    retention_ms=30 * DAY_MS,
+)
+CHURN_ALERTS = Topic(
+    name="churn-alerts",
+    about="Churn raised (after: true) and gone (after: false).",
+    key="subject",
+    carries=decisions.Announcement,
+    writer="scorer",
+    readers=("sales and service applications",),
+    retention_ms=30 * DAY_MS,
+)
+DEAD_LETTERS = Topic(
+    name="dead-letters",
+    about="Events the scorer could not take, with the reason and the original bytes.",
+    key="subject",
+    carries=decisions.DeadLetter,
+    writer="scorer",
+    readers=("operators",),
+)
+
+CATALOGUE: tuple[Topic, ...] = (
+    EVENTS,
+    SCORER_STATE,
+    DECISIONS,
+    TIER_CHANGES,
+    SEGMENT_CHANGES,
+    CHURN_ALERTS,
+    DEAD_LETTERS,
+)
