@@ -4,10 +4,11 @@ A *dimension* is one thing a customer has a position in: a ladder (value: the ti
 (value: true or false). Instants are RFC 3339 UTC with milliseconds.
 """
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
+
+from schemas.instants import Instant
 
 Value = str | bool
 """A position in a dimension: the tier's name, or whether the segment's rule holds."""
@@ -39,8 +40,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     value: int | str | None
     holds: bool
     entries: int
-    first: datetime | None = None
-    last: datetime | None = None
+    first: Instant | None = None
+    last: Instant | None = None
     unpriced: int = 0
     short_by: int | str | None = None
 
@@ -51,19 +52,19 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     id: str
     source: str
-    time: datetime
-    received_at: datetime | None = None
+    time: Instant
+    received_at: Instant | None = None
 
 
 class Next(msgspec.Struct, frozen=True, kw_only=True):
     """What happens next to this dimension if no event comes."""
 
-    at: datetime
+    at: Instant
     dimension: str
     after: Value
 
 
-Step = tuple[datetime, Value]
+Step = tuple[Instant, Value]
 """From this instant on the dimension has this value, until the next step."""
 
 
@@ -86,12 +87,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", ta
     kind: Kind
     revision: int
     sequence: int
-    from_: datetime = msgspec.field(name="from")
+    from_: Instant = msgspec.field(name="from")
     path: list[Step]
     before: Value
     after: Value
-    effective_at: datetime
-    decided_at: datetime
+    effective_at: Instant
+    decided_at: Instant
     cause: Cause
     trigger: Trigger | None
     policy: str
@@ -107,7 +108,7 @@ class CaughtUp(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", ta
 
     partition: int
     sequence: int
-    at: datetime
+    at: Instant
 
 
 DecisionRecord = Decision | CaughtUp
@@ -125,8 +126,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     before: Value
     after: Value
-    effective_at: datetime
-    decided_at: datetime
+    effective_at: Instant
+    decided_at: Instant
     cause: Cause
     trigger: Trigger | None
     policy: str
@@ -159,5 +160,5 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     partition: int
     offset: int
-    at: datetime
+    at: Instant
     event: bytes

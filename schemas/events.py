@@ -5,10 +5,11 @@ Ingest is the only writer and has checked everything said here; the key of the r
 of the HTTP API is decimal, `schemas/intake.py`).
 """
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
+
+from schemas.instants import Instant
 
 MAX_AMOUNT_MINOR = 2**53 - 1
 """Largest amount in minor units: the largest integer every JSON reader keeps exactly."""
@@ -61,10 +62,10 @@ class AcceptedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     id: str
     source: str
     subject: str
-    time: datetime
+    time: Instant
     specversion: str = "1.0"
     stamped: bool = False
-    receivedtime: datetime | None = None
+    receivedtime: Instant | None = None
 
 
 class Purchase(AcceptedEvent, frozen=True, kw_only=True, tag="purchase"):

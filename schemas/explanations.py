@@ -1,11 +1,11 @@
 """What a customer's page says of the customer at an instant: features, position, why, and what happens next."""
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from schemas.decisions import Condition, Next
+from schemas.instants import Instant
 
 Unit = Literal["money", "count", "duration"]
 
@@ -16,8 +16,8 @@ class FeatureValue(msgspec.Struct, frozen=True, kw_only=True):
     value: int | str | None
     unit: Unit
     entries: int
-    first: datetime | None = None
-    last: datetime | None = None
+    first: Instant | None = None
+    last: Instant | None = None
     unpriced: int = 0
 
 
@@ -39,7 +39,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     next:     for each dimension that will change without any event, its first change, soonest first
     """
 
-    at: datetime
+    at: Instant
     features: dict[str, FeatureValue]
     tiers: dict[str, str]
     segments: list[str]
