@@ -1,0 +1,87 @@
+"""JSON Schema 2020-12 of the contracts' types, with the docstrings' words on each field."""
+
+import inspect
+import re
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from schemas import decisions, events, examples, explanations, policy, problems
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+TYPES: tuple[type[msgspec.Struct], ...] = (
+    events.Purchase,
+    events.Refund,
+    events.Click,
+    events.Interaction,
+    events.Form,
+    decisions.Decision,
+    decisions.CaughtUp,
+    decisions.Announcement,
+    decisions.DeadLetter,
+    explanations.Explanation,
+    policy.Policy,
+    problems.ProblemDetails,
+)
+"""What gets a document of its own; what these are made of stands in each one's `$defs`."""
+
+_STRUCTS = {
+    name: value
+    for module in (events, decisions, explanations, policy, problems)
+    for name, value in vars(module).items()
+    if isinstance(value, type) and issubclass(value, msgspec.Struct)
+}
+_FIELD = re.compile(r"(?:^|(?<=  ))([a-z_]+(?:, [a-z_]+)*):\s+", re.MULTILINE)
+
+
+def slug(record: type) -> str:
+    """`DeadLetter` -> `dead-letter`: the document's file name and the message's name."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", record.__name__).lower()
+
+
+def document(record: type[msgspec.Struct]) -> dict[str, Any]:
+    """One self-contained schema: the type at the top, what it is made of under `$defs`."""
+    _, components = msgspec.json.schema_components([record], ref_template="#/$defs/{name}")
+    for name, component in components.items():
+        _describe(component, _STRUCTS[name])
+    top = components.pop(record.__name__)
+    schema = {"$schema": DIALECT, "$id": f"urn:tierline:{slug(record)}", **top}
+    if shown := examples.of(record):
+        schema["examples"] = shown
+    if components:
+        schema["$defs"] = dict(sorted(components.items()))
+    return schema
+
+
+def _describe(schema: dict[str, Any], struct: type[msgspec.Struct]) -> None:
+    """Move what the docstrings say of single fields from the description to the fields."""
+    schema.pop("description", None)
+    properties = schema["properties"]
+    for kind in reversed(struct.__mro__):
+        doc = kind.__dict__.get("__doc__")
+        if kind in (object, msgspec.Struct) or not doc:
+            continue
+        about, fields = _parts(inspect.cleandoc(doc), properties.keys())
+        if kind is struct and about:
+            schema["description"] = about
+        for name, text in fields.items():
+            properties[name]["description"] = text
+
+
+def _parts(doc: str, names: Collection[str]) -> tuple[str, dict[str, str]]:
+    """A docstring as (what it says of the whole, what it says of each field in `names`)."""
+    about: list[str] = []
+    fields: dict[str, list[str]] = {}
+    into = [about]
+    first, *labelled = _FIELD.split(doc)
+    for label, text in [("", first), *zip(labelled[::2], labelled[1::2], strict=True)]:
+        mentioned = label.split(", ")
+        is_field = all(name in names for name in mentioned)
+        if is_field:
+            into = [fields.setdefault(name, []) for name in mentioned]
+        said = text if is_field or not label else f"{label}: {text}"
+        for words in into:
+            words.extend(said.split())
+    return " ".join(about), {name: " ".join(words) for name, words in fields.items()}

@@ -1,0 +1,100 @@
+"""The published JSON Schemas say what the decoders do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from schemas import decisions, events, examples, json_schema, policy
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = [pytest.param(e, id=json_schema.slug(type(e))) for e in examples.CATALOGUE]
+
+
+def validator(record: type[msgspec.Struct]) -> Draft202012Validator:
+    return Draft202012Validator(json_schema.document(record), format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def accepts(record: type[msgspec.Struct], document: Any) -> bool:
+    """Whether the reader of its topic takes it: where several types stand on one, their tag is needed."""
+    together = next((union for union in (events.Event, decisions.DecisionRecord) if record in get_args(union)), record)
+    try:
+        msgspec.convert(document, together)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def broken(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The document with each of its fields once left out and once of a type no field has."""
+    for field in document:
+        yield f"without {field}", {k: v for k, v in document.items() if k != field}
+        yield f"{field} an object in a list", {**document, field: [{"no": "such"}]}
+
+
+@pytest.mark.parametrize("record", json_schema.TYPES, ids=json_schema.slug)
+def test_every_document_is_a_schema_whose_references_lead_somewhere(record: type[msgspec.Struct]) -> None:
+    document = json_schema.document(record)
+    Draft202012Validator.check_schema(document)
+    for reference in references(document):
+        assert reference.removeprefix("#/$defs/") in document.get("$defs", {})
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_fits_its_schema_and_comes_back_the_same(example: msgspec.Struct) -> None:
+    written = msgspec.json.decode(msgspec.json.encode(example))
+    validator(type(example)).validate(written)
+    assert msgspec.convert(written, type(example)) == example
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_schema_and_decoder_refuse_the_same(example: msgspec.Struct) -> None:
+    check = validator(type(example))
+    refused = 0
+    for what, document in broken(msgspec.json.decode(msgspec.json.encode(example))):
+        assert check.is_valid(document) == accepts(type(example), document), what
+        refused += not check.is_valid(document)
+    assert refused > len(example.__struct_fields__) / 2
+
+
+def test_a_time_without_an_offset_is_refused_by_both() -> None:
+    event = msgspec.to_builtins(examples.PURCHASE) | {"time": "2026-03-01T12:00:00"}
+    assert not validator(type(examples.PURCHASE)).is_valid(event)
+    assert not accepts(type(examples.PURCHASE), event)
+
+
+def test_every_record_that_crosses_a_border_has_an_example() -> None:
+    shown = {type(example) for example in examples.CATALOGUE}
+    assert set(json_schema.TYPES) - shown == {json_schema.explanations.Explanation, policy.Policy}
+
+
+def test_what_a_docstring_says_of_a_field_stands_at_the_field() -> None:
+    document = json_schema.document(decisions.Decision)
+    assert "when it was committed" in document["properties"]["decided_at"]["description"]
+    assert "decided_at" not in document["description"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "policies").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_shipped_policy_fits_the_schema_editors_use(path: Path) -> None:
+    validator(policy.Policy).validate(yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader))
+
+
+def test_an_editor_would_mark_a_misspelt_field_of_a_policy() -> None:
+    tier = {"name": "gold", "wen": "spend > 1"}
+    document = {"policy": "p", "currency": "USD", "zone": "UTC", "features": {}, "ladders": {"tier": [tier]}}
+    (error,) = validator(policy.Policy).iter_errors(document)
+    assert "wen" in error.message
+
+
+def references(document: Any) -> Iterator[str]:
+    if isinstance(document, dict):
+        if isinstance(reference := document.get("$ref"), str):
+            yield reference
+        document = list(document.values())
+    if isinstance(document, list):
+        for part in document:
+            yield from references(part)
