@@ -15,3 +15,7 @@ class CannotStart(Exception):
     def __init__(self, message: str, *, exit_code: int = FAILED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class Died(CannotStart):
+    """A child ended by itself before it was ready. Worth another try, unless its exit code says MISUSED."""

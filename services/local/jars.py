@@ -26,6 +26,7 @@ Report = Callable[[str], None]
 
 _AT_ONCE = 8
 _ATTEMPTS = 4
+FIRST_PAUSE = 0.5  # seconds before trying again, doubled each time
 _REPORT_EVERY = 6  # jars
 _MB = 1_000_000
 
@@ -39,7 +40,7 @@ class Jar(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return self.path.rsplit("/", 1)[1]
+        return self.path.rsplit("/", 1)[-1]
 
 
 def pinned(pins: Path = PINS) -> list[Jar]:
@@ -127,7 +128,7 @@ async def _fetch(client: httpx.AsyncClient, jar: Jar, folder: Path) -> None:
                     f"cannot fetch Apache Kafka: {address}: {what} "
                     f"(a mirror can be named in {REPOSITORY_VARIABLE}, a proxy in HTTPS_PROXY)"
                 ) from error
-            await asyncio.sleep(0.5 * 2 ** (attempt - 1))
+            await asyncio.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
     found = hashlib.sha256(response.content).hexdigest()
     if found != jar.sha256:
         raise CannotStart(

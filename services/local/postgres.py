@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from services.local.errors import MISUSED, CannotStart
+from services.local.errors import MISUSED, CannotStart, Died
 from services.local.ports import HOST, claim
 from services.local.postgres_home import Home, settle
 from services.local.process import OnLine, Process, describe_exit
@@ -71,13 +71,13 @@ class EmbeddedPostgres:
         CannotStart if the port is taken or the folder is another user's (exit code 2), or it isn't up in `within` s.
         """
         home = settle(self._data_dir)
-        self._port = claim(self._port, "PostgreSQL")
         try:
             async with asyncio.timeout(within):
                 if not (home.data / "cluster").exists():
                     await self._initdb(home)
                 self._password = (home.data / "password").read_text()
                 await _end_leftover(home.data / "cluster")
+                self._port = claim(self._port, "PostgreSQL")
                 self._up = False
                 self._process = await self._run(home)
                 await self._serving(self._process)
@@ -102,6 +102,10 @@ class EmbeddedPostgres:
         """kill -9 of the server process, as a crash would; its own children then end by themselves."""
         if self._process is not None:
             await self._process.kill()
+
+    def last_line(self) -> str:
+        """The last thing it said."""
+        return "" if self._process is None else self._process.last_line()
 
     def _running(self) -> Process:
         if self._process is None:
@@ -154,11 +158,11 @@ class EmbeddedPostgres:
         )
 
     async def _serving(self, process: Process) -> None:
-        """Returns once our database is there and answers; raises CannotStart if the server ends before that."""
+        """Returns once our database is there and answers; raises Died if the server ends before that."""
         while True:
             if process.exit_code is not None:
                 code = await process.wait()
-                raise CannotStart(f"PostgreSQL ended while starting: {_reason(process, code)}")
+                raise Died(f"PostgreSQL ended while starting: {_reason(process, code)}")
             try:
                 await self._make_database()
                 return

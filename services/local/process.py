@@ -57,11 +57,11 @@ class Process:
     last_lines: the newest lines of its output (stdout and stderr together), for an error message.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, on_line: OnLine | None) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, output: int, on_line: OnLine | None) -> None:
         self._process = process
         self._on_line = on_line
         self.last_lines: deque[str] = deque(maxlen=20)
-        self._reader = asyncio.create_task(self._read())
+        self._reader = asyncio.create_task(self._read(output))
 
     @classmethod
     async def spawn(
@@ -79,17 +79,25 @@ class Process:
         The child has a session of its own, so that Ctrl-C in the terminal reaches only us and we say in which
         order things end. on_line gets every line without its end, undecodable bytes replaced.
         """
-        process = await asyncio.create_subprocess_exec(
-            *map(str, argv),
-            env=env,
-            cwd=cwd,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_before_exec(user, death_signal),
-        )
-        return cls(process, on_line)
+        # A pipe of our own: asyncio's would have `wait` wait for every grandchild that holds it.
+        ours, theirs = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *map(str, argv),
+                env=env,
+                cwd=cwd,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=theirs,
+                start_new_session=True,
+                preexec_fn=_before_exec(user, death_signal),
+            )
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        return cls(process, ours, on_line)
 
     @property
     def pid(self) -> int:
@@ -100,12 +108,17 @@ class Process:
         """None while it runs; negative: the signal that ended it."""
         return self._process.returncode
 
+    def last_line(self) -> str:
+        """The last line of its output that is not empty, "" if it said nothing."""
+        return next((line.strip() for line in reversed(self.last_lines) if line.strip()), "")
+
     async def wait(self) -> int:
         """Its exit code, once it has ended and its output has been read."""
         code = await self._process.wait()
         # A grandchild may hold the pipe open: what it says later is nobody's business.
-        await asyncio.wait([self._reader], timeout=1.0)
+        await asyncio.wait([self._reader], timeout=0.5)
         self._reader.cancel()
+        await asyncio.wait([self._reader])
         return code
 
     def send(self, sig: signal.Signals) -> None:
@@ -128,16 +141,22 @@ class Process:
         self.send(signal.SIGKILL)
         return await self.wait()
 
-    async def _read(self) -> None:
-        assert self._process.stdout is not None
+    async def _read(self, output: int) -> None:
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)
+        )
         rest = b""
-        # Not readline(): that one raises on a line over 64 KiB.
-        while chunk := await self._process.stdout.read(65536):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._say(line)
-        if rest:
-            self._say(rest)
+        try:
+            # Not readline(): that one raises on a line over 64 KiB.
+            while chunk := await stream.read(65536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._say(line)
+        finally:
+            if rest:
+                self._say(rest)
+            transport.close()
 
     def _say(self, raw: bytes) -> None:
         line = raw.decode(errors="replace").rstrip("\r")
