@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-def _variable(name: str, default: object, about: str, **limits: object) -> Any:
+def _variable(name: str, default: Any, about: str, **limits: Any) -> Any:
     return Field(default, validation_alias=AliasChoices(name), description=about, **limits)
 
 

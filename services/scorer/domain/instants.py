@@ -1,0 +1,15 @@
+"""Instants: datetimes at the border, integer milliseconds since 1970 UTC inside."""
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since 1970 UTC; what is below a millisecond is cut. `moment` has an offset."""
+    return (moment - EPOCH) // MILLISECOND
+
+
+def to_datetime(instant_ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=instant_ms)
