@@ -8,7 +8,7 @@ from services.scorer.domain.comparisons import Comparison
 from services.scorer.domain.features import Age, Measure, Quantity, Unit
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.paths import look, next_changes
+from services.scorer.domain.paths import Course
 from services.scorer.domain.policy import Playbook, Policy, Rule
 from services.scorer.domain.spans import anniversary
 from services.scorer.domain.state import Customer
@@ -17,9 +17,9 @@ from services.scorer.domain.state import Customer
 def explain(customer: Customer, policy: Policy, at_ms: int) -> Explanation:
     """The whole answer for one customer at one instant, from the entries known."""
     ledger = Ledger(customer.entries, policy.currency)
-    now = look(policy, ledger, at_ms)
-    held = dict(zip((d.name for d in policy.dimensions), now.positions, strict=True))
-    coming = next_changes(policy, ledger, now, set(range(len(policy.dimensions))))
+    course = Course(policy, ledger, at_ms)
+    held = dict(zip((d.name for d in policy.dimensions), course.first.positions, strict=True))
+    coming = course.changes_after(0, range(len(policy.dimensions)))
     return Explanation(
         at=to_datetime(at_ms),
         features={f.name: _feature(policy, f.unit, f.measure(ledger, at_ms)) for f in policy.features},

@@ -4,7 +4,7 @@ Between two such instants nothing can change, so nothing is looked at (rule 2). 
 millisecond are applied, then there is one look (rule 1).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from schemas.decisions import Value
@@ -19,11 +19,20 @@ Path = list[tuple[int, Value]]
 
 
 class Moment(NamedTuple):
-    """What holds at an instant, and a lower bound of the next one at which, with no further event, anything changes."""
+    """What holds at an instant.
+
+    next_ms:  a lower bound of the next instant at which, with no further event, anything changes; NEVER if nothing will
+    truths:   per comparison of the policy, by index, whether it holds
+    flips:    per comparison the next instant at which it may flip by itself
+    start_ms: the next instant at which an entry already known takes effect
+    """
 
     at_ms: int
     positions: Positions
     next_ms: int
+    truths: list[bool]
+    flips: list[int]
+    start_ms: int
 
 
 def initial(policy: Policy) -> Positions:
@@ -34,45 +43,81 @@ def initial(policy: Policy) -> Positions:
 def look(policy: Policy, ledger: Ledger, at_ms: int) -> Moment:
     """Evaluate every rule at one instant. Before the first event everyone is where everyone begins."""
     if ledger.began_ms > at_ms:
-        return Moment(at_ms, initial(policy), ledger.began_ms)
-    truths: list[bool] = [False] * sum(len(comparisons) for _, comparisons in policy.comparisons)
-    next_ms = ledger.next_start(at_ms)
-    for feature, comparisons in policy.comparisons:
+        return Moment(at_ms, initial(policy), ledger.began_ms, [], [], ledger.began_ms)
+    truths, flips = [False] * len(policy.comparisons), [NEVER] * len(policy.comparisons)
+    for feature, comparisons in policy.compared:
         measure = feature.measure(ledger, at_ms)
         for comparison in comparisons:
             holds = truths[comparison.index] = comparison.holds(measure)
-            next_ms = min(next_ms, comparison.next_flip(measure, holds))
-    return Moment(at_ms, tuple([d.position(truths) for d in policy.dimensions]), next_ms)
+            flips[comparison.index] = comparison.next_flip(measure, holds)
+    start_ms = ledger.next_start(at_ms)
+    positions = tuple([d.position(truths) for d in policy.dimensions])
+    return Moment(at_ms, positions, min(start_ms, *flips), truths, flips, start_ms)
 
 
-def play(policy: Policy, ledger: Ledger, from_ms: int, until_ms: int) -> Iterator[Moment]:
-    """Every instant in [from_ms, until_ms] at which anything can change, `from_ms` itself first, in order."""
-    instant = from_ms
-    while instant <= until_ms and instant < NEVER:
-        moment = look(policy, ledger, instant)
-        yield moment
-        instant = moment.next_ms
+def look_next(policy: Policy, ledger: Ledger, last: Moment) -> Moment:
+    """Look at `last.next_ms`; only what may flip there is measured, unless an entry takes effect."""
+    at_ms = last.next_ms
+    if at_ms >= last.start_ms:
+        return look(policy, ledger, at_ms)
+    truths, flips = last.truths.copy(), last.flips.copy()
+    for index, flip in enumerate(flips):
+        if flip <= at_ms:
+            comparison = policy.comparisons[index]
+            measure = comparison.feature.measure(ledger, at_ms)
+            truths[index] = comparison.holds(measure)
+            flips[index] = comparison.next_flip(measure, truths[index])
+    positions = last.positions
+    if truths != last.truths:
+        positions = tuple([d.position(truths) for d in policy.dimensions])
+    return Moment(at_ms, positions, min(last.start_ms, *flips), truths, flips, last.start_ms)
+
+
+class Course:
+    """The moments of one ledger from an instant on, in order, each looked at once: what time alone will bring."""
+
+    def __init__(self, policy: Policy, ledger: Ledger, from_ms: int) -> None:
+        self._policy, self._ledger = policy, ledger
+        self._moments = [look(policy, ledger, from_ms)]
+
+    @property
+    def first(self) -> Moment:
+        return self._moments[0]
+
+    def moments(self, place: int = 0) -> Iterator[Moment]:
+        """From the one at `place` on, to the last at which anything can change."""
+        while True:
+            while place >= len(self._moments):
+                if self._moments[-1].next_ms >= NEVER:
+                    return
+                self._moments.append(look_next(self._policy, self._ledger, self._moments[-1]))
+            yield self._moments[place]
+            place += 1
+
+    def changes_after(self, place: int, wanted: Iterable[int]) -> dict[int, tuple[int, Value]]:
+        """For each wanted dimension index the first change after the moment at `place`, as (instant, value)."""
+        changes: dict[int, tuple[int, Value]] = {}
+        missing = set(wanted)
+        positions = self._moments[place].positions
+        for moment in self.moments(place + 1):
+            if moment.positions != positions:
+                for i in [i for i in missing if moment.positions[i] != positions[i]]:
+                    changes[i] = (moment.at_ms, moment.positions[i])
+                    missing.remove(i)
+                if not missing:
+                    break
+        return changes
 
 
 def paths(policy: Policy, ledger: Ledger, until_ms: int) -> list[Path]:
     """Each dimension's whole path up to and with `until_ms`."""
     held = list(initial(policy))
     steps: list[Path] = [[] for _ in held]
-    for moment in play(policy, ledger, ledger.began_ms, until_ms):
+    for moment in Course(policy, ledger, ledger.began_ms).moments():
+        if moment.at_ms > until_ms:
+            break
         for i, value in enumerate(moment.positions):
             if value != held[i]:
                 held[i] = value
                 steps[i].append((moment.at_ms, value))
     return steps
-
-
-def next_changes(policy: Policy, ledger: Ledger, now: Moment, wanted: set[int]) -> dict[int, tuple[int, Value]]:
-    """For each wanted dimension index the first change that comes with no further event, as (instant, value)."""
-    changes: dict[int, tuple[int, Value]] = {}
-    for moment in play(policy, ledger, now.next_ms, NEVER - 1):
-        for i in wanted:
-            if i not in changes and moment.positions[i] != now.positions[i]:
-                changes[i] = (moment.at_ms, moment.positions[i])
-        if len(changes) == len(wanted):
-            break
-    return changes

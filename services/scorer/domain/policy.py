@@ -73,7 +73,8 @@ class _Compiler:
             minor_digits=digits,
             zone=zone,
             features=tuple(f for f in self._features.values() if f.name in doc.features or f.name in compared),
-            comparisons=tuple(
+            comparisons=tuple(self._comparisons),
+            compared=tuple(
                 (feature, tuple(c for c in self._comparisons if c.feature is feature))
                 for feature in self._features.values()
                 if feature.name in compared

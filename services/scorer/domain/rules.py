@@ -84,7 +84,12 @@ class Playbook(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """digest: 16 hex digits over everything that decides (playbooks do not)."""
+    """A compiled policy.
+
+    digest:      16 hex digits over everything that decides (playbooks do not)
+    comparisons: every comparison that decides, by index
+    compared:    the same, by the feature they compare
+    """
 
     name: str
     digest: str
@@ -92,7 +97,8 @@ class Policy(msgspec.Struct, frozen=True):
     minor_digits: int
     zone: ZoneInfo
     features: tuple[Feature, ...]
-    comparisons: tuple[tuple[Feature, tuple[Comparison, ...]], ...]
+    comparisons: tuple[Comparison, ...]
+    compared: tuple[tuple[Feature, tuple[Comparison, ...]], ...]
     dimensions: tuple[Dimension, ...]
     playbooks: tuple[Playbook, ...]
     document: shape.Policy

@@ -15,7 +15,7 @@ from services.scorer.domain.entries import Entry
 from services.scorer.domain.explain import conditions
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.paths import Moment, Path, initial, look, next_changes, paths, play
+from services.scorer.domain.paths import Course, Moment, Path, initial, paths
 from services.scorer.domain.policy import Dimension, Policy
 from services.scorer.domain.state import Customer, Standing, Waiting
 
@@ -87,6 +87,8 @@ class _Turn:
     def __init__(self, customer: Customer, policy: Policy) -> None:
         self._customer, self._policy = customer, policy
         self._ledger = Ledger(customer.entries, policy.currency)
+        self._course: Course | None = None  # what time will bring on this ledger
+        self._place = -1  # in the course: the last moment played
         self.changes: list[Change] = []
         if not customer.standings:
             customer.standings = [Standing(value) for value in initial(policy)]
@@ -96,7 +98,12 @@ class _Turn:
         customer = self._customer
         if customer.due_ms > until_ms:
             return
-        for moment in play(self._policy, self._ledger, customer.due_ms, until_ms):
+        if self._course is None:
+            self._course, self._place = Course(self._policy, self._ledger, customer.due_ms), -1
+        for moment in self._course.moments(self._place + 1):
+            if moment.at_ms > until_ms:
+                break
+            self._place += 1
             self._step(moment, *self._come_due(moment.at_ms))
             customer.due_ms = moment.next_ms
 
@@ -117,12 +124,14 @@ class _Turn:
         else:
             self.advance(from_ms - 1)
             self._hold(after)
-            moment = look(self._policy, after, from_ms)
+            self._course, self._place = Course(self._policy, after, from_ms), 0
+            moment = self._course.first
             self._step(moment, "refund" if isinstance(arrival.event, Refund) else "event", _trigger(arrival.event))
             customer.due_ms = moment.next_ms
 
     def _hold(self, ledger: Ledger) -> None:
-        self._ledger, self._customer.entries = ledger, ledger.entries
+        """Go on with another ledger; what was foreseen on the old one is void."""
+        self._ledger, self._customer.entries, self._course = ledger, ledger.entries, None
 
     def _come_due(self, at_ms: int) -> tuple[Cause, Trigger | None]:
         """What an instant due brings: an event that was waiting for it, or time alone."""
@@ -146,7 +155,7 @@ class _Turn:
         if not moved:
             return
         self._customer.changed_ms = moment.at_ms
-        coming = next_changes(self._policy, self._ledger, moment, set(moved))
+        coming = self._course.changes_after(self._place, moved) if self._course else {}
         for i in moved:
             after = moment.positions[i]
             self._change(i, moment, cause, trigger, coming.get(i), from_ms=moment.at_ms, path=[(moment.at_ms, after)])
@@ -155,11 +164,12 @@ class _Turn:
         """Play both ledgers up to now and bring out, per dimension, what differs of the paths."""
         policy, customer = self._policy, self._customer
         old, new = paths(policy, before, now_ms), paths(policy, after, now_ms)
-        moment = look(policy, after, now_ms)
+        self._course, self._place = Course(policy, after, now_ms), 0
+        moment = self._course.first
         customer.due_ms = moment.next_ms
         customer.changed_ms = max((path[-1][0] for path in new if path), default=-1)
         moved = [i for i in range(len(new)) if old[i] != new[i]]
-        coming = next_changes(policy, after, moment, set(moved)) if moved else {}
+        coming = self._course.changes_after(0, moved) if moved else {}
         cause: Cause = "refund" if isinstance(event, Refund) else "late_event"
         for i in moved:
             same = _common(old[i], new[i])
