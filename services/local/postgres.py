@@ -16,7 +16,7 @@ import psutil
 
 from services.local.errors import MISUSED, CannotStart, Died
 from services.local.ports import HOST, claim
-from services.local.postgres_home import Home, settle
+from services.local.postgres_home import OWN_PLACE, Home, settle
 from services.local.process import OnLine, Process, describe_exit
 
 USER = "tierline"
@@ -31,8 +31,9 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
-# Only for data that nobody will miss after a crash of the machine; kill -9 of the server loses nothing even so.
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# For data that nobody will miss after a crash of the machine. kill -9 of the server loses nothing even so, which
+# synchronous_commit=off would not keep.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
 class EmbeddedPostgres:
@@ -40,16 +41,23 @@ class EmbeddedPostgres:
 
     port: where clients connect, 0 for any free one, which is then kept over restarts of this object.
     durable: False trades safety over a crash of the machine for speed (tests).
-    on_line: gets what the server says of errors and worse.
+    on_line: gets what the server says of errors and worse. own_place: see postgres_home.
     """
 
     name = "postgres"
 
     def __init__(
-        self, data_dir: Path, *, port: int = 0, durable: bool = True, on_line: OnLine | None = None
+        self,
+        data_dir: Path,
+        *,
+        port: int = 0,
+        durable: bool = True,
+        on_line: OnLine | None = None,
+        own_place: Path = OWN_PLACE,
     ) -> None:
-        self._data_dir = data_dir
-        self._port = port
+        self.data_dir = data_dir
+        self.port = port
+        self._own_place = own_place
         self._durable = durable
         self._on_line = on_line
         self._process: Process | None = None
@@ -59,7 +67,7 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """For SQLAlchemy with asyncpg; holds the password. Known once started."""
-        return f"postgresql+asyncpg://{USER}:{self._password}@{HOST}:{self._port}/{DATABASE}"
+        return f"postgresql+asyncpg://{USER}:{self._password}@{HOST}:{self.port}/{DATABASE}"
 
     @property
     def pid(self) -> int:
@@ -70,14 +78,14 @@ class EmbeddedPostgres:
 
         CannotStart if the port is taken or the folder is another user's (exit code 2), or it isn't up in `within` s.
         """
-        home = settle(self._data_dir)
+        home = settle(self.data_dir, own_place=self._own_place)
         try:
             async with asyncio.timeout(within):
                 if not (home.data / "cluster").exists():
                     await self._initdb(home)
                 self._password = (home.data / "password").read_text()
                 await _end_leftover(home.data / "cluster")
-                self._port = claim(self._port, "PostgreSQL")
+                self.port = claim(self.port, "PostgreSQL")
                 self._up = False
                 self._process = await self._run(home)
                 await self._serving(self._process)
@@ -143,7 +151,7 @@ class EmbeddedPostgres:
         unfinished.rename(home.data / "cluster")
 
     async def _run(self, home: Home) -> Process:
-        settings = SETTINGS | {"port": str(self._port)} | ({} if self._durable else NOT_DURABLE)
+        settings = SETTINGS | {"port": str(self.port)} | ({} if self._durable else NOT_DURABLE)
         return await Process.spawn(
             [
                 *(home.programs / "postgres", "-D", home.data / "cluster"),
@@ -173,7 +181,7 @@ class EmbeddedPostgres:
 
     async def _make_database(self) -> None:
         connection = await asyncpg.connect(
-            host=HOST, port=self._port, user=USER, password=self._password, database="postgres", timeout=5.0
+            host=HOST, port=self.port, user=USER, password=self._password, database="postgres", timeout=5.0
         )
         try:
             if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):

@@ -44,7 +44,7 @@ def settle(data_dir: Path, *, own_place: Path = OWN_PLACE) -> Home:
     data_dir = data_dir.absolute()
     try:
         if os.geteuid() != 0:
-            return Home(_packaged_programs(), _own(data_dir, None), None)
+            return Home(packaged_programs(), _own(data_dir, None), None)
         user = _nobody()
         return Home(_programs_for(user, own_place), _own(_place_for(user, data_dir, own_place), user), user)
     except OSError as error:
@@ -76,7 +76,8 @@ def _nobody() -> tuple[int, int]:
     return (entry.pw_uid, entry.pw_gid)
 
 
-def _packaged_programs() -> Path:
+def packaged_programs() -> Path:
+    """The folder of the programs as pip installed them."""
     # find_spec, not import: importing the package makes lock files and folders we have no use for.
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
@@ -85,22 +86,28 @@ def _packaged_programs() -> Path:
 
 
 def _programs_for(user: tuple[int, int], own_place: Path) -> Path:
-    packaged = _packaged_programs()
+    packaged = packaged_programs()
     if is_open_to_all(packaged / "postgres"):
         return packaged
-    version = importlib.metadata.version(PACKAGE)
-    copy = own_place / f"postgresql-{version}"
+    copy = own_place / f"postgresql-{importlib.metadata.version(PACKAGE)}"
     if not copy.exists():
         _make_own_place(own_place)
         with tempfile.TemporaryDirectory(dir=own_place, prefix=".copying-") as temporary:
             fresh = Path(temporary) / "programs"
-            shutil.copytree(packaged.parent, fresh, symlinks=True)
-            for path in (fresh, *fresh.rglob("*")):
-                if not path.is_symlink():
-                    mode = path.stat().st_mode
-                    path.chmod(mode | 0o055 if path.is_dir() or mode & stat.S_IXUSR else mode | 0o044)
+            # The libraries lie beside the package and are found by their relative place: the copy keeps it.
+            for source in (packaged.parent, packaged.parents[1].with_suffix(".libs")):
+                if source.exists():
+                    shutil.copytree(source, fresh / source.relative_to(packaged.parents[2]), symlinks=True)
+            _open_to_all(fresh)
             fresh.rename(copy)
-    return copy / "bin"
+    return copy / packaged.relative_to(packaged.parents[2])
+
+
+def _open_to_all(tree: Path) -> None:
+    for path in (tree, *tree.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))
 
 
 def _place_for(user: tuple[int, int], data_dir: Path, own_place: Path) -> Path:
