@@ -9,7 +9,7 @@ from services.scorer.domain.features import Age, Feature, Measure, Quantity
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.spans import Span, anniversary
 
-Operator = Literal["<", "<=", ">", ">=", "==", "!=", "between", "in"]
+Operator = Literal["<", "<=", ">", ">=", "==", "!=", "between", "not between", "in", "not in"]
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ class Comparison(msgspec.Struct, frozen=True):
                 return self.quantities
             case ">=" | "<":
                 return (self.quantities[0] - 1,)
-            case "between":
+            case "between" | "not between":
                 return (self.quantities[1], self.quantities[0] - 1)
             case _:
                 return tuple(limit for q in self.quantities for limit in (q, q - 1))
@@ -68,7 +68,7 @@ class Comparison(msgspec.Struct, frozen=True):
                 instants = boundaries
             case ">" | "<=":
                 instants = [boundaries[0] + 1]
-            case "between":
+            case "between" | "not between":
                 instants = [boundaries[0], boundaries[1] + 1]
             case _:
                 instants = [instant for b in boundaries for instant in (b, b + 1)]
@@ -87,7 +87,9 @@ def _compare(operator: Operator, value: int, constants: tuple[int, ...]) -> bool
             return value <= constants[0]
         case "between":
             return constants[0] <= value <= constants[1]
+        case "not between":
+            return not constants[0] <= value <= constants[1]
         case "==" | "in":
             return value in constants
-        case "!=":
+        case "!=" | "not in":
             return value not in constants

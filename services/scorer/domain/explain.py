@@ -78,7 +78,7 @@ def _condition(rule: Rule, policy: Policy, comparison: Comparison, measure: Meas
         text=comparison.text,
         operand=comparison.feature.name,
         operator=comparison.operator,
-        threshold=shown[0] if comparison.operator not in ("between", "in") else shown,
+        threshold=shown[0] if len(thresholds) == 1 and not comparison.operator.endswith("in") else shown,
         value=_shown(policy, unit, measure.value),
         holds=held,
         entries=basis.entries,

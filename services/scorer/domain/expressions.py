@@ -180,16 +180,16 @@ class _Parser:
             low = self._constant()
             self._take("and", wanted="'and' between the two bounds")
             constants: tuple[Constant, ...] = (low, self._constant())
-            node: Node = Compared(name.text, "between", constants, self._since(begin), name.offset)
+            operator = "not between" if negated else "between"
         elif self._took("in"):
             constants = tuple(self._list())
-            node = Compared(name.text, "in", constants, self._since(begin), name.offset)
+            operator = "not in" if negated else "in"
         elif negated:
             raise ExpressionError(self._now.offset, "expected 'in' or 'between' after 'not'")
         else:
-            sign = self._take(*_MIRRORED, wanted="a comparison such as '>='")
-            node = Compared(name.text, sign.text, (self._constant(),), self._since(begin), name.offset)
-        return Not(node) if negated else node
+            operator = self._take(*_MIRRORED, wanted="a comparison such as '>='").text
+            constants = (self._constant(),)
+        return Compared(name.text, operator, constants, self._since(begin), name.offset)
 
     def _list(self) -> Iterator[Constant]:
         self._take("[", wanted="'['")

@@ -52,7 +52,7 @@ def look(policy: Policy, ledger: Ledger, at_ms: int) -> Moment:
             flips[comparison.index] = comparison.next_flip(measure, holds)
     start_ms = ledger.next_start(at_ms)
     positions = tuple([d.position(truths) for d in policy.dimensions])
-    return Moment(at_ms, positions, min(start_ms, *flips), truths, flips, start_ms)
+    return Moment(at_ms, positions, min(start_ms, min(flips, default=NEVER)), truths, flips, start_ms)
 
 
 def look_next(policy: Policy, ledger: Ledger, last: Moment) -> Moment:
@@ -70,7 +70,7 @@ def look_next(policy: Policy, ledger: Ledger, last: Moment) -> Moment:
     positions = last.positions
     if truths != last.truths:
         positions = tuple([d.position(truths) for d in policy.dimensions])
-    return Moment(at_ms, positions, min(last.start_ms, *flips), truths, flips, last.start_ms)
+    return Moment(at_ms, positions, min(last.start_ms, min(flips, default=NEVER)), truths, flips, last.start_ms)
 
 
 class Course:

@@ -209,7 +209,7 @@ class _Compiler:
                 spans.append(self._duration(constant, feature))
             else:
                 quantities.append(self._quantity(constant, feature))
-        if node.operator == "between" and not spans and quantities[0] > quantities[1]:
+        if node.operator.endswith("between") and not spans and quantities[0] > quantities[1]:
             raise expressions.ExpressionError(node.constants[0].offset, "the lower bound stands after the upper one")
         comparison = Comparison(
             len(self._comparisons),

@@ -235,7 +235,7 @@ def _first_effect(before: Ledger, after: Ledger, entry: Entry) -> int:
         return entry.time_ms
     starts = [take.start_ms for take in {*old.takes} ^ {*new.takes}]
     ends = [instant for _, instant in {*old.voided_ms.items()} ^ {*new.voided_ms.items()}]
-    return min(entry.time_ms, *starts, *ends)
+    return min([entry.time_ms, *starts, *ends])
 
 
 def _common(old: Path, new: Path) -> int:
