@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 import yaml
 
-from services.demo.cdnow import Purchase
+from services.demo.cdnow import CURRENCY, Purchase
 
 Number = Decimal | int
+Value = Number | list[Any] | None
 _MS = timedelta(milliseconds=1)
 _FIXED_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 _SPAN = re.compile(r"\b([0-9]+)(ms|min|mo|s|h|d|w|y)\b")
@@ -30,6 +31,8 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.GtE: lambda a, b: a >= b,
     ast.Eq: lambda a, b: a == b,
     ast.NotEq: lambda a, b: a != b,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
 }
 
 
@@ -47,13 +50,15 @@ class Position(msgspec.Struct, frozen=True):
 
 def recompute(policy_yaml: str, purchases: Iterable[Purchase], shift_days: int, at: datetime) -> dict[str, Position]:
     """Every customer's position at the instant `at`, dates moved by `shift_days`. NotKnownHere as said above."""
-    policy = yaml.safe_load(policy_yaml)
+    policy = yaml.load(policy_yaml, Loader=yaml.BaseLoader)  # scalars as they are written
+    # A purchase in a currency that has no rate counts as an order, with nothing spent.
+    worth = 1 if policy["currency"] == CURRENCY else 0
     zone = ZoneInfo(policy["zone"])
     history: dict[str, list[tuple[datetime, Decimal]]] = {}
     for purchase in purchases:
         when = purchase.at(shift_days)
         if when <= at:
-            history.setdefault(purchase.customer, []).append((when, purchase.amount))
+            history.setdefault(purchase.customer, []).append((when, purchase.amount * worth))
     return {customer: _position(policy, zone, entries, at) for customer, entries in history.items()}
 
 
@@ -145,8 +150,10 @@ def _truth(node: ast.expr, text: str, features: dict[str, Number | None]) -> boo
     raise NotKnownHere(f"{ast.unparse(node)} in a rule")
 
 
-def _value(node: ast.expr, text: str, features: dict[str, Number | None]) -> Number | None:
+def _value(node: ast.expr, text: str, features: dict[str, Number | None]) -> Value:
     match node:
+        case ast.List(elts=items):
+            return [_value(item, text, features) for item in items]
         case ast.Name(id=name) if name in features:
             return features[name]
         case ast.Constant(value=int() | float()):

@@ -1,0 +1,74 @@
+"""The command `tierline`: what each subcommand does stands in the file of its name."""
+
+import sys
+from importlib import import_module, metadata
+
+import click
+
+from services.cli.errors import EXPECTED, told
+from services.local.errors import MISUSED
+
+COMMANDS = {
+    "up": "services.cli.up:up",
+    "setup": "services.cli.setup:setup",
+    "ingest": "services.cli.run:ingest",
+    "scorer": "services.cli.run:scorer",
+    "notifier": "services.cli.run:notifier",
+    "policy": "services.cli.policy:policy",
+    "schemas": "services.cli.schemas:schemas",
+}
+
+
+class Commands(click.Group):
+    """Imports a subcommand when it is asked for: a service starts without what only the others need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+def _version() -> str:
+    try:
+        return metadata.version("tierline")
+    except metadata.PackageNotFoundError:
+        return "(run from its sources)"
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(_version(), "-V", "--version", message="tierline %(version)s")
+def tierline() -> None:
+    """Tierline tiers customers in real time, and says why.
+
+    \b
+    See it work, with real purchases:       tierline up --demo
+    Run it on this machine, your events:    tierline up
+    Run a service in a cluster of yours:    tierline setup, then tierline ingest | scorer | notifier
+
+    Services read their settings from the environment (README.md lists them). Exit codes: 0 done, 1 failed, 2 misused.
+    """
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one line on stderr and an exit code (services/cli/errors.py)."""
+    try:
+        sys.exit(tierline.main(prog_name="tierline", standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(MISUSED)
+    except click.Abort:
+        sys.exit(130)
+    except EXPECTED as error:
+        line, code = told(error)
+        if line:
+            click.echo(f"tierline: {line}", err=True)
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

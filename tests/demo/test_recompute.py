@@ -1,0 +1,122 @@
+"""The naive recomputation, held against positions worked out by hand."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.demo.cdnow import Purchase
+from services.demo.recompute import NotKnownHere, holds, leaves, recompute
+
+NEW_YORK = ZoneInfo("America/New_York")
+POLICY = """
+policy: small
+currency: USD
+zone: America/New_York
+features:
+  spend: {sum: purchase.amount, minus: refund.amount}
+  spend_30d: {sum: purchase.amount, window: 30d}
+  orders: {count: [purchase, click]}
+  calls: {count: interaction}
+  quiet: {since_last: purchase}
+ladders:
+  tier: [{name: gold, when: "spend_30d >= 100.50"}, {name: silver, when: "spend >= 50"}, {name: basic}]
+segments:
+  loyal: "orders >= 2 and not calls > 0"
+  gone: "quiet >= 30d"
+churn: {at_risk: "quiet > 30d"}
+"""
+
+
+def buy(customer: str, day: date, amount: str, line: int = 2) -> Purchase:
+    return Purchase(line=line, customer=customer, day=day, amount=Decimal(amount))
+
+
+def at(*when: int) -> datetime:
+    return datetime(*when, tzinfo=UTC)
+
+
+def test_a_customer_is_on_the_first_rung_whose_rule_holds_in_every_segment_that_holds():
+    both = [buy("a", date(2026, 1, 1), "60"), buy("a", date(2026, 1, 2), "40.50"), buy("b", date(2026, 1, 1), "0")]
+    found = recompute(POLICY, both, 0, at(2026, 1, 3))
+    assert (found["a"].tier, found["a"].segments, found["a"].churn) == ("gold", {"loyal"}, False)
+    assert (found["b"].tier, found["b"].segments) == ("basic", set())
+
+
+def test_a_window_ends_to_the_millisecond():
+    # ──●──────────────── 30 days ───────────────▼──
+    #   Jan 1 12:00                              Jan 31 12:00
+    one = [buy("a", date(2026, 1, 1), "100.50")]
+    end, ms = at(2026, 1, 31, 12), timedelta(milliseconds=1)
+    before, then, after = (recompute(POLICY, one, 0, t)["a"] for t in (end - ms, end, end + ms))
+    assert (before.tier, before.segments, before.churn) == ("gold", frozenset(), False)
+    assert (then.tier, then.segments, then.churn) == ("silver", {"gone"}, False)
+    assert after.churn
+
+
+def test_what_has_not_happened_yet_does_not_count():
+    both = [buy("a", date(2026, 1, 1), "60"), buy("a", date(2026, 1, 2), "60"), buy("b", date(2026, 1, 2), "60")]
+    found = recompute(POLICY, both, 0, at(2026, 1, 2, 11, 59))
+    assert found.keys() == {"a"}
+    assert found["a"].tier == "silver"
+
+
+def test_dates_are_moved():
+    one = [buy("a", date(2026, 1, 1), "60")]
+    assert recompute(POLICY, one, 10, at(2026, 1, 11)) == {}
+    assert recompute(POLICY, one, 10, at(2026, 1, 11, 12))["a"].tier == "silver"
+
+
+def test_money_of_another_currency_than_the_policys_counts_as_nothing():
+    found = recompute(POLICY.replace("USD", "EUR"), [buy("a", date(2026, 1, 1), "600")] * 2, 0, at(2026, 1, 2))
+    assert (found["a"].tier, found["a"].segments) == ("basic", {"loyal"})
+
+
+@pytest.mark.parametrize(
+    ("entered", "window", "left"),
+    [
+        (at(2026, 1, 10, 12), "1y", at(2027, 1, 10, 12)),
+        # Midnight in New York is 5:00 UTC in winter, 4:00 in summer: 7 hours after it stay 7 hours after it.
+        (at(2026, 1, 10, 12), "6mo", at(2026, 7, 10, 11)),
+        # There is no 30 February: it leaves at the end of the 28th.
+        (at(2026, 1, 30, 12), "1mo", at(2026, 3, 1, 5)),
+        (at(2028, 2, 29, 12), "1y", at(2029, 3, 1, 5)),
+        # The day of the clock change lasts 23 hours: nothing stays beyond its end.
+        (at(2026, 2, 9, 4, 30), "1mo", at(2026, 3, 9, 4)),
+    ],
+)
+def test_calendar_windows_end_by_the_calendar_of_the_zone(entered: datetime, window: str, left: datetime):
+    assert leaves(entered, window, NEW_YORK) == left
+
+
+@pytest.mark.parametrize(
+    ("rule", "truth"),
+    [
+        ("a >= 1_000.10 and b < 2", True),
+        ("a > 1000.10 or b in [1, 3]", True),
+        ("not (b == 1)", False),
+        ("b not in [1]", False),
+        ("1 <= b <= 2", True),
+        ("unknown < 5", False),
+        ("not unknown < 5", True),
+    ],
+)
+def test_rules_are_evaluated_as_written(rule: str, truth: bool):
+    assert holds(rule, {"a": Decimal("1000.10"), "b": 1, "unknown": None}) is truth
+
+
+@pytest.mark.parametrize("rule", ["a.b > 1", "f(a) > 1", "a", "a + 1 > 2", "stranger > 1", "a >= 1y", "'x' == a"])
+def test_what_it_does_not_know_it_refuses(rule: str):
+    with pytest.raises(NotKnownHere):
+        holds(rule, {"a": 1})
+
+
+def test_a_feature_it_does_not_know_it_refuses():
+    with pytest.raises(NotKnownHere):
+        recompute(
+            POLICY.replace("{count: interaction}", "{mean: rating}"),
+            [buy("a", date(2026, 1, 1), "1")],
+            0,
+            at(2027, 1, 1),
+        )
