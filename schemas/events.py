@@ -63,7 +63,7 @@ class AcceptedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     source: str
     subject: str
     time: Instant
-    specversion: str = "1.0"
+    specversion: str = msgspec.field(default_factory=lambda: "1.0")  # a plain default would be left out of the record
     stamped: bool = False
     receivedtime: Instant | None = None
 

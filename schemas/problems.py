@@ -49,6 +49,25 @@ def details(problem: Problem, detail: str, *, field: str | None = None, **more: 
     )
 
 
+class Refused(Exception):
+    """Raised where something is refused; whoever answers the caller turns it into `details`.
+
+    retry_after_s: whole seconds for the Retry-After header, where trying again can help
+    """
+
+    def __init__(
+        self, problem: Problem, detail: str, *, field: str | None = None, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        self.detail = detail
+        self.field = field
+        self.retry_after_s = retry_after_s
+
+    def details(self) -> ProblemDetails:
+        return details(self.problem, self.detail, field=self.field)
+
+
 # -- what was sent cannot be read
 MALFORMED_BODY = Problem(
     "malformed-body",
@@ -71,6 +90,7 @@ UNSUPPORTED_MEDIA_TYPE = Problem(
     "Send application/json, application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson.",
 )
 # -- one event is not acceptable
+NOT_AN_EVENT = Problem("not-an-event", 422, "An event is a JSON object", "Send each event as a JSON object: {...}.")
 UNKNOWN_TYPE = Problem(
     "unknown-type", 422, "The event's type is unknown", "Use one of: purchase, refund, click, interaction, form."
 )

@@ -1,0 +1,39 @@
+"""Ids are taken as they are, if they can be told apart and name nobody (DESIGN.md section 4, fine print)."""
+
+import re
+import unicodedata
+
+from schemas.intake import MAX_IDENTIFIER
+
+# Cc are control characters, Cs halves of surrogate pairs: neither has a place in UTF-8 text that people compare.
+_REFUSED_CATEGORIES = ("Cc", "Cs")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_PHONE = re.compile(r"\+[0-9]{8,15}|1[3-9][0-9]{9}")
+_SEPARATORS = str.maketrans("", "", " -.()/")
+
+
+def flaw(text: str, longest: int = MAX_IDENTIFIER) -> str | None:
+    """What is wrong with `text` as an id, to be read after its name; None if it can be used."""
+    if 0 < len(text) <= longest and text.isascii() and text.isprintable() and text[0] != " " and text[-1] != " ":
+        return None
+    if not text:
+        return "is empty"
+    if len(text) > longest:
+        return f"has {len(text)} characters, {longest} are the most"
+    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text):
+        return "holds a control character"
+    if text != text.strip():
+        return "has a blank at an end"
+    return None
+
+
+def personal(subject: str) -> str | None:
+    """What personal data `subject` looks like: "an e-mail address", "a telephone number", None if like none.
+
+    A telephone number is + and 8 to 15 digits or a Chinese mobile number, written with separators or without.
+    """
+    if "@" in subject and _EMAIL.fullmatch(subject):
+        return "an e-mail address"
+    if _PHONE.fullmatch(subject.translate(_SEPARATORS)):
+        return "a telephone number"
+    return None

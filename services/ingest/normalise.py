@@ -1,0 +1,207 @@
+"""One posted item becomes one accepted event, or a problem that names the field and the fix.
+
+Pure: the clock is passed in. The good path decodes once into the contract's type (`schemas/intake.py`) and costs a few
+microseconds; only what fails there is looked at closely (`diagnose.py`).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas import events, intake, money
+from schemas.problems import (
+    INVALID_FIELD,
+    INVALID_ID,
+    INVALID_SUBJECT,
+    MISSING_CURRENCY,
+    PERSONAL_SUBJECT,
+    TOO_DEEP,
+    ProblemDetails,
+    Refused,
+)
+from services.ingest import diagnose, identifiers, timestamps
+
+_SHORTHAND = msgspec.json.Decoder(intake.Shorthand)
+_CLOUD_EVENT = msgspec.json.Decoder(intake.CloudEvent)
+
+
+class Refusal(NamedTuple):
+    """id: the event's, as far as it could be read."""
+
+    id: str | None
+    problem: ProblemDetails
+
+
+class Normaliser:
+    """allow_personal_subjects: take subjects that look like e-mail addresses or telephone numbers."""
+
+    def __init__(self, *, allow_personal_subjects: bool = False) -> None:
+        self._allow_personal = allow_personal_subjects
+        self._check_subject = lru_cache(maxsize=65_536)(self._subject)
+
+    def __call__(self, raw: bytes, accepted: datetime, *, cloud_event: bool = False) -> events.Event | Refusal:
+        """The event in `raw`, the text of one JSON value.
+
+        accepted:    the instant of acceptance, UTC in whole milliseconds
+        cloud_event: the caller has declared CloudEvents, so shorthand is not taken
+        """
+        cloud_event = cloud_event or b'"specversion"' in raw
+        try:
+            posted = (_CLOUD_EVENT if cloud_event else _SHORTHAND).decode(raw)
+            event, strings = self._event(posted, accepted)
+            if strings != raw.count(b'"') or b"\\" in raw:
+                diagnose.refuse_repeated(raw)
+        except Refused as refused:
+            return Refusal(posted.id, refused.details())
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return self._look_closely(raw, accepted, cloud_event)
+        except RecursionError:
+            return Refusal(None, Refused(TOO_DEEP, "the event is nested too deeply").details())
+        return event
+
+    def _look_closely(self, raw: bytes, accepted: datetime, declared: bool) -> events.Event | Refusal:
+        id_: str | None = None
+        try:
+            item = diagnose.read(raw)
+            if isinstance(item.get("id"), str):
+                id_ = item["id"]
+            is_cloud_event = diagnose.check(item, declared=declared)
+            # Nothing wrong that we know of: the decoder has the last word.
+            try:
+                posted = (_CLOUD_EVENT if is_cloud_event else _SHORTHAND).decode(raw)
+            except msgspec.MsgspecError as error:
+                raise diagnose.of_decoder(error) from None
+            return self._event(posted, accepted)[0]
+        except Refused as refused:
+            return Refusal(id_, refused.details())
+
+    def _event(self, posted: Any, accepted: datetime) -> tuple[events.Event, int]:
+        """The event, and how many quotation marks its text has if it holds every string once and no other.
+
+        The second is how members given twice are found without reading the text twice: JSON leaves open which of
+        them counts, and the decoder takes the last in silence.
+        """
+        if flaw := identifiers.flaw(posted.id):
+            raise Refused(INVALID_ID, f"id {flaw}", field="id")
+        if flaw := identifiers.flaw(posted.source):
+            raise Refused(INVALID_ID, f"source {flaw}", field="source")
+        self._check_subject(posted.subject)
+        if posted.time is None:
+            stamped, time, strings = True, accepted, 8
+        else:
+            stamped, strings = False, 10
+            try:
+                time = timestamps.read(posted.time, accepted)
+            except Refused as refused:
+                refused.field = "time"
+                raise
+        kind, make, is_cloud_event = _MAKERS[type(posted)]
+        if is_cloud_event:
+            strings += 2 if posted.datacontenttype is None else 4
+            data, more = make(posted.data, "data.")
+            strings += 0 if posted.data is None else 1
+        else:
+            data, more = make(posted, "")
+        event = kind(
+            id=posted.id,
+            source=posted.source,
+            subject=posted.subject,
+            time=time,
+            specversion="1.0",
+            stamped=stamped,
+            receivedtime=accepted,
+            data=data,
+        )
+        return event, 2 * (strings + more)
+
+    def _subject(self, subject: str) -> None:
+        if flaw := identifiers.flaw(subject):
+            raise Refused(INVALID_SUBJECT, f"subject {flaw}", field="subject")
+        if not self._allow_personal and (looks_like := identifiers.personal(subject)):
+            raise Refused(PERSONAL_SUBJECT, f"subject looks like {looks_like}", field="subject")
+
+
+def _text(value: str | None, field: str, longest: int = intake.MAX_IDENTIFIER) -> int:
+    """How many strings it is in the text: its name and itself. Refused where an id would be."""
+    if value is None:
+        return 0
+    if flaw := identifiers.flaw(value, longest):
+        raise Refused(INVALID_FIELD, f"{field} {flaw}", field=field)
+    return 2
+
+
+def _amount(raw: msgspec.Raw, currency: str, prefix: str) -> tuple[int, int]:
+    """Minor units, and how many strings the amount is in the text."""
+    text = bytes(raw)
+    quoted = text[:1] == b'"'
+    decimal = msgspec.json.decode(text, type=str) if quoted else text.decode()
+    try:
+        decimals = money.digits(currency)
+    except Refused as refused:
+        refused.field = prefix + "currency"
+        raise
+    try:
+        return money.to_minor(decimal, decimals), 2 if quoted else 1
+    except Refused as refused:
+        refused.field = prefix + "amount"
+        raise
+
+
+def _purchase(fields: Any, prefix: str) -> tuple[events.PurchaseData, int]:
+    minor, strings = _amount(fields.amount, fields.currency, prefix)
+    strings += 2 + _text(fields.order, prefix + "order") + _text(fields.channel, prefix + "channel")
+    return events.PurchaseData(minor, fields.currency, fields.order, fields.channel), strings
+
+
+def _refund(fields: Any, prefix: str) -> tuple[events.RefundData, int]:
+    minor, strings = None, 0
+    if bytes(fields.amount) not in (b"", b"null"):
+        if fields.currency is None:
+            raise Refused(MISSING_CURRENCY, "the amount has no currency", field=prefix + "currency")
+        minor, strings = _amount(fields.amount, fields.currency, prefix)
+    elif fields.currency is not None:
+        try:
+            money.digits(fields.currency)
+        except Refused as refused:
+            refused.field = prefix + "currency"
+            raise
+    strings += (0 if fields.currency is None else 2) + _text(fields.order, prefix + "order")
+    return events.RefundData(minor, fields.currency, fields.order), strings
+
+
+def _click(fields: Any, prefix: str) -> tuple[events.ClickData, int]:
+    if fields is None:
+        return events.ClickData(), 0
+    strings = _text(fields.page, prefix + "page", intake.MAX_TEXT) + _text(fields.channel, prefix + "channel")
+    return events.ClickData(fields.page, fields.channel), strings
+
+
+def _interaction(fields: Any, prefix: str) -> tuple[events.InteractionData, int]:
+    if fields is None:
+        return events.InteractionData(), 0
+    strings = _text(fields.channel, prefix + "channel") + (0 if fields.direction is None else 2)
+    return events.InteractionData(fields.channel, fields.direction or "inbound"), strings
+
+
+def _form(fields: Any, prefix: str) -> tuple[events.FormData, int]:
+    if fields is None:
+        return events.FormData(), 0
+    strings = _text(fields.form, prefix + "form") + _text(fields.channel, prefix + "channel")
+    return events.FormData(fields.form, fields.channel), strings
+
+
+_MAKERS: dict[type, tuple[Callable[..., Any], Callable[[Any, str], tuple[Any, int]], bool]] = {
+    intake.PurchaseShorthand: (events.Purchase, _purchase, False),
+    intake.RefundShorthand: (events.Refund, _refund, False),
+    intake.ClickShorthand: (events.Click, _click, False),
+    intake.InteractionShorthand: (events.Interaction, _interaction, False),
+    intake.FormShorthand: (events.Form, _form, False),
+    intake.PurchaseCloudEvent: (events.Purchase, _purchase, True),
+    intake.RefundCloudEvent: (events.Refund, _refund, True),
+    intake.ClickCloudEvent: (events.Click, _click, True),
+    intake.InteractionCloudEvent: (events.Interaction, _interaction, True),
+    intake.FormCloudEvent: (events.Form, _form, True),
+}
