@@ -50,13 +50,18 @@ def applies(playbook: Playbook, customer: Customer, policy: Policy, at_ms: int) 
 
 def holds(rule: Rule, ledger: Ledger, at_ms: int) -> bool:
     """Whether one rule's expression is true at the instant."""
-    truths = {c.index: c.holds(c.feature.measure(ledger, at_ms)) for c in rule.compared}
+    truths = {
+        t.index: t.look(comparison.feature.measure(ledger, at_ms))[0]
+        for comparison in rule.compared
+        for t in comparison.thresholds
+    }
     return rule.holds(truths)
 
 
 def conditions(rule: Rule, policy: Policy, ledger: Ledger, at_ms: int) -> list[Condition]:
     """Every comparison of the rule as it stands at the instant."""
-    return [_condition(rule, policy, c, c.feature.measure(ledger, at_ms)) for c in rule.compared]
+    measures = {c.feature.name: c.feature.measure(ledger, at_ms) for c in rule.compared}
+    return [_condition(rule, policy, c, measures[c.feature.name]) for c in rule.compared]
 
 
 def money(minor: int, digits: int) -> str:

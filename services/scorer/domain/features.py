@@ -49,13 +49,18 @@ class Quantity:
     def _exit(self, item: int) -> int:
         return NEVER if self._window is None else window_exit(self._window, self._column.anchors[item], self._zone)
 
-    def falls_to(self, limit: int) -> int:
-        """The instant at which the value, by itself, is no longer above `limit`; NEVER if it does not fall so far.
+    def crosses(self, limit: int) -> int:
+        """The first instant at which, with no further event, the value crosses `limit`; NEVER if it does not."""
+        if self._window is None:
+            return NEVER
+        if self._column.plain:
+            return self._falls_to(limit)
+        above = self.value > limit
+        return next((instant for instant, value in self._steps() if (value > limit) != above), NEVER)
 
-        For plain columns only, where a value can but fall: walks back from the newest entry until the rest exceeds
-        the limit.
-        """
-        if self._window is None or self.value <= limit or limit < 0:
+    def _falls_to(self, limit: int) -> int:
+        """Where values can but fall: walk back from the newest entry until the rest exceeds the limit."""
+        if self.value <= limit or limit < 0:
             return NEVER
         rest, item = 0, self._high
         while rest <= limit:
@@ -63,14 +68,8 @@ class Quantity:
             rest += self._column.amounts[item]
         return self._exit(item)
 
-    @property
-    def only_falls(self) -> bool:
-        return self._column.plain
-
-    def steps(self) -> Iterator[tuple[int, int]]:
+    def _steps(self) -> Iterator[tuple[int, int]]:
         """(instant, value from then on) as entries leave the window, one step an instant."""
-        if self._window is None:
-            return
         exits = sorted((self._exit(i), self._column.amounts[i]) for i in self._members())
         rest = sum(amount for _, amount in exits)
         for place, (exit_ms, amount) in enumerate(exits):

@@ -5,6 +5,7 @@ Built from the entries whenever they change, and only the columns that are asked
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -42,13 +43,10 @@ class Ledger:
         self._settlement: Settlement | None = None
         self._starts: list[int] | None = None
 
-    def with_entry(self, entry: Entry) -> "Ledger":
-        """Another ledger that also has `entry`, in its place."""
-        entries = self.entries.copy()
-        place = len(entries)
-        while place and (entries[place - 1].time_ms, entries[place - 1].id) > (entry.time_ms, entry.id):
-            place -= 1
-        entries.insert(place, entry)
+    def with_entries(self, more: Sequence[Entry]) -> "Ledger":
+        """Another ledger that also has `more`, in their places."""
+        entries = self.entries + list(more)
+        entries.sort(key=attrgetter("time_ms", "id"))
         return Ledger(entries, self.currency)
 
     @property

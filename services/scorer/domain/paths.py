@@ -22,8 +22,8 @@ class Moment(NamedTuple):
     """What holds at an instant.
 
     next_ms:  a lower bound of the next instant at which, with no further event, anything changes; NEVER if nothing will
-    truths:   per comparison of the policy, by index, whether it holds
-    flips:    per comparison the next instant at which it may flip by itself
+    truths:   per threshold of the policy, by index, whether its feature is above it
+    flips:    per threshold the next instant at which that flips by itself
     start_ms: the next instant at which an entry already known takes effect
     """
 
@@ -44,12 +44,11 @@ def look(policy: Policy, ledger: Ledger, at_ms: int) -> Moment:
     """Evaluate every rule at one instant. Before the first event everyone is where everyone begins."""
     if ledger.began_ms > at_ms:
         return Moment(at_ms, initial(policy), ledger.began_ms, [], [], ledger.began_ms)
-    truths, flips = [False] * len(policy.comparisons), [NEVER] * len(policy.comparisons)
-    for feature, comparisons in policy.compared:
+    truths, flips = [False] * len(policy.thresholds), [NEVER] * len(policy.thresholds)
+    for feature, thresholds in policy.looked_at:
         measure = feature.measure(ledger, at_ms)
-        for comparison in comparisons:
-            holds = truths[comparison.index] = comparison.holds(measure)
-            flips[comparison.index] = comparison.next_flip(measure, holds)
+        for threshold in thresholds:
+            truths[threshold.index], flips[threshold.index] = threshold.look(measure)
     start_ms = ledger.next_start(at_ms)
     positions = tuple([d.position(truths) for d in policy.dimensions])
     return Moment(at_ms, positions, min(start_ms, min(flips, default=NEVER)), truths, flips, start_ms)
@@ -63,10 +62,8 @@ def look_next(policy: Policy, ledger: Ledger, last: Moment) -> Moment:
     truths, flips = last.truths.copy(), last.flips.copy()
     for index, flip in enumerate(flips):
         if flip <= at_ms:
-            comparison = policy.comparisons[index]
-            measure = comparison.feature.measure(ledger, at_ms)
-            truths[index] = comparison.holds(measure)
-            flips[index] = comparison.next_flip(measure, truths[index])
+            threshold = policy.thresholds[index]
+            truths[index], flips[index] = threshold.look(threshold.feature.measure(ledger, at_ms))
     positions = last.positions
     if truths != last.truths:
         positions = tuple([d.position(truths) for d in policy.dimensions])

@@ -1,8 +1,9 @@
 """A policy's text, compiled: everything beyond the document's shape is checked here, each refusal with its place."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import reduce
 from hashlib import sha256
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,7 +14,7 @@ import msgspec
 from schemas import policy as shape
 from schemas.decisions import Value
 from services.scorer.domain import expressions
-from services.scorer.domain.comparisons import Comparison
+from services.scorer.domain.comparisons import Comparison, Condition, both, either, negated
 from services.scorer.domain.document import Document, Place, PolicyError, read, suggest
 from services.scorer.domain.entries import CLICK, FORM, INTERACTION, PURCHASE, REFUND
 from services.scorer.domain.features import (
@@ -24,7 +25,8 @@ from services.scorer.domain.features import (
     SumFeature,
     TenureFeature,
 )
-from services.scorer.domain.rules import Dimension, Playbook, Policy, Rule, Truths
+from services.scorer.domain.lowering import Thresholds
+from services.scorer.domain.rules import Dimension, Playbook, Policy, Rule
 from services.scorer.domain.spans import Span, parse_span
 
 __all__ = ["Dimension", "Playbook", "Policy", "PolicyError", "Rule", "parse", "span_ms"]
@@ -52,7 +54,7 @@ class _Compiler:
         self._document = document
         self._shape = document.policy
         self._features: dict[str, Feature] = {}
-        self._comparisons: list[Comparison] = []
+        self._thresholds = Thresholds()
 
     def policy(self) -> Policy:
         doc, digits, zone = self._shape, self._minor_digits(), self._zone()
@@ -65,19 +67,20 @@ class _Compiler:
         self._features |= {"tenure": TenureFeature(PURCHASE, zone), "known_for": KnownForFeature(zone)}
         dimensions = self._dimensions()
         playbooks = tuple(self._playbook(i, p, dimensions) for i, p in enumerate(doc.playbooks))
-        compared = {c.feature.name for c in self._comparisons}
+        thresholds = self._thresholds.all
+        asked = {t.feature.name for t in thresholds}
         return Policy(
             name=doc.policy,
             digest=_digest(doc),
             currency=doc.currency,
             minor_digits=digits,
             zone=zone,
-            features=tuple(f for f in self._features.values() if f.name in doc.features or f.name in compared),
-            comparisons=tuple(self._comparisons),
-            compared=tuple(
-                (feature, tuple(c for c in self._comparisons if c.feature is feature))
+            features=tuple(f for f in self._features.values() if f.name in doc.features or f.name in asked),
+            thresholds=tuple(thresholds),
+            looked_at=tuple(
+                (feature, tuple(t for t in thresholds if t.feature is feature))
                 for feature in self._features.values()
-                if feature.name in compared
+                if feature.name in asked
             ),
             dimensions=dimensions,
             playbooks=playbooks,
@@ -175,56 +178,37 @@ class _Compiler:
         try:
             tree = expressions.parse(text)
             compared: list[Comparison] = []
-            holds = self._closure(tree, compared)
+            holds = self._condition(tree, compared)
         except expressions.ExpressionError as error:
             place.refuse(f"{name}: {error.message}", offset=error.offset)
         return Rule(name, text, holds, tuple(compared))
 
-    def _closure(self, node: expressions.Node, compared: list[Comparison]) -> Callable[[Truths], bool]:
+    def _condition(self, node: expressions.Node, compared: list[Comparison]) -> Condition:
         match node:
             case expressions.And(parts=parts):
-                inner = tuple(self._closure(p, compared) for p in parts)
-                return lambda truths: all(holds(truths) for holds in inner)
+                return reduce(both, [self._condition(p, compared) for p in parts])
             case expressions.Or(parts=parts):
-                inner = tuple(self._closure(p, compared) for p in parts)
-                return lambda truths: any(holds(truths) for holds in inner)
+                return reduce(either, [self._condition(p, compared) for p in parts])
             case expressions.Not(inner=part):
-                within = self._closure(part, compared)
-                return lambda truths: not within(truths)
+                return negated(self._condition(part, compared))
             case expressions.Compared():
                 comparison = self._comparison(node)
-                if comparison not in compared:
-                    compared.append(comparison)
-                index = comparison.index
-                return lambda truths: truths[index]
+                compared.append(comparison)
+                return comparison.truth
 
     def _comparison(self, node: expressions.Compared) -> Comparison:
         feature = self._features.get(node.feature)
         if feature is None:
             message = f"there is no feature {node.feature!r}; {suggest(node.feature, self._features)}"
             raise expressions.ExpressionError(node.offset, message)
-        spans, quantities = [], []
-        for constant in node.constants:
-            if feature.unit == "duration":
-                spans.append(self._duration(constant, feature))
-            else:
-                quantities.append(self._quantity(constant, feature))
-        if node.operator.endswith("between") and not spans and quantities[0] > quantities[1]:
+        constants = [
+            self._duration(constant, feature) if feature.unit == "duration" else self._quantity(constant, feature)
+            for constant in node.constants
+        ]
+        low, high = constants[0], constants[-1]
+        if node.operator.endswith("between") and isinstance(low, int) and isinstance(high, int) and low > high:
             raise expressions.ExpressionError(node.constants[0].offset, "the lower bound stands after the upper one")
-        comparison = Comparison(
-            len(self._comparisons),
-            feature,
-            node.operator,  # type: ignore[arg-type]
-            node.text,
-            tuple(quantities),
-            tuple(spans),
-        )
-        for known in self._comparisons:
-            same = (known.feature, known.operator, known.quantities, known.spans, known.text)
-            if same == (feature, comparison.operator, comparison.quantities, comparison.spans, comparison.text):
-                return known
-        self._comparisons.append(comparison)
-        return comparison
+        return self._thresholds.comparison(feature, node.operator, node.text, constants)  # type: ignore[arg-type]
 
     @staticmethod
     def _duration(constant: expressions.Constant, feature: Feature) -> Span:
@@ -259,12 +243,10 @@ class _Compiler:
         verb, value = self._occasion(words[1:], dimension, place)
         when = None
         if playbook.when is not None:
-            deciding, self._comparisons = (
-                self._comparisons,
-                [],
-            )  # what playbooks ask is no business of the scorer's timers
+            # what playbooks ask is no business of the scorer's timers
+            deciding, self._thresholds = self._thresholds, Thresholds()
             when = self._rule(f"playbook {index + 1}", playbook.when, self._document.place("playbooks", index, "when"))
-            self._comparisons = deciding
+            self._thresholds = deciding
         if playbook.task is None:
             self._document.place("playbooks", index).refuse("a playbook without a `task` does nothing")
         try:

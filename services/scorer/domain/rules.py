@@ -1,6 +1,5 @@
-"""What a compiled policy is: rules over comparisons, dimensions over rules, playbooks over dimensions."""
+"""What a compiled policy is: rules over thresholds, dimensions over rules, playbooks over dimensions."""
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -8,11 +7,8 @@ import msgspec
 
 from schemas import policy as shape
 from schemas.decisions import Kind, Value
-from services.scorer.domain.comparisons import Comparison
+from services.scorer.domain.comparisons import Comparison, Condition, Threshold, Truths
 from services.scorer.domain.features import Feature
-
-Truths = Sequence[bool] | Mapping[int, bool]
-"""Per comparison of the policy, by index, whether it holds at the instant looked at."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -20,7 +16,7 @@ class Rule(msgspec.Struct, frozen=True):
 
     name: str
     text: str
-    holds: Callable[[Truths], bool]
+    holds: Condition
     compared: tuple[Comparison, ...]
 
 
@@ -86,9 +82,9 @@ class Playbook(msgspec.Struct, frozen=True):
 class Policy(msgspec.Struct, frozen=True):
     """A compiled policy.
 
-    digest:      16 hex digits over everything that decides (playbooks do not)
-    comparisons: every comparison that decides, by index
-    compared:    the same, by the feature they compare
+    digest:     16 hex digits over everything that decides (playbooks do not)
+    thresholds: every threshold that decides, by index
+    looked_at:  the same, by the feature they are of
     """
 
     name: str
@@ -97,8 +93,8 @@ class Policy(msgspec.Struct, frozen=True):
     minor_digits: int
     zone: ZoneInfo
     features: tuple[Feature, ...]
-    comparisons: tuple[Comparison, ...]
-    compared: tuple[tuple[Feature, tuple[Comparison, ...]], ...]
+    thresholds: tuple[Threshold, ...]
+    looked_at: tuple[tuple[Feature, tuple[Threshold, ...]], ...]
     dimensions: tuple[Dimension, ...]
     playbooks: tuple[Playbook, ...]
     document: shape.Policy

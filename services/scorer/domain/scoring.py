@@ -6,6 +6,7 @@ earlier one is late: the path is played again from its place, and what differs c
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from schemas.decisions import Cause, Condition, Trigger, Value
@@ -65,9 +66,10 @@ def decide(customer: Customer, policy: Policy, arrivals: Sequence[Arrival], unti
     turn = _Turn(customer, policy)
     unpriced = 0
     if admitted is not None:
-        for entry, arrival in sorted(admitted.entries, key=lambda pair: (pair[0].time_ms, pair[0].id)):
-            turn.apply(entry, arrival)
-            unpriced += bool(entry.currency) and entry.currency != policy.currency
+        in_time = sorted(admitted.entries, key=lambda pair: (pair[0].time_ms, pair[0].id))
+        for _, instant in groupby(in_time, key=lambda pair: pair[0].time_ms):
+            turn.apply(list(instant))
+        unpriced = sum(bool(e.currency) and e.currency != policy.currency for e, _ in in_time)
     turn.advance(until_ms)
     taken = len(admitted.entries) if admitted else 0
     return Outcome(
@@ -107,19 +109,23 @@ class _Turn:
             self._step(moment, *self._come_due(moment.at_ms))
             customer.due_ms = moment.next_ms
 
-    def apply(self, entry: Entry, arrival: Arrival) -> None:
-        """Put one event in its place. `now` is the broker's append time; nothing later than it is played."""
+    def apply(self, arrived: Sequence[tuple[Entry, Arrival]]) -> None:
+        """Put the events of one instant in their place; `now` is the newest append time, nothing later is played.
+
+        Of several, the first by id hash stands as the trigger of what they change.
+        """
         customer, before = self._customer, self._ledger
-        after = before.with_entry(entry)
-        from_ms = _first_effect(before, after, entry)
-        now_ms = max(arrival.appended_ms, customer.changed_ms)
+        entry, arrival = arrived[0]
+        after = before.with_entries([e for e, _ in arrived])
+        from_ms = _first_effect(before, after, entry.time_ms)
+        now_ms = max(customer.changed_ms, *(a.appended_ms for _, a in arrived))
         if from_ms <= customer.changed_ms:
             self.advance(now_ms)
             self._hold(after)
             self._replay(before, after, max(now_ms, customer.changed_ms), arrival.event)
         elif entry.time_ms > now_ms:
             self._hold(after)
-            customer.waiting = [*customer.waiting, _waiting(entry.time_ms, arrival.event)]
+            customer.waiting = customer.waiting + [_waiting(entry.time_ms, a.event) for _, a in arrived]
             customer.due_ms = min(customer.due_ms, entry.time_ms)
         else:
             self.advance(from_ms - 1)
@@ -228,14 +234,14 @@ class _Turn:
         )
 
 
-def _first_effect(before: Ledger, after: Ledger, entry: Entry) -> int:
-    """The first instant at which the ledgers differ: the entry's time, or an earlier one where refunds settle anew."""
+def _first_effect(before: Ledger, after: Ledger, time_ms: int) -> int:
+    """The first instant at which the ledgers differ: the new entries', or an earlier one where refunds settle anew."""
     old, new = before.settlement, after.settlement
     if not (old.takes or new.takes):
-        return entry.time_ms
+        return time_ms
     starts = [take.start_ms for take in {*old.takes} ^ {*new.takes}]
     ends = [instant for _, instant in {*old.voided_ms.items()} ^ {*new.voided_ms.items()}]
-    return min([entry.time_ms, *starts, *ends])
+    return min([time_ms, *starts, *ends])
 
 
 def _common(old: Path, new: Path) -> int:

@@ -51,8 +51,8 @@ def test_a_policy_is_compiled_into_dimensions_in_order():
 
 
 def test_money_literals_are_major_units_of_the_policy_s_currency():
-    assert parse(SMALL).comparisons[0].quantities == (100_000,)
-    assert parse(SMALL.replace("EUR", "JPY")).comparisons[0].quantities == (1_000,)
+    assert parse(SMALL).thresholds[0].limit == 99_999
+    assert parse(SMALL.replace("EUR", "JPY")).thresholds[0].limit == 999
 
 
 def test_the_retail_policy_is_accepted():
@@ -65,7 +65,7 @@ def test_playbooks_do_not_change_the_digest_and_rules_do():
 
 
 def test_a_playbook_s_condition_sets_no_timer_of_the_scorer():
-    assert len(parse(SMALL).comparisons) == 3
+    assert len(parse(SMALL).thresholds) == 3
 
 
 @pytest.mark.parametrize(
