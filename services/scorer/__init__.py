@@ -1,0 +1,15 @@
+"""The scorer: takes events, keeps every customer's position, says what changed and why.
+
+`python -m services.scorer` runs a worker, and so does `faust -A services.scorer worker`, which asks this package for
+its `app`: made only then, so that the pure core can be imported without Faust.
+"""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        from services.scorer.__main__ import for_faust  # noqa: PLC0415
+
+        return for_faust()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

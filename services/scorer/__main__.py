@@ -1,0 +1,98 @@
+"""Run one scorer worker: `python -m services.scorer`. It ends on SIGTERM or SIGINT after the turns that run.
+
+Exit codes: 0 stopped, 1 failed, 2 misused (settings, policy, a port in use, state that does not fit).
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+
+import structlog
+from pydantic import ValidationError
+
+from services.scorer.app import CannotRun, create_app, reason
+from services.scorer.engine.host import App
+from services.shared import logging
+from services.shared.settings import ScorerSettings
+
+log = structlog.get_logger()
+
+
+async def run(settings: ScorerSettings) -> None:
+    """Until a signal or a failure. CannotRun, or whatever went wrong."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def failed(error: BaseException) -> None:
+        if not ended.done():
+            ended.set_exception(error)
+
+    def signalled() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    app = create_app(settings, failed)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    running = asyncio.create_task(_faust(app, failed))
+    try:
+        await ended
+    finally:
+        await app.stop()
+        running.cancel()
+
+
+async def _faust(app: App, failed: Callable[[BaseException], None]) -> None:
+    """Start Faust and stay until it is stopped; when it crashes by itself, that is a failure."""
+    try:
+        await app.start()
+        await app.wait_until_stopped()
+    except Exception as error:  # noqa: BLE001  # whatever it is, `run` raises it
+        failed(error)
+    else:
+        failed(app.crash_reason or RuntimeError("Faust has ended"))
+
+
+def for_faust() -> App:
+    """The app for Faust's command line; a failure ends the process with one line, as it does here."""
+
+    def failed(error: BaseException) -> None:
+        asyncio.get_running_loop().call_soon(_leave, error)
+
+    try:
+        app = create_app(_settings(), failed)
+    except CannotRun as error:
+        _leave(error)
+    return app
+
+
+def _leave(error: BaseException) -> None:
+    """One line and an exit code for what people can mend, a traceback for what they can't."""
+    told = reason(error)
+    if told is None:
+        log.error("the scorer failed", exc_info=error)
+        sys.exit(1)
+    print(f"scorer: {told}", file=sys.stderr, flush=True)
+    sys.exit(told.exit_code)
+
+
+def _settings() -> ScorerSettings:
+    try:
+        return ScorerSettings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors())
+        raise CannotRun(wrong, 2) from error
+
+
+def main() -> None:
+    try:
+        settings = _settings()
+        logging.configure("scorer", log_format=settings.log_format, level=settings.log_level)
+        asyncio.run(run(settings))
+    except Exception as error:  # noqa: BLE001  # the last place where anything is told
+        _leave(error)
+
+
+if __name__ == "__main__":
+    main()

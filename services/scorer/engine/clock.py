@@ -1,0 +1,56 @@
+"""The engine's clock: wall time that never runs back, anchored to the broker's, and how far time is played by it.
+
+Two clocks meet here. Events carry the broker's append time, the "now" of the rules; timers of live customers need the
+time of this machine. `Clock` brings them together, `Playback` says which of them holds for a partition's timers.
+"""
+
+import time
+from collections.abc import Callable
+
+
+class Clock:
+    """Now in ms since 1970 UTC, counted from the start by a monotonic clock: steps of the wall clock do no harm.
+
+    It is never below an append time it was shown, so that a broker whose clock is ahead does not see its own events
+    as coming from the future.
+    """
+
+    def __init__(
+        self, wall_s: Callable[[], float] = time.time, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._monotonic_s = monotonic_s
+        self._ahead_ms = int((wall_s() - monotonic_s()) * 1000)
+
+    def now_ms(self) -> int:
+        return int(self._monotonic_s() * 1000) + self._ahead_ms
+
+    def seen(self, appended_ms: int) -> None:
+        """The broker has appended something at `appended_ms`: from now on it is at least that late."""
+        behind_ms = appended_ms - self.now_ms()
+        if behind_ms > 0:
+            self._ahead_ms += behind_ms
+
+
+class Playback:
+    """Up to which instant a partition's time is played (DESIGN.md section 4, rule 14). It never runs back.
+
+    While events wait to be taken, time is the append time of the last one taken, so that timers due in the past come
+    between the events they stood between; with nothing waiting it is the clock's.
+    """
+
+    def __init__(self, clock: Clock, appended_ms: int) -> None:
+        self._clock = clock
+        self.appended_ms = appended_ms
+        self._played_ms = appended_ms
+        clock.seen(appended_ms)
+
+    def taken(self, appended_ms: int) -> None:
+        """An event appended at `appended_ms` has been taken."""
+        if appended_ms > self.appended_ms:
+            self.appended_ms = appended_ms
+            self._clock.seen(appended_ms)
+
+    def until_ms(self, *, behind: bool) -> int:
+        """behind: whether events are known to wait."""
+        self._played_ms = max(self._played_ms, self.appended_ms if behind else self._clock.now_ms())
+        return self._played_ms

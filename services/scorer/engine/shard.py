@@ -1,0 +1,158 @@
+"""A partition's customers in memory: takes batches, fires timers, knows no Kafka.
+
+Records stay encoded (a decoded customer is ten times as large); a customer is decoded, decided and encoded once a
+batch. The state runs ahead of Kafka by the one turn that is not committed yet: if its transaction fails, the whole
+shard is thrown away and restored.
+"""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from schemas.decisions import DeadLetter, DeadLetterReason
+from schemas.events import Event
+from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.policy import Policy
+from services.scorer.domain.scoring import Arrival, Outcome, decide
+from services.scorer.domain.state import Customer, decode, due_ms, encode
+from services.scorer.domain.timers import TimerQueue
+from services.scorer.engine.batches import Record
+from services.scorer.engine.turn import Turn
+from services.shared.partitioner import partition_of
+
+_MOST_RAW_BYTES = 700_000  # in base64 and with the rest it must fit into a record
+_read_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
+
+
+class Shard:
+    """The customers of partition `number` of `partitions`, and what time still has to bring them.
+
+    records: subject as bytes -> state record.  bytes: their size.  timed: how many have a due instant.
+    """
+
+    def __init__(
+        self, policy: Policy, *, number: int, partitions: int, topic: str, records: dict[bytes, bytes] | None = None
+    ) -> None:
+        self._policy, self._number, self._partitions, self._topic = policy, number, partitions, topic
+        self.records = records if records is not None else {}
+        self.timers = TimerQueue(self._due_of)
+        self.bytes = self.timed = 0
+        for key, record in self.records.items():
+            self.bytes += len(record)
+            due = due_ms(record)
+            if due is not None:
+                self.timed += 1
+                self.timers.schedule(key, due)
+
+    def take(self, turn: Turn, batch: Iterable[Record], until_ms: int) -> None:
+        """Decide a micro-batch, each customer once, with time played up to `until_ms`."""
+        arrivals: dict[bytes, list[Arrival]] = {}
+        for record in batch:
+            turn.events += 1
+            event = self._read(turn, record)
+            if event is None:
+                continue
+            key, raw = record.key, record.value
+            assert key is not None
+            assert raw is not None
+            arrival = Arrival(event, record.timestamp, record.offset, raw)
+            known = arrivals.get(key)
+            if known is None:
+                arrivals[key] = [arrival]
+            else:
+                known.append(arrival)
+        for key, of_customer in arrivals.items():
+            record_bytes = self.records.get(key)
+            customer = Customer() if record_bytes is None else decode(record_bytes)
+            outcome = self._decide(turn, key, customer, of_customer, until_ms)
+            if outcome.altered or outcome.moved:
+                self._keep(key, record_bytes, encode(customer, self._policy), turn if outcome.altered else None)
+
+    def fire(self, turn: Turn, until_ms: int, limit: int) -> int:
+        """Play at most `limit` customers whose timers are due up to `until_ms`; how many there were."""
+        keys = self.timers.due(until_ms, limit)
+        for key in keys:
+            before = self.records[key]
+            customer = decode(before)
+            due = customer.due_ms
+            outcome = self._decide(turn, key, customer, (), until_ms)
+            if outcome.altered:
+                turn.fired_due_ms.append(due)
+            after = encode(customer, self._policy)
+            # A look that changed nothing is not written, but the next one has moved on: that is kept in memory.
+            self._keep(key, before, after, turn if outcome.altered else None, fired=True)
+        return len(keys)
+
+    def _decide(
+        self, turn: Turn, key: bytes, customer: Customer, arrivals: list[Arrival] | tuple[()], until_ms: int
+    ) -> Outcome:
+        try:
+            outcome = decide(customer, self._policy, arrivals, until_ms)
+        except Exception as error:
+            at = [f"{arrival.offset}" for arrival in arrivals] or ["a timer"]
+            error.add_note(f"deciding customer {key!r} of partition {self._number}, offsets {', '.join(at)}")
+            raise
+        turn.taken += outcome.taken
+        turn.duplicates += outcome.duplicates
+        turn.unpriced += outcome.unpriced
+        if outcome.changes:
+            subject = key.decode()
+            for change in outcome.changes:
+                turn.change(change, key, subject)
+        for reason, detail, arrival in outcome.reports:
+            letter = self._letter(turn, reason, detail, arrival.offset, arrival.raw, arrival.event)
+            turn.dead_letter(key, letter)
+        return outcome
+
+    def _keep(self, key: bytes, before: bytes | None, after: bytes, turn: Turn | None, *, fired: bool = False) -> None:
+        self.records[key] = after
+        if turn is not None:
+            turn.customers[key] = after
+        self.bytes += len(after) - (0 if before is None else len(before))
+        due_before = None if before is None else due_ms(before)
+        due_after = due_ms(after)
+        self.timed += (due_after is not None) - (due_before is not None)
+        if not fired:
+            self.timers.moved(key, due_before, due_after)
+        elif due_after is not None:
+            self.timers.schedule(key, due_after)
+
+    def _due_of(self, key: bytes) -> int | None:
+        record = self.records.get(key)
+        return None if record is None else due_ms(record)
+
+    def _read(self, turn: Turn, record: Record) -> Event | None:
+        """The event of a record; None if it went to the dead letters."""
+        key, event = record.key, None
+        reason: DeadLetterReason = "unreadable"
+        try:
+            event = _read_event(record.value or b"")
+        except (msgspec.DecodeError, RecursionError) as error:
+            detail = str(error) or "nested too deeply"
+        else:
+            if key is None or key != event.subject.encode():
+                detail = f"the record's key {key!r} is not the subject {event.subject!r}"
+            elif key in self.records or (home := partition_of(key, self._partitions)) == self._number:
+                return event
+            else:
+                reason = "wrong_partition"
+                detail = f"the key belongs to partition {home}: written without the Java client's partitioner"
+        turn.dead_letter(key, self._letter(turn, reason, detail, record.offset, record.value or b"", event))
+        return None
+
+    def _letter(
+        self, turn: Turn, reason: DeadLetterReason, detail: str, offset: int, raw: bytes, event: Event | None
+    ) -> DeadLetter:
+        if len(raw) > _MOST_RAW_BYTES:
+            detail += f"; {len(raw)} bytes cut to {_MOST_RAW_BYTES}, the whole stands at the offset named"
+        return DeadLetter(
+            reason=reason,
+            detail=detail,
+            subject=None if event is None else event.subject,
+            id=None if event is None else event.id,
+            topic=self._topic,
+            partition=self._number,
+            offset=offset,
+            at=to_datetime(turn.decided_ms),
+            event=raw[:_MOST_RAW_BYTES],
+        )

@@ -1,0 +1,90 @@
+"""A turn: what one micro-batch or one slice of timers wants written, all of it in one Kafka transaction."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas import topics
+from schemas.decisions import CaughtUp, DeadLetter, Decision
+from services.scorer.domain import records
+from services.scorer.domain.instants import to_datetime, to_ms
+from services.scorer.domain.policy import Policy
+from services.scorer.domain.scoring import Change
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Turn:
+    """sequence: of the last record of `decisions`, those of this turn included.
+
+    customers:     newest record of every customer whose state must be written
+    announcements: topic (by its name in the catalogue), key, value
+    received_ms:   when ingest took the events that moved somebody, for end-to-end latency
+    fired_due_ms:  when the timers that changed something were due
+    """
+
+    policy: Policy
+    sequence: int
+    decided_ms: int
+    catching_up: bool
+    customers: dict[bytes, bytes] = field(default_factory=dict)
+    decisions: list[tuple[bytes, bytes]] = field(default_factory=list)
+    announcements: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    dead_letters: list[tuple[bytes | None, bytes]] = field(default_factory=list)
+    events: int = 0
+    taken: int = 0
+    duplicates: int = 0
+    unpriced: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    transitions: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    received_ms: list[int] = field(default_factory=list)
+    fired_due_ms: list[int] = field(default_factory=list)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to commit: a look at time that changed nothing writes nothing."""
+        return bool(self.events or self.customers or self.decisions)
+
+    def change(self, change: Change, key: bytes, subject: str) -> None:
+        """A change of a customer's path: always a decision, announced too if the position is another one."""
+        self.sequence += 1
+        decision = records.decision(
+            change,
+            subject,
+            self.policy,
+            sequence=self.sequence,
+            decided_ms=self.decided_ms,
+            catching_up=self.catching_up,
+        )
+        self.decisions.append((key, _encode(decision)))
+        if decision.trigger is not None and decision.trigger.received_at is not None:
+            self.received_ms.append(to_ms(decision.trigger.received_at))
+        if decision.before != decision.after:
+            what = (decision.dimension, _label(decision.after), decision.cause)
+            self.transitions[what] = self.transitions.get(what, 0) + 1
+            topic = _announced_on(decision)
+            if topic is not None:
+                self.announcements.append((topic, key, _encode(records.announcement(decision))))
+
+    def dead_letter(self, key: bytes | None, letter: DeadLetter) -> None:
+        self.dead_letters.append((key, _encode(letter)))
+        self.reasons[letter.reason] = self.reasons.get(letter.reason, 0) + 1
+
+    def caught_up(self, partition: int) -> None:
+        """The partition has worked off what had piled up: playbooks may look at what still holds."""
+        self.sequence += 1
+        marker = CaughtUp(partition=partition, sequence=self.sequence, at=to_datetime(self.decided_ms))
+        self.decisions.append((b"", _encode(marker)))
+        self.catching_up = False
+
+
+def _announced_on(decision: Decision) -> str | None:
+    """The topic that carries it; None for ladders other than `tier`, which stand on `decisions` only."""
+    if decision.kind == "ladder":
+        return topics.TIER_CHANGES.name if decision.dimension == "tier" else None
+    return topics.SEGMENT_CHANGES.name if decision.kind == "segment" else topics.CHURN_ALERTS.name
+
+
+def _label(value: str | bool) -> str:
+    return value if isinstance(value, str) else str(value).lower()
