@@ -1,0 +1,76 @@
+# Tierline. `make run` and see; it needs Python 3.11 or newer, make and about 400 MB of downloads the first time.
+# Everything is installed into .venv, from pinned versions with checked hashes; proxies and mirrors that pip or uv are
+# set up for are used as they are.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo-once test lint schemas clean
+
+help:
+	@echo "make run        bring everything up on this machine and replay real purchases; Ctrl-C ends all"
+	@echo "make test       run the tests"
+	@echo
+	@echo "make setup      only install (PYTHON=... chooses the interpreter)"
+	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
+	@echo "make lint       style, types, import rules, published documents, alert rules"
+	@echo "make schemas    write schemas/published, the tables of docs/ and of README.md again"
+	@echo "make clean      remove .venv and everything made; the demo's data stays (tierline up --fresh empties it)"
+
+setup: $(VENV)/.ready
+
+run: $(VENV)/.ready
+	@$(BIN)/tierline up --demo
+
+demo-once: $(VENV)/.ready
+	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && $(BIN)/tierline up --demo --once --data "$$data/data"
+
+test: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m services.cli.schemas check
+	@if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check config prometheus.yml && \
+	promtool test rules rules_test.yml; else echo "promtool is not here: alert rules not tested"; fi
+
+schemas: $(VENV)/.ready-dev
+	@$(BIN)/python -m services.cli.schemas write
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find schemas services tests policies -name __pycache__ -prune -exec rm -rf {} +
+
+# -- installing
+
+# The first interpreter that runs and is new enough (a version manager's stand-in may be found and not run).
+find_python = for python in $(PYTHONS); do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done
+
+# uv installs in seconds what takes pip half a minute; where it cannot be had or cannot reach a mirror, pip does it.
+install = { test -x $(BIN)/uv && $(BIN)/uv pip install --python $(BIN)/python $(1); } || \
+	$(BIN)/python -m pip install --disable-pip-version-check $(1)
+
+$(BIN)/python:
+	@$(find_python); test -n "$$python" || \
+	{ echo "no Python 3.11 or newer among: $(PYTHONS); install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }; \
+	echo "Setting up $(VENV) with $$("$$python" --version); the first time this fetches about 330 MB"; \
+	"$$python" -m venv --clear $(VENV) || \
+	{ echo "this Python cannot make virtual environments (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@awk '/^[a-z]/ { keep = /^uv==/ } keep' requirements-dev.txt > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt || \
+	echo "uv cannot be had here; pip does its work, half a minute slower"
+
+$(VENV)/.ready: requirements.txt requirements.in pyproject.toml | $(BIN)/python
+	@$(call install,--require-hashes -r requirements.txt)
+	@$(call install,--quiet --no-deps --no-build-isolation --editable .)
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
+	@$(call install,--require-hashes -r requirements-dev.txt)
+	@touch $@
