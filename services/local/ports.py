@@ -1,5 +1,7 @@
 """TCP ports of this machine, on 127.0.0.1 only."""
 
+import contextlib
+import random
 import socket
 
 from services.local.errors import MISUSED, CannotStart
@@ -7,12 +9,18 @@ from services.local.errors import MISUSED, CannotStart
 HOST = "127.0.0.1"
 
 
+# Below the ports that systems give to outgoing connections (32768 on Linux, 49152 elsewhere). There, a client that
+# tries again and again to reach a server that is down may by chance be given the server's port, and keep it.
+_CHOICE = range(20_000, 32_768)
+
+
 def free_port() -> int:
     """A port nobody listens on at this moment; it is not held, so another process may take it first."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for port in random.sample(_CHOICE, k=200):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise CannotStart(f"no free port found between {_CHOICE.start} and {_CHOICE.stop - 1}")
 
 
 def claim(port: int, what: str) -> int:

@@ -46,7 +46,10 @@ def settle(data_dir: Path, *, own_place: Path = OWN_PLACE) -> Home:
         if os.geteuid() != 0:
             return Home(packaged_programs(), _own(data_dir, None), None)
         user = _nobody()
-        return Home(_programs_for(user, own_place), _own(_place_for(user, data_dir, own_place), user), user)
+        data = _own(_place_for(data_dir, own_place), user)
+        if data != data_dir:
+            (data / "belongs-to").write_text(f"{data_dir}\n")  # for whoever finds it below OWN_PLACE
+        return Home(_programs_for(own_place), data, user)
     except OSError as error:
         raise CannotStart(f"PostgreSQL cannot use the folder {data_dir}: {error}", exit_code=MISUSED) from error
 
@@ -85,7 +88,7 @@ def packaged_programs() -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
-def _programs_for(user: tuple[int, int], own_place: Path) -> Path:
+def _programs_for(own_place: Path) -> Path:
     packaged = packaged_programs()
     if is_open_to_all(packaged / "postgres"):
         return packaged
@@ -110,8 +113,8 @@ def _open_to_all(tree: Path) -> None:
             path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))
 
 
-def _place_for(user: tuple[int, int], data_dir: Path, own_place: Path) -> Path:
-    """`data_dir` if its parents let `user` through, else a folder of our own that it then links to."""
+def _place_for(data_dir: Path, own_place: Path) -> Path:
+    """`data_dir` if its parents let everybody through, else a folder of our own that it then links to."""
     if data_dir.is_symlink():
         return data_dir.readlink()
     data_dir.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,6 @@ def python(code: str) -> list[str]:
 def has_ended(pid: int) -> bool:
     """True if it is gone, or dead and merely not yet asked for by whoever adopted it."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True

@@ -129,6 +129,7 @@ async def test_as_root_the_server_runs_as_nobody_and_not_even_a_closed_parent_is
         assert closed.stat().st_mode & 0o777 == 0o700
         assert data.is_symlink()
         assert data.readlink().parent == own_place
+        assert (data / "belongs-to").read_text() == f"{data}\n"
         assert data.stat().st_mode & 0o777 == 0o700
         assert data.stat().st_uid == pwd.getpwnam("nobody").pw_uid
     finally:

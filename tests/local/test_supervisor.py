@@ -8,14 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 from rich.console import Console
 
 from services.local.command import Command
 from services.local.errors import CannotStart
-from services.local.ports import free_port
+from services.local.ports import free_port, is_open
+from services.local.postgres import EmbeddedPostgres
 from services.local.supervisor import Supervisor
 from tests.local.programs import IGNORES_SIGTERM, SLEEPS, has_ended, python
+from tests.local.test_postgres import execute
 from tests.waiting import until
 
 
@@ -91,6 +94,29 @@ async def test_a_child_that_is_killed_comes_back(terminal: Terminal) -> None:
         await until(lambda: child.pid != first and not has_ended(child.pid))
         assert "notifier died (signal SIGKILL): restart 1 of 3" in terminal.text
     assert has_ended(child.pid)
+
+
+async def test_a_database_that_is_killed_comes_back_where_it_was_with_its_rows(
+    terminal: Terminal, data_folder: Path
+) -> None:
+    async with Supervisor(terminal.console, pause=0.0) as supervisor:
+        postgres = EmbeddedPostgres(data_folder / "postgres", on_line=supervisor.voice("postgres"))
+        await supervisor.start(postgres)
+        await execute(postgres.url, "CREATE TABLE kept (id int)")
+        first, url = postgres.pid, postgres.url
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: postgres.pid != first and is_open(postgres.port))
+        await until(lambda: answers(url))
+        assert await execute(url, "SELECT count(*) FROM kept") == 0
+        assert "postgres died (signal SIGKILL): restart 1 of 3" in terminal.text
+    assert has_ended(postgres.pid)
+
+
+async def answers(url: str) -> bool:
+    try:
+        return await execute(url, "SELECT 1") == 1
+    except (OSError, asyncpg.PostgresError):
+        return False
 
 
 @pytest.mark.parametrize("when", ["at the start", "later"])
