@@ -16,7 +16,7 @@ Value = str | bool
 Kind = Literal["ladder", "segment", "churn"]
 
 Cause = Literal["event", "time", "late_event", "refund"]
-"""event: an event in order; time: nothing but time passing; late_event, refund: a path played again from its place."""
+"""What moved the customer: an event in order, time alone, a late event (the path was played again), or a refund."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,9 +79,9 @@ class Quantity:
 
     def basis(self) -> Basis:
         members = self._members()
-        anchors = [self._column.anchors[i] for i in members]
+        times = [self._column.times[i] for i in members]
         unpriced = sum(self._column.unpriced[i] for i in members)
-        return Basis(len(members), min(anchors, default=None), max(anchors, default=None), unpriced)
+        return Basis(len(members), min(times, default=None), max(times, default=None), unpriced)
 
     def _members(self) -> list[int]:
         return list(range(self._low, self._high)) if self._column.plain else self._inside

@@ -16,9 +16,14 @@ NEVER = 2**62
 """An instant later than any other."""
 
 
+Row = tuple[int, int, int, int, bool, int]
+"""(start, anchor, amount, end, unpriced, time) of one item of a column."""
+
+
 class Column(msgspec.Struct, frozen=True):
     """Parallel lists, in order of `starts`: item i counts from starts[i] on, until its window leaves anchors[i].
 
+    times:    when the events themselves happened
     amounts:  signed minor units in the policy's currency, or 1 each where a column only counts
     ends:     the instant from which the item no longer stands (its order was refunded), NEVER for most
     unpriced: items counted as 0 because their currency has no rate
@@ -30,6 +35,7 @@ class Column(msgspec.Struct, frozen=True):
     amounts: list[int]
     ends: list[int]
     unpriced: list[bool]
+    times: list[int]
     plain: bool
 
 
@@ -93,8 +99,8 @@ class Ledger:
             return not self.settlement.takes
         return PURCHASE not in kinds or not self.settlement.voided_ms
 
-    def _rows(self, kind: int, sign: int) -> Iterable[tuple[int, int, int, int, bool]]:
-        """(start, anchor, amount, end, unpriced) of what counts of one kind; sign 0 makes every amount 1.
+    def _rows(self, kind: int, sign: int) -> Iterable[Row]:
+        """What counts of one kind; sign 0 makes every amount 1.
 
         A refunded order ends only where it is counted: its money is taken off by the refunds themselves.
         """
@@ -103,25 +109,32 @@ class Ledger:
                 anchor = take.start_ms if take.order is None else take.order.time_ms
                 of = take.refund if take.order is None else take.order
                 priced = of.currency == self.currency
-                yield take.start_ms, anchor, sign * take.amount * priced if sign else 1, NEVER, not priced
+                yield (
+                    take.start_ms,
+                    anchor,
+                    sign * take.amount * priced if sign else 1,
+                    NEVER,
+                    not priced,
+                    take.refund.time_ms,
+                )
         elif kind == PURCHASE:
             voided = {} if sign else self.settlement.voided_ms
             for e in self.entries:
                 if e.kind == PURCHASE:
                     priced = e.currency == self.currency
                     amount = sign * e.amount * priced if sign else 1
-                    yield e.time_ms, e.time_ms, amount, voided.get(e.id, NEVER), not priced
+                    yield e.time_ms, e.time_ms, amount, voided.get(e.id, NEVER), not priced, e.time_ms
         else:
             for e in self.entries:
                 if e.kind == kind:
-                    yield e.time_ms, e.time_ms, 1, NEVER, False
+                    yield e.time_ms, e.time_ms, 1, NEVER, False, e.time_ms
 
     @staticmethod
-    def _column(rows: Sequence[tuple[int, int, int, int, bool]], plain: bool) -> Column:
+    def _column(rows: Sequence[Row], plain: bool) -> Column:
         if not rows:
             return EMPTY
-        starts, anchors, amounts, ends, unpriced = map(list, zip(*sorted(rows), strict=True))
-        return Column(starts, anchors, amounts, ends, unpriced, plain)
+        starts, anchors, amounts, ends, unpriced, times = map(list, zip(*sorted(rows), strict=True))
+        return Column(starts, anchors, amounts, ends, unpriced, times, plain)
 
 
-EMPTY = Column([], [], [], [], [], True)
+EMPTY = Column([], [], [], [], [], [], True)

@@ -1,4 +1,10 @@
-"""Orders and their refunds: which refund belongs to which order, and how much of it takes effect when (rule 7)."""
+"""Orders and their refunds: which refund belongs to which order, and how much of it takes effect when (rule 7).
+
+A refund names its order by the order's key, or else by the id of a keyless order of the same source; an order with
+that very key goes first, whenever it arrives. A refund of an order takes effect at its own time, never before the
+order's, and is in the windows its order is in, counted as an event as well as in money. Before its order is known, or
+in another currency than its order's, it has no effect at all.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -60,9 +66,9 @@ def settle(entries: Sequence[Entry]) -> Settlement:
 
 
 def _settle_order(settlement: Settlement, order: Entry, refunds: Iterable[Entry]) -> None:
-    """Refunds take from what is left in the order of their effect; ties go by id hash."""
+    """Refunds take from what is left in the order of their effect; in one millisecond those with an amount go first."""
     left = order.amount
-    for refund in sorted(refunds, key=lambda e: (max(e.time_ms, order.time_ms), e.time_ms, e.id)):
+    for refund in sorted(refunds, key=lambda e: (max(e.time_ms, order.time_ms), e.time_ms, e.amount == REST, e.id)):
         start_ms = max(refund.time_ms, order.time_ms)
         take = left if refund.amount == REST else min(refund.amount, left)
         if refund.amount > take:
