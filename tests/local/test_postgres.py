@@ -12,6 +12,7 @@ from services.local import postgres_home
 from services.local.errors import CannotStart
 from services.local.postgres import EmbeddedPostgres
 from services.local.postgres_home import clear, is_open_to_all, settle
+from services.local.process import Process
 from tests.fixtures.database import embedded_postgres
 from tests.local.programs import has_ended
 
@@ -82,15 +83,19 @@ async def test_a_port_in_use_is_one_clear_line(data_folder: Path) -> None:
 
 async def test_a_lock_file_that_names_some_other_process_is_no_obstacle(data_folder: Path) -> None:
     postgres = EmbeddedPostgres(data_folder / "postgres", durable=False)
+    # As after a reboot: the id in the file is by now that of another process of the same user.
+    other = await Process.spawn(["sleep", "60"], user=settle(data_folder / "postgres").user)
     try:
         await postgres.start()
         await postgres.kill()
         lock = data_folder / "postgres" / "cluster" / "postmaster.pid"
         _, *rest = lock.read_text().splitlines()
-        lock.write_text("\n".join([str(os.getpid()), *rest]))  # the id was given anew, as after a reboot
+        lock.write_text("\n".join([str(other.pid), *rest]))
         await postgres.start()
+        assert other.exit_code is None
     finally:
         await postgres.stop()
+        await other.kill()
 
 
 async def test_a_server_left_running_is_ended_first(data_folder: Path) -> None:
