@@ -81,11 +81,11 @@ class EmbeddedPostgres:
         home = settle(self.data_dir, own_place=self._own_place)
         try:
             async with asyncio.timeout(within):
+                await _end_leftover(home.data / "cluster")
+                self.port = claim(self.port, "PostgreSQL")
                 if not (home.data / "cluster").exists():
                     await self._initdb(home)
                 self._password = (home.data / "password").read_text()
-                await _end_leftover(home.data / "cluster")
-                self.port = claim(self.port, "PostgreSQL")
                 self._up = False
                 self._process = await self._run(home)
                 await self._serving(self._process)

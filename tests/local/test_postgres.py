@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import socket
 from pathlib import Path
 
 import asyncpg
@@ -75,9 +76,10 @@ async def test_data_is_safe_unless_a_test_says_otherwise(data_folder: Path) -> N
 
 
 async def test_a_port_in_use_is_one_clear_line(data_folder: Path) -> None:
-    async with embedded_postgres() as other:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        postgres = EmbeddedPostgres(data_folder / "postgres", port=other.getsockname()[1], durable=False)
         with pytest.raises(CannotStart, match=r"^PostgreSQL: port \d+ cannot be used") as refused:
-            await EmbeddedPostgres(data_folder / "postgres", port=other.port, durable=False).start()
+            await postgres.start()
     assert refused.value.exit_code == 2
 
 
