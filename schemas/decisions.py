@@ -19,7 +19,7 @@ Cause = Literal["event", "time", "late_event", "refund"]
 """What moved the customer: an event in order, time alone, a late event (the path was played again), or a refund."""
 
 
-class Condition(msgspec.Struct, frozen=True, kw_only=True):
+class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One comparison of a rule, as it stood at the instant decided.
 
     rule:      the dimension's value it belongs to, as `tier.gold` or `active`
@@ -46,7 +46,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     short_by: int | str | None = None
 
 
-class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+class Trigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The event that moved the customer; absent where time did."""
 
     type: str
@@ -68,7 +68,7 @@ Step = tuple[Instant, Value]
 """From this instant on the dimension has this value, until the next step."""
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", tag="decision"):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="record", tag="decision"):
     """One change of one customer's path in one dimension, announced or not.
 
     A reader ignores revisions it has seen, cuts its path at `from`, appends `path`, and then holds exactly the path
@@ -115,7 +115,7 @@ DecisionRecord = Decision | CaughtUp
 """What stands on topic `decisions`; keys are the subject, or empty for a marker."""
 
 
-class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+class Announcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change that was announced: topics `tier-changes`, `segment-changes` and `churn-alerts`, keyed by subject.
 
     The fields mean what they mean in `Decision`.
