@@ -1,0 +1,138 @@
+"""One batch into the database: everything that follows from it, and its offsets, in one transaction."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.notifier.domain import alerts as episodes
+from services.notifier.domain.alerts import Alert
+from services.notifier.domain.playbooks import Playbooks
+from services.notifier.domain.tasks import Task
+from services.notifier.domain.turns import Turn
+from services.notifier.intake import Batch, Kept, Unreadable
+from services.notifier.projection import Projection
+from services.notifier.store import alerts, customers, decisions, held, offsets, progress, tasks
+from services.scorer.domain.explain import applies
+from services.scorer.domain.instants import to_ms
+from services.scorer.domain.policy import Playbook, Policy
+from services.scorer.domain.state import Customer, StateError, decode
+
+RELEASED_AT_ONCE = 5_000
+
+
+class OtherPolicy(Exception):
+    """The scorer's state was made under another policy than ours; str() is one line with the remedy."""
+
+
+class Applied(NamedTuple):
+    """turns: the decisions not seen before.  more: whether `release` has more to do."""
+
+    turns: list[Turn]
+    more: bool
+
+
+class Applier:
+    """Applies batches under one policy. Holds no state of its own: the database is all there is."""
+
+    def __init__(self, policy: Policy, source: str) -> None:
+        """source: where the policy was read, for messages."""
+        self._policy = policy
+        self._source = source
+        self._playbooks = Playbooks(policy)
+        self._projection = Projection(policy)
+
+    def check(self, name: str, digest: str) -> None:
+        """OtherPolicy unless this is our policy; a partition nothing is known of (no digest) is any policy's."""
+        if digest and digest != self._policy.digest:
+            raise OtherPolicy(
+                f"{self._source}: policy {self._policy.name} ({self._policy.digest}) is not the one the scorer's state "
+                f"was made under, {name} ({digest}): a changed policy over kept data is not built yet; "
+                "put the old policy back, or start with fresh data"
+            )
+
+    async def apply(self, connection: AsyncConnection, batch: Batch) -> Applied:
+        """Write what the batch says. OffsetConflict, OtherPolicy, Unreadable: nothing of it may be kept."""
+        for position in batch.positions.values():
+            self.check(position.policy, position.policy_digest)
+        await offsets.move(connection, batch.moves)
+        await self._project(connection, batch)
+        await progress.move(connection, batch)
+        fresh = await decisions.unseen(connection, batch.decisions)
+        await decisions.add(connection, fresh)
+        await self._follow_churn(connection, [kept.turn for kept in fresh if kept.turn.kind == "churn"])
+        watched = [k for k in fresh if k.turn.announced and k.turn.dimension in self._playbooks.watched]
+        await held.hold(connection, [kept for kept in watched if self._waits(kept)])
+        released = await held.release(connection, batch.partitions, RELEASED_AT_ONCE)
+        at_once = [(kept.partition, kept.turn) for kept in watched if not self._waits(kept)]
+        await self._run_playbooks(connection, [*released.turns, *at_once])
+        return Applied([kept.turn for kept in fresh], released.more)
+
+    async def release(self, connection: AsyncConnection, partitions: Sequence[int]) -> bool:
+        """Run more of the playbooks that need wait no longer; whether there are still more."""
+        released = await held.release(connection, partitions, RELEASED_AT_ONCE)
+        await self._run_playbooks(connection, released.turns)
+        return released.more
+
+    def _waits(self, kept: Kept) -> bool:
+        return kept.turn.catching_up or kept.turn.dimension in self._playbooks.deferring
+
+    async def _project(self, connection: AsyncConnection, batch: Batch) -> None:
+        rows, gone = [], []
+        for subject, (partition, record) in batch.states.items():
+            if record is None:
+                gone.append(subject)
+                continue
+            try:
+                rows.append(self._projection.row(subject, partition, record))
+            except StateError as error:
+                raise Unreadable(f"the state of {subject!r} in partition {partition}: {error}") from error
+        await customers.put(connection, rows)
+        await customers.remove(connection, gone)
+
+    async def _follow_churn(self, connection: AsyncConnection, turns: Sequence[Turn]) -> None:
+        late = {turn.subject for turn in turns if turn.cause in ("late_event", "refund")}
+        known = await alerts.of(connection, {turn.subject for turn in turns}, late)
+        of_customer: dict[str, list[Alert]] = defaultdict(list)
+        for alert in known:
+            of_customer[alert.subject].append(alert)
+        raised: list[Alert] = []
+        altered: dict[int, Alert] = {}
+        for turn in turns:
+            new, changed = episodes.follow(turn, of_customer[turn.subject])
+            of_customer[turn.subject] += new
+            raised += new
+            altered |= {alert.id: alert for alert in changed if alert.id is not None}
+        await alerts.alter(connection, list(altered.values()))
+        await alerts.add(connection, raised)
+
+    async def _run_playbooks(self, connection: AsyncConnection, turns: Iterable[tuple[int, Turn]]) -> None:
+        ordered = [turn for _, turn in sorted(turns, key=lambda pair: (pair[0], pair[1].sequence))]
+        subjects = {turn.subject for turn in ordered}
+        asking = {turn.subject for turn in ordered if self._playbooks.asks(turn)}
+        states = await customers.states(connection, asking)
+        known = {subject: decode(record) for subject, record in states.items()}
+        of_customer: dict[str, list[Task]] = defaultdict(list)
+        for task in await tasks.unfinished(connection, subjects):
+            of_customer[task.subject].append(task)
+        opened: list[Task] = []
+        altered: dict[int, Task] = {}
+        for turn in ordered:
+            customer = known.get(turn.subject)
+            new, changed = self._playbooks.follow(
+                turn,
+                of_customer[turn.subject],
+                lambda p, t=turn, c=customer: self._applies(p, t, c),  # type: ignore[misc]
+            )
+            of_customer[turn.subject] += new
+            opened += new
+            altered |= {task.id: task for task in changed if task.id is not None}
+        await tasks.alter(connection, list(altered.values()))
+        await tasks.add(connection, opened)
+
+    def _applies(self, playbook: Playbook, turn: Turn, customer: Customer | None) -> bool:
+        """A customer whose state is gone meanwhile (a tombstone) gets no tasks that ask for it."""
+        if playbook.when is None:
+            return True
+        return customer is not None and applies(playbook, customer, self._policy, to_ms(turn.decided_at))
