@@ -1,4 +1,4 @@
-# Tierline. `make run` and see; it needs Python 3.11 or newer, make and about 400 MB of downloads the first time.
+# Tierline. `make run` and see; it needs Python 3.11 or newer, make and about 160 MB of downloads the first time.
 # Everything is installed into .venv, from pinned versions with checked hashes; proxies and mirrors that pip or uv are
 # set up for are used as they are.
 
@@ -59,7 +59,7 @@ install = { test -x $(BIN)/uv && $(BIN)/uv pip install --python $(BIN)/python $(
 $(BIN)/python:
 	@$(find_python); test -n "$$python" || \
 	{ echo "no Python 3.11 or newer among: $(PYTHONS); install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }; \
-	echo "Setting up $(VENV) with $$("$$python" --version); the first time this fetches about 330 MB"; \
+	echo "Setting up $(VENV) with $$("$$python" --version); the first time this fetches about 110 MB"; \
 	"$$python" -m venv --clear $(VENV) || \
 	{ echo "this Python cannot make virtual environments (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@awk '/^[a-z]/ { keep = /^uv==/ } keep' requirements-dev.txt > $(VENV)/uv.txt

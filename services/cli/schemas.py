@@ -10,6 +10,8 @@ import click
 
 from schemas import publish
 from services.cli import catalogues
+from services.ingest import app as ingest
+from services.shared.settings import IngestSettings
 
 PUBLISHED = Path("schemas/published")
 _BEGIN, _END = "<!-- settings:begin -->", "<!-- settings:end -->"
@@ -18,6 +20,7 @@ _BEGIN, _END = "<!-- settings:begin -->", "<!-- settings:end -->"
 def documents(root: Path) -> dict[Path, str]:
     """Every generated file below `root` and the text it should have; README keeps what is around its tables."""
     made = {PUBLISHED / name: text for name, text in publish.documents().items()}
+    made |= {PUBLISHED / f"openapi-{service}.json": text for service, text in _openapi()}
     made[Path("docs/metrics.md")] = catalogues.metrics_page()
     made[Path("docs/topics.md")] = catalogues.topics_page()
     made[Path("docs/problems.md")] = catalogues.problems_page()
@@ -73,6 +76,11 @@ def check(root: Path) -> None:
         click.echo("run `make schemas`, look at the difference and commit it")
         raise SystemExit(1)
     click.echo("every published document is current")
+
+
+def _openapi() -> Iterator[tuple[str, str]]:
+    """The documents of the HTTP APIs, made from the apps as they are with every setting at its default."""
+    yield "ingest", publish.render(ingest.build(IngestSettings.model_construct()).openapi())
 
 
 def _left_over(root: Path, made: dict[Path, str]) -> list[Path]:
