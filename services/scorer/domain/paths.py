@@ -60,13 +60,18 @@ def look_next(policy: Policy, ledger: Ledger, last: Moment) -> Moment:
     if at_ms >= last.start_ms:
         return look(policy, ledger, at_ms)
     truths, flips = last.truths.copy(), last.flips.copy()
-    for index, flip in enumerate(flips):
+    swayed: set[int] = set()
+    for index, flip in enumerate(last.flips):
         if flip <= at_ms:
             threshold = policy.thresholds[index]
             truths[index], flips[index] = threshold.look(threshold.feature.measure(ledger, at_ms))
+            swayed.update(policy.swayed[index])
     positions = last.positions
-    if truths != last.truths:
-        positions = tuple([d.position(truths) for d in policy.dimensions])
+    if swayed:
+        now = list(positions)
+        for i in swayed:
+            now[i] = policy.dimensions[i].position(truths)
+        positions = tuple(now)
     return Moment(at_ms, positions, min(last.start_ms, min(flips, default=NEVER)), truths, flips, last.start_ms)
 
 

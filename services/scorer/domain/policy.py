@@ -14,7 +14,7 @@ import msgspec
 from schemas import policy as shape
 from schemas.decisions import Value
 from services.scorer.domain import expressions
-from services.scorer.domain.comparisons import Comparison, Condition, both, either, negated
+from services.scorer.domain.comparisons import Comparison, Condition, Threshold, both, either, negated
 from services.scorer.domain.document import Document, Place, PolicyError, read, suggest
 from services.scorer.domain.entries import CLICK, FORM, INTERACTION, PURCHASE, REFUND
 from services.scorer.domain.features import (
@@ -82,6 +82,7 @@ class _Compiler:
                 for feature in self._features.values()
                 if feature.name in asked
             ),
+            swayed=tuple(tuple(i for i, d in enumerate(dimensions) if t in _thresholds(d)) for t in thresholds),
             dimensions=dimensions,
             playbooks=playbooks,
             document=doc,
@@ -277,6 +278,10 @@ class _Compiler:
             "churn": "`churn raised` or `churn gone`",
         }
         return place.refuse(f"cannot read what the playbook waits for; write {forms[dimension.kind]}")
+
+
+def _thresholds(dimension: Dimension) -> set[Threshold]:
+    return {t for rule in dimension.rules for comparison in rule.compared for t in comparison.thresholds}
 
 
 def _digest(document: shape.Policy) -> str:

@@ -85,6 +85,7 @@ class Policy(msgspec.Struct, frozen=True):
     digest:     16 hex digits over everything that decides (playbooks do not)
     thresholds: every threshold that decides, by index
     looked_at:  the same, by the feature they are of
+    swayed:     per threshold the indices of the dimensions it has a say in
     """
 
     name: str
@@ -95,6 +96,7 @@ class Policy(msgspec.Struct, frozen=True):
     features: tuple[Feature, ...]
     thresholds: tuple[Threshold, ...]
     looked_at: tuple[tuple[Feature, tuple[Threshold, ...]], ...]
+    swayed: tuple[tuple[int, ...], ...]
     dimensions: tuple[Dimension, ...]
     playbooks: tuple[Playbook, ...]
     document: shape.Policy
