@@ -62,9 +62,6 @@ class Comparison(msgspec.Struct, frozen=True):
     thresholds: tuple[Threshold, ...]
     truth: Condition
 
-    def holds(self, measure: Measure) -> bool:
-        return self.truth({t.index: t.look(measure)[0] for t in self.thresholds})
-
 
 def both(first: Condition, second: Condition) -> Condition:
     return lambda truths: first(truths) and second(truths)

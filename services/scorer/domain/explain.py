@@ -4,11 +4,11 @@ from datetime import datetime
 
 from schemas.decisions import Condition, Next
 from schemas.explanations import Explanation, FeatureValue, RuleView
-from services.scorer.domain.comparisons import Comparison
+from services.scorer.domain.comparisons import Comparison, Truths
 from services.scorer.domain.features import Age, Measure, Quantity, Unit
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.paths import Course
+from services.scorer.domain.paths import Course, Moment
 from services.scorer.domain.policy import Playbook, Policy, Rule
 from services.scorer.domain.spans import anniversary
 from services.scorer.domain.state import Customer
@@ -30,8 +30,8 @@ def explain(customer: Customer, policy: Policy, at_ms: int) -> Explanation:
             RuleView(
                 rule=rule.name,
                 text=rule.text,
-                holds=holds(rule, ledger, at_ms),
-                conditions=conditions(rule, policy, ledger, at_ms),
+                holds=rule.holds(course.first.truths),
+                conditions=conditions(rule, policy, ledger, course.first),
             )
             for d in policy.dimensions
             for rule in d.rules
@@ -58,10 +58,10 @@ def holds(rule: Rule, ledger: Ledger, at_ms: int) -> bool:
     return rule.holds(truths)
 
 
-def conditions(rule: Rule, policy: Policy, ledger: Ledger, at_ms: int) -> list[Condition]:
-    """Every comparison of the rule as it stands at the instant."""
-    measures = {c.feature.name: c.feature.measure(ledger, at_ms) for c in rule.compared}
-    return [_condition(rule, policy, c, measures[c.feature.name]) for c in rule.compared]
+def conditions(rule: Rule, policy: Policy, ledger: Ledger, moment: Moment) -> list[Condition]:
+    """Every comparison of the rule as it stands at the moment."""
+    measures = {c.feature.name: c.feature.measure(ledger, moment.at_ms) for c in rule.compared}
+    return [_condition(rule, policy, c, measures[c.feature.name], moment.truths) for c in rule.compared]
 
 
 def money(minor: int, digits: int) -> str:
@@ -72,9 +72,9 @@ def money(minor: int, digits: int) -> str:
     return f"{'-' if minor < 0 else ''}{whole}.{part:0{digits}}"
 
 
-def _condition(rule: Rule, policy: Policy, comparison: Comparison, measure: Measure) -> Condition:
+def _condition(rule: Rule, policy: Policy, comparison: Comparison, measure: Measure, truths: Truths) -> Condition:
     basis, unit = measure.basis(), comparison.feature.unit
-    held = comparison.holds(measure)
+    held = comparison.truth(truths)
     thresholds = _thresholds(comparison, measure)
     shown = [money(t, policy.minor_digits) if unit == "money" and isinstance(t, int) else t for t in thresholds]
     missing = None if held else _missing(comparison, measure)

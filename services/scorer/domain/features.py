@@ -27,6 +27,9 @@ class Basis(NamedTuple):
     unpriced: int
 
 
+NO_BASIS = Basis(0, None, None, 0)
+
+
 class Quantity:
     """A count or sum at an instant: `value` in minor units or events, never below 0."""
 
@@ -37,6 +40,7 @@ class Quantity:
             self._low = 0 if window is None else self._first_inside(window)
             self.value = sum(column.amounts[self._low : high])
         else:
+            self._low = 0
             self._inside = [i for i in range(high) if column.ends[i] > at_ms and self._exit(i) > at_ms]
             self.value = max(0, sum(column.amounts[i] for i in self._inside))
 
@@ -70,7 +74,7 @@ class Quantity:
 
     def _steps(self) -> Iterator[tuple[int, int]]:
         """(instant, value from then on) as entries leave the window, one step an instant."""
-        exits = sorted((self._exit(i), self._column.amounts[i]) for i in self._members())
+        exits = sorted((self._exit(i), self._column.amounts[i]) for i in self._inside)
         rest = sum(amount for _, amount in exits)
         for place, (exit_ms, amount) in enumerate(exits):
             rest -= amount
@@ -78,13 +82,14 @@ class Quantity:
                 yield exit_ms, max(0, rest)
 
     def basis(self) -> Basis:
-        members = self._members()
-        times = [self._column.times[i] for i in members]
-        unpriced = sum(self._column.unpriced[i] for i in members)
-        return Basis(len(members), min(times, default=None), max(times, default=None), unpriced)
-
-    def _members(self) -> list[int]:
-        return list(range(self._low, self._high)) if self._column.plain else self._inside
+        column, low, high = self._column, self._low, self._high
+        if column.plain:
+            if low == high:
+                return NO_BASIS
+            return Basis(high - low, column.times[low], column.times[high - 1], sum(column.unpriced[low:high]))
+        times = [column.times[i] for i in self._inside]
+        unpriced = sum(column.unpriced[i] for i in self._inside)
+        return Basis(len(times), min(times, default=None), max(times, default=None), unpriced)
 
 
 class Age(NamedTuple):

@@ -1,6 +1,7 @@
 """Instants: datetimes at the border, integer milliseconds since 1970 UTC inside."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -11,5 +12,6 @@ def to_ms(moment: datetime) -> int:
     return (moment - EPOCH) // MILLISECOND
 
 
+@lru_cache(maxsize=8_192)  # a decision record names the same few instants again and again
 def to_datetime(instant_ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=instant_ms)

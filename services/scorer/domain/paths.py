@@ -43,7 +43,8 @@ def initial(policy: Policy) -> Positions:
 def look(policy: Policy, ledger: Ledger, at_ms: int) -> Moment:
     """Evaluate every rule at one instant. Before the first event everyone is where everyone begins."""
     if ledger.began_ms > at_ms:
-        return Moment(at_ms, initial(policy), ledger.began_ms, [], [], ledger.began_ms)
+        unknown = [False] * len(policy.thresholds)
+        return Moment(at_ms, initial(policy), ledger.began_ms, unknown, [NEVER] * len(unknown), ledger.began_ms)
     truths, flips = [False] * len(policy.thresholds), [NEVER] * len(policy.thresholds)
     for feature, thresholds in policy.looked_at:
         measure = feature.measure(ledger, at_ms)

@@ -226,7 +226,7 @@ class _Turn:
                 conditions=[
                     condition
                     for rule in dimension.rules_between(known.value, after)
-                    for condition in conditions(rule, self._policy, self._ledger, moment.at_ms)
+                    for condition in conditions(rule, self._policy, self._ledger, moment)
                 ],
                 next=coming,
                 retracts=retracts or [],
