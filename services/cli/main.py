@@ -9,18 +9,18 @@ from services.cli.errors import EXPECTED, told
 from services.local.errors import MISUSED
 
 COMMANDS = {
-    "up": "services.cli.up:up",
-    "setup": "services.cli.setup:setup",
-    "ingest": "services.cli.run:ingest",
-    "scorer": "services.cli.run:scorer",
-    "notifier": "services.cli.run:notifier",
-    "policy": "services.cli.policy:policy",
-    "schemas": "services.cli.schemas:schemas",
+    "up": ("services.cli.up:up", "Bring everything up on this machine, without Docker."),
+    "setup": ("services.cli.setup:setup", "Create the topics and tables, or bring them up to date."),
+    "ingest": ("services.cli.run:ingest", "Run the service that takes events over HTTP."),
+    "scorer": ("services.cli.run:scorer", "Run the service that decides who is in which tier."),
+    "notifier": ("services.cli.run:notifier", "Run the service that keeps customers, tasks and alerts."),
+    "policy": ("services.cli.policy:policy", "Look at policies: the rules of who is in which tier."),
+    "schemas": ("services.cli.schemas:schemas", "Publish the contracts; for those who work on tierline."),
 }
 
 
 class Commands(click.Group):
-    """Imports a subcommand when it is asked for: a service starts without what only the others need."""
+    """Imports a subcommand only when it is asked for: what the others need takes seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -28,9 +28,13 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, name = COMMANDS[cmd_name].split(":")
+        module, name = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
 
 def _version() -> str:

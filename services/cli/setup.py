@@ -4,7 +4,6 @@ import asyncio
 
 import click
 
-from services.local.prepare import prepare
 from services.shared.settings import NotifierSettings
 
 
@@ -15,6 +14,8 @@ def setup() -> None:
     Reads KAFKA_BOOTSTRAP, DATABASE_URL, TIERLINE_TOPIC_PREFIX, TIERLINE_PARTITIONS and TIERLINE_REPLICATION. The
     number of partitions is for ever. Changes nothing where all is there; run it before each new version starts.
     """
+    from services.local.prepare import prepare  # noqa: PLC0415 - takes a second, which --help need not
+
     settings = NotifierSettings()
     created = asyncio.run(prepare(settings, settings.database_url))
     click.echo(f"topics created: {', '.join(created)}" if created else "topics: all there")

@@ -17,6 +17,7 @@ import msgspec
 
 from services.demo.bookmark import Bookmark
 from services.demo.cdnow import Purchase
+from services.local.errors import CannotStart
 
 BATCH = 1_000
 IN_FLIGHT = 4
@@ -24,11 +25,11 @@ PATIENCE_S = 60.0
 DEFAULT_PAUSE_S = 1.0
 
 
-class Refused(Exception):
+class Refused(CannotStart):
     """Ingest won't take an event or a request; str() says which and why."""
 
 
-class Unavailable(Exception):
+class Unavailable(CannotStart):
     """Ingest did not take a batch for too long."""
 
 
@@ -95,14 +96,18 @@ async def post(
             why = str(error) or type(error).__name__
         else:
             if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-                return _places(response, events)
-            pause, why = _retry_after(response), response.text[:200]
+                if places := _places(response, events):
+                    return places
+                pause, why = 0.0, "it does not say where they are"
+            else:
+                pause, why = _retry_after(response), response.text[:200]
         if time.monotonic() + pause > deadline:
             raise Unavailable(f"ingest has not taken events for {patience_s:.0f} s: {why}")
         await asyncio.sleep(pause)
 
 
-def _places(response: httpx.Response, events: list[dict[str, Any]]) -> list[tuple[int, int]]:
+def _places(response: httpx.Response, events: list[dict[str, Any]]) -> list[tuple[int, int]] | None:
+    """Where each event is; None if that is not known of all, as after a retry inside ingest: once more will tell."""
     answer = response.json()
     results = answer.get("results")
     if results is None:
@@ -113,6 +118,8 @@ def _places(response: httpx.Response, events: list[dict[str, Any]]) -> list[tupl
             raise Refused(f"ingest refuses event {event['id']} of {event['subject']}: {_say(problem)}")
     if len(results) != len(events):
         raise Refused(f"ingest answered {len(results)} results to {len(events)} events")
+    if any("offset" not in result for result in results):
+        return None
     return [(result["partition"], result["offset"]) for result in results]
 
 

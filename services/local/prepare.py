@@ -3,7 +3,8 @@
 import asyncio
 
 import asyncpg
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from services.local.errors import MISUSED, CannotStart
 from services.notifier.store.migrate import migrate
@@ -17,20 +18,16 @@ async def prepare(settings: KafkaSettings, database_url: str) -> list[str]:
     Changes nothing where all is there. CannotStart, with exit code 2 if a topic is not as it has to be.
     """
     try:
-        created, _ = await asyncio.gather(asyncio.to_thread(create_topics, settings), _migrate(database_url))
+        make_url(database_url)
+    except ArgumentError as error:
+        wanted = "postgresql+asyncpg://user@host/name"
+        raise CannotStart(f"DATABASE_URL is not an SQLAlchemy URL, as {wanted}", exit_code=MISUSED) from error
+    try:
+        created, _ = await asyncio.gather(asyncio.to_thread(create_topics, settings), migrate(database_url))
     except TopicMismatch as error:
         raise CannotStart(str(error), exit_code=MISUSED) from error
     except KafkaUnavailable as error:
         raise CannotStart(str(error)) from error
-    return created
-
-
-async def _migrate(database_url: str) -> None:
-    try:
-        await migrate(database_url)
-    except ArgumentError as error:
-        raise CannotStart(
-            "DATABASE_URL is not an SQLAlchemy URL, as postgresql+asyncpg://user@host/name", exit_code=MISUSED
-        ) from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
         raise CannotStart(f"the database cannot be set up: {str(error).splitlines()[0]}") from error
+    return created

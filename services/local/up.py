@@ -21,7 +21,7 @@ from services.local.ports import HOST, claim
 from services.local.postgres import EmbeddedPostgres
 from services.local.prepare import prepare
 from services.local.stages import Stages
-from services.local.supervisor import Supervisor
+from services.local.supervisor import Child, Supervisor
 from services.shared.settings import KafkaSettings
 
 SERVICES = ("ingest", "scorer", "notifier")
@@ -80,8 +80,7 @@ async def bring_up(options: Options, *, log: Console, out: Console) -> int:
             say(f"ready: events to {urls['ingest']}/v1/events, customers at {urls['notifier']}/v1/customers")
             if options.demo:
                 demo = Demo(
-                    ingest=urls["ingest"],
-                    notifier=urls["notifier"],
+                    **urls,
                     folder=folder.path,
                     policy=options.policy.read_text("utf-8"),
                     sample=options.sample,
@@ -121,8 +120,12 @@ async def _stores(options: Options, folder: DataFolder, supervisor: Supervisor) 
     voice = supervisor.voice("kafka")
     kafka = EmbeddedKafka(folder.kafka, on_line=voice, report=voice)
     postgres = EmbeddedPostgres(folder.postgres, on_line=supervisor.voice("postgres"))
-    given = (options.kafka_bootstrap, options.database_url)
-    await supervisor.start(*(child for child, address in zip((kafka, postgres), given, strict=True) if not address))
+    embedded: list[Child] = []
+    if not options.kafka_bootstrap:
+        embedded.append(kafka)
+    if not options.database_url:
+        embedded.append(postgres)
+    await supervisor.start(*embedded)
     return options.kafka_bootstrap or kafka.bootstrap, options.database_url or postgres.url
 
 

@@ -129,6 +129,23 @@ async def test_a_503_is_waited_out_and_the_same_sent_again():
     assert len(ingest.kept) == len(SOME)
 
 
+async def test_events_whose_place_is_not_known_are_sent_again():
+    asked = []
+
+    def forgetful(events: list[dict[str, Any]]) -> httpx.Response | None:
+        asked.append(len(events))
+        if len(asked) > 1:
+            return None
+        results = [{"index": i, "id": e["id"], "status": "accepted", "partition": 0} for i, e in enumerate(events)]
+        return httpx.Response(202, json={"accepted": len(events), "refused": 0, "results": results})
+
+    ingest, bookmark = Ingest(forgetful), Bookmark(SHIFT, 1)
+    await run(ingest, bookmark, in_flight=1)
+    assert asked[0] == asked[1]
+    assert len(ingest.kept) == len(SOME)
+    assert max(bookmark.reached.values()) == len(SOME) - 1
+
+
 async def test_an_ingest_that_stays_away_ends_the_replay():
     ingest = Ingest(lambda events: httpx.Response(503, headers={"retry-after": "0"}, json={"title": "no broker"}))
     with pytest.raises(Unavailable, match="no broker"):
@@ -140,5 +157,7 @@ async def test_a_refused_event_ends_the_replay_and_is_named():
         problem = {"title": "The amount is negative", "field": "data.amount", "detail": "-1"}
         return httpx.Response(422, json={"accepted": 0, "refused": 1, "results": [{"index": 1, "problem": problem}]})
 
-    with pytest.raises(Refused, match=f"event {SOME[1].line} of {SOME[1].customer}: The amount is negative: data.amount: -1"):
+    with pytest.raises(
+        Refused, match=f"event {SOME[1].line} of {SOME[1].customer}: The amount is negative: data.amount: -1"
+    ):
         await run(Ingest(refuse), Bookmark(SHIFT, 1), in_flight=1)
