@@ -9,8 +9,9 @@ import msgspec
 from schemas.intake import EventResult
 from schemas.problems import BROKER_UNAVAILABLE, Refused
 from services.ingest import timestamps
+from services.ingest.lanes import Record
 from services.ingest.normalise import Normaliser, Refusal
-from services.ingest.publisher import RETRY_AFTER_S, Publisher, Record
+from services.ingest.publisher import RETRY_AFTER_S, Publisher
 from services.shared.metrics import IngestMetrics
 
 Clock = Callable[[], datetime]

@@ -48,9 +48,10 @@ class Normaliser:
         accepted:    the instant of acceptance, UTC in whole milliseconds
         cloud_event: the caller has declared CloudEvents, so shorthand is not taken
         """
-        cloud_event = cloud_event or b'"specversion"' in raw
+        # A guess that is right but for values that read so; what is wrong then is found by looking closely.
+        guess = cloud_event or b'"specversion"' in raw
         try:
-            posted = (_CLOUD_EVENT if cloud_event else _SHORTHAND).decode(raw)
+            posted = (_CLOUD_EVENT if guess else _SHORTHAND).decode(raw)
             event, strings = self._event(posted, accepted)
             if strings != raw.count(b'"') or b"\\" in raw:
                 diagnose.refuse_repeated(raw)

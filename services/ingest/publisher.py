@@ -13,17 +13,17 @@ a new one is made as soon as the broker answers.
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
-from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped]
 
 from schemas.topics import EVENTS
 from services.ingest.budget import Budget
+from services.ingest.lanes import BATCH_BYTES, Lane, Parcel, Record, parcels
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing, verify
 from services.shared.metrics import IngestMetrics
 from services.shared.partitioner import partition_of
@@ -35,13 +35,7 @@ RETRY_AFTER_S = 2
 CONNECT_S = 5.0
 PROBE_S = 2.0
 _PAUSE_S = 0.25
-_BATCH_BYTES = 512 * 1024
-_OVERHEAD_BYTES = 32  # of a record in a batch, at most, beyond key and value
-
-
-class Record(NamedTuple):
-    key: bytes
-    value: bytes
+_FAREWELL_S = 2.0
 
 
 class Receipt(NamedTuple):
@@ -60,6 +54,7 @@ class Publisher:
         self._metrics = metrics
         self._budget = budget
         self._producer: AIOKafkaProducer | None = None
+        self._lanes: list[Lane] = []
         self._trouble = asyncio.Event()
         self._reason = "not connected yet"
         self._reported: str | None = None
@@ -78,7 +73,8 @@ class Publisher:
         if self._producer is not None:
             self._retire(self._producer)
         if self._retired:
-            await asyncio.wait(self._retired, timeout=CONNECT_S)
+            # Every request has its answer by now: what is still held was given up.
+            await asyncio.wait(self._retired, timeout=_FAREWELL_S)
 
     @property
     def away(self) -> str | None:
@@ -98,72 +94,40 @@ class Publisher:
 
         Records of one partition keep their order. Refused (overloaded) if too much is under way; then none is sent.
         """
-        producer = self._producer
         receipts: list[Receipt | None] = [None] * len(records)
-        if producer is None:
+        if (producer := self._producer) is None:
             return receipts
-        self._budget.take(sum(map(_size, records)))
-        began = time.perf_counter()
         places: dict[int, list[int]] = {}
         for index, record in enumerate(records):
             places.setdefault(partition_of(record.key, self._settings.partitions), []).append(index)
-        await asyncio.gather(
-            *(self._send(producer, partition, indices, records, receipts) for partition, indices in places.items())
-        )
-        if None not in receipts:
+        sending = [(partition, parcel) for partition, indices in places.items() for parcel in parcels(indices, records)]
+        self._budget.take(sum(parcel.size for _, parcel in sending))
+        began = time.perf_counter()
+        for partition, parcel in sending:
+            parcel.offset.add_done_callback(partial(self._settled, parcel))
+            self._lanes[partition].put(parcel)
+        await asyncio.wait([parcel.offset for _, parcel in sending], timeout=self._settings.ack_timeout_ms / 1000)
+        trouble = None
+        for partition, parcel in sending:
+            if not parcel.offset.done():
+                parcel.abandoned = True
+                trouble = trouble or f"no acknowledgement within {self._settings.ack_timeout_ms} ms"
+            elif error := parcel.offset.exception():
+                trouble = trouble or _words(error)
+            else:
+                offset = parcel.offset.result()
+                for place, index in enumerate(parcel.indices):
+                    receipts[index] = Receipt(partition, offset + place if offset >= 0 else -1)
+        if trouble is None:
             self._metrics.acknowledgement.observe(time.perf_counter() - began)
+        else:
+            self._lose(producer, trouble)
         return receipts
 
-    async def _send(
-        self,
-        producer: AIOKafkaProducer,
-        partition: int,
-        indices: Sequence[int],
-        records: Sequence[Record],
-        receipts: list[Receipt | None],
-    ) -> None:
-        """Send the records at `indices`, all of one partition, and fill in their receipts."""
-        deadline = asyncio.get_running_loop().time() + self._settings.ack_timeout_ms / 1000
-        waiting: list[tuple[asyncio.Future[Any], list[int]]] = []
-        unsent = sum(_size(records[index]) for index in indices)
-        trouble: str | None = None
-        try:
-            async with asyncio.timeout_at(deadline):
-                for batch, inside in _batches(producer, indices, records):
-                    # Waits until the batch before it has left: no more than two of a partition are ever held.
-                    future = await producer.send_batch(batch, self._topic, partition=partition)
-                    size = sum(_size(records[index]) for index in inside)
-                    unsent -= size
-                    future.add_done_callback(partial(self._settled, size))
-                    waiting.append((future, inside))
-        except TimeoutError:
-            trouble = self._too_late()
-        except KafkaError as error:
-            trouble = str(error)
-        finally:
-            self._budget.release(unsent)
-        if waiting:
-            left = max(0.0, deadline - asyncio.get_running_loop().time())
-            await asyncio.wait([future for future, _ in waiting], timeout=left)
-        for future, inside in waiting:
-            if not future.done():
-                trouble = trouble or self._too_late()
-            elif failure := future.exception():
-                trouble = trouble or str(failure)
-            else:
-                offset = future.result().offset
-                for place, index in enumerate(inside):
-                    receipts[index] = Receipt(partition, offset + place if offset >= 0 else -1)
-        if trouble is not None:
-            self._lose(producer, trouble)
-
-    def _too_late(self) -> str:
-        return f"no acknowledgement within {self._settings.ack_timeout_ms} ms"
-
-    def _settled(self, size: int, future: asyncio.Future[Any]) -> None:
-        self._budget.release(size)
-        if not future.cancelled():
-            future.exception()  # seen, also where nobody waits any more
+    def _settled(self, parcel: Parcel, outcome: asyncio.Future[int]) -> None:
+        self._budget.release(parcel.size)
+        if not outcome.cancelled():
+            outcome.exception()  # seen, also where nobody waits any more
 
     async def _keep_connected(self) -> None:
         while True:
@@ -190,7 +154,7 @@ class Publisher:
             client_id=f"{self._settings.topic_prefix}ingest",
             acks="all",
             enable_idempotence=True,
-            max_batch_size=_BATCH_BYTES,
+            max_batch_size=2 * BATCH_BYTES,
             request_timeout_ms=self._settings.ack_timeout_ms,
             metadata_max_age_ms=60_000,
         )
@@ -200,7 +164,7 @@ class Publisher:
                 await verify(self._settings, [EVENTS], within_s=CONNECT_S)
                 await producer.partitions_for(self._topic)
         except (KafkaError, KafkaUnavailable) as error:
-            self._report_away(str(error))
+            self._report_away(_words(error))
         except TimeoutError:
             self._report_away(f"Kafka did not answer within {CONNECT_S:.0f} s")
         except (TopicMissing, TopicMismatch) as error:
@@ -210,6 +174,7 @@ class Publisher:
             self._report_away(str(error), again=True)
         else:
             self._producer = producer
+            self._lanes = [Lane(producer, self._topic, n) for n in range(self._settings.partitions)]
             log.info("kafka is back" if self._reported else "connected to kafka", topic=self._topic)
             self._reported = None
             self._metrics.broker_up.set(1)
@@ -221,6 +186,8 @@ class Publisher:
         """Use `producer` no more; nothing happens if that was decided before."""
         if producer is self._producer:
             self._producer = None
+            for lane in self._lanes:
+                lane.close()
             self._retire(producer)
             self._report_away(reason)
             self._trouble.set()
@@ -240,22 +207,5 @@ class Publisher:
         task.add_done_callback(self._retired.discard)
 
 
-def _size(record: Record) -> int:
-    return len(record.key) + len(record.value) + _OVERHEAD_BYTES
-
-
-def _batches(
-    producer: AIOKafkaProducer, indices: Sequence[int], records: Sequence[Record]
-) -> Iterator[tuple[BatchBuilder, list[int]]]:
-    """The records at `indices` in closed batches, with the indices inside each."""
-    batch = producer.create_batch()
-    inside: list[int] = []
-    for index in indices:
-        key, value = records[index]
-        if batch.append(key=key, value=value, timestamp=None) is None:
-            yield batch, inside
-            batch, inside = producer.create_batch(), []
-            batch.append(key=key, value=value, timestamp=None)
-        inside.append(index)
-    batch.close()
-    yield batch, inside
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
