@@ -28,6 +28,7 @@ from services.notifier.intake import Batch, take_changelog, take_decisions
 from services.notifier.store import offsets
 from services.notifier.store.database import Database, DatabaseAway
 from services.notifier.store.offsets import OffsetConflict
+from services.shared.kafka import KafkaUnavailable, verify
 from services.shared.metrics import NotifierMetrics
 from services.shared.settings import NotifierSettings
 
@@ -69,7 +70,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
         self._owed: set[int] = set()
 
     async def run(self) -> None:
-        """Until `stop`. OtherPolicy, Unreadable, OffsetsGone: what no retry mends; nothing of it was kept."""
+        """Until `stop`. What no retry mends is raised, and nothing of it was kept: OtherPolicy, Unreadable,
+        OffsetsGone, TopicMissing, TopicMismatch."""
         kafka = await self._start()
         if kafka is None:
             return
@@ -225,14 +227,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
             self._kafka = kafka
             kafka.subscribe(list(self._take), listener=self)
             try:
+                await verify(self._settings, (SCORER_STATE, DECISIONS), within_s=3.0)
                 await kafka.start()
-            except KafkaConnectionError as error:
+                return kafka
+            except (KafkaConnectionError, KafkaUnavailable) as error:
                 self._kafka = None
                 log.warning("Kafka is away, trying again", error=str(error))
                 await kafka.stop()
                 await self._pause()
-            else:
-                return kafka
         return None
 
     async def _pause(self) -> None:

@@ -59,16 +59,22 @@ def serve(app: FastAPI, host: str, port: int, *, drain_s: float = 15.0) -> int:
 class _Server(uvicorn.Server):
     """uvicorn's server without its own signal handlers: it would end the process by the signal after draining.
 
-    up: set once connections are taken
+    up:       set once connections are taken
+    draining: set once the end has begun; answers without an end of their own are to end then
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, draining: asyncio.Event) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self._draining = draining
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._draining.set()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -97,7 +103,8 @@ class Running:
                 server_header=False,
                 timeout_graceful_shutdown=int(drain_s),
                 timeout_keep_alive=30,
-            )
+            ),
+            getattr(app.state, "draining", asyncio.Event()),
         )
 
     @property

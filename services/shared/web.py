@@ -84,6 +84,8 @@ def create_app(
     requests:     observed for every request, labelled method, route (its template) and status
     dependencies: what `/readyz` asks, by name
     types:        msgspec types the endpoints name in their OpenAPI parts, by the name to be used for them
+
+    `app.state.draining` is set when the service begins to end (`serving`): for answers that have no end of their own.
     """
     app: FastAPI = FastAPIOffline(
         docs_url="/docs",
@@ -95,6 +97,7 @@ def create_app(
         redirect_slashes=False,  # a redirect would be an answer of another shape
         swagger_ui_parameters={"defaultModelsExpandDepth": -1},
     )
+    app.state.draining = asyncio.Event()
     app.add_middleware(_Measured, requests=requests)
     _refuse_as_problems(app)
     _add_health(app, dependencies)

@@ -1,0 +1,131 @@
+"""`/v1/customers`: the list, one customer at an instant, and a customer's history."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, cast
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from schemas import answers
+from schemas.decisions import Decision
+from schemas.problems import CUSTOMER_NOT_FOUND, INVALID_PARAMETER, Refused
+from services.notifier.api import documentation
+from services.notifier.api.paging import Cursor, Limit, next_cursor, read_cursor
+from services.notifier.api.subjects import read_subject
+from services.notifier.domain.history import Revision, paths
+from services.notifier.projection import TIER
+from services.notifier.store import customers, decisions
+from services.notifier.store.database import Database
+from services.scorer.domain.explain import explain
+from services.scorer.domain.instants import to_ms
+from services.scorer.domain.policy import Policy
+from services.scorer.domain.state import decode
+from services.shared.web import Json
+
+Name = Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Subject = Annotated[str, Path(description="the customer's id, percent-encoded")]
+At = Annotated[str | None, Query(description="RFC 3339 with an offset (`+` as %2B); now if absent")]
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+_revision = msgspec.json.Decoder(Revision).decode
+
+
+def as_written(record: bytes) -> Decision:
+    """A decision record as it stands in an answer: the scorer's bytes, not decoded and encoded again."""
+    return cast(Decision, msgspec.Raw(record))
+
+
+def router(database: Database, policy: Policy, clock: Callable[[], datetime]) -> APIRouter:
+    routes = APIRouter(tags=["customers"])
+
+    @routes.get("/v1/customers", **documentation.LIST_CUSTOMERS)
+    async def list_customers(
+        tier: Name = None,
+        segment: Name = None,
+        churn: Annotated[bool | None, Query(description="whether churn is raised")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Response:
+        after = read_cursor(cursor, str)
+        async with database.transaction() as connection:
+            rows = await customers.page(connection, tier=tier, segment=segment, churn=churn, after=after, limit=limit)
+        found = [
+            answers.CustomerRow(
+                subject=row.subject,
+                tier=row.tier,
+                since=row.tier_since,
+                segments=row.segments,
+                churn=row.churn,
+                changed_at=row.changed_at,
+            )
+            for row in rows
+        ]
+        return Json(answers.CustomerList(customers=found, next=next_cursor([row.subject for row in found], limit)))
+
+    # Before the page of a customer, whose id takes the rest of the path whatever it is.
+    @routes.get("/v1/customers/{subject:path}/history", **documentation.GET_HISTORY)
+    async def get_history(
+        subject: Subject,
+        everything: Annotated[bool, Query(alias="all", description="also what was not announced")] = False,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Response:
+        name, before = read_subject(subject), read_cursor(cursor, int)
+        async with database.reading() as connection:
+            if await customers.state(connection, name) is None:
+                raise _unknown(name)
+            rows = await decisions.page(connection, name, everything=everything, before=before, limit=limit)
+            records = await decisions.all_of(connection, name)
+        return Json(
+            answers.History(
+                subject=name,
+                decisions=[as_written(row.record) for row in rows],
+                paths=paths(_revision(record) for record in records),
+                next=next_cursor([row.sequence for row in rows], limit),
+            )
+        )
+
+    @routes.get("/v1/customers/{subject:path}", **documentation.GET_CUSTOMER)
+    async def get_customer(subject: Subject, at: At = None) -> Response:
+        name, instant = read_subject(subject), clock() if at is None else _instant(at)
+        async with database.reading() as connection:
+            state = await customers.state(connection, name)
+            if state is None:
+                raise _unknown(name)
+            last = await decisions.page(connection, name, everything=False, before=None, limit=1)
+        answer = explain(decode(state), policy, to_ms(instant))
+        return Json(
+            answers.CustomerView(
+                subject=name,
+                at=answer.at,
+                tier=answer.tiers[TIER],
+                tiers=answer.tiers,
+                segments=answer.segments,
+                churn=answer.churn,
+                features=answer.features,
+                rules=answer.rules,
+                next=answer.next,
+                last_decision=as_written(last[0].record) if last else None,
+            )
+        )
+
+    return routes
+
+
+def _instant(text: str) -> datetime:
+    """Refused unless it is an instant with an offset within the years we can reckon with."""
+    try:
+        instant = msgspec.convert(text, datetime)
+        if instant.tzinfo is not None and EARLIEST <= instant < LATEST:
+            return instant
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise Refused(INVALID_PARAMETER, f"{text[:64]!r} is not an RFC 3339 time", field="at") from error
+    raise Refused(INVALID_PARAMETER, f"{text[:64]!r} has no offset, or is not between 1970 and 2200", field="at")
+
+
+def _unknown(subject: str) -> Refused:
+    return Refused(CUSTOMER_NOT_FOUND, f"no event of customer {subject!r} has been seen")

@@ -1,0 +1,159 @@
+"""Composition root of the notifier: settings and policy in, an app out. `python -m services.notifier` serves it."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import structlog
+from fastapi import FastAPI, Request
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+from starlette.responses import Response
+
+from schemas.problems import DATABASE_UNAVAILABLE, Refused
+from schemas.publish import VERSION
+from services.notifier import gauges
+from services.notifier.api import alerts, customers, documentation, overview, stream, tasks
+from services.notifier.api.subjects import RawSubjects
+from services.notifier.apply import Applier, OtherPolicy
+from services.notifier.consumer import Consumer, OffsetsGone
+from services.notifier.feed import Feed
+from services.notifier.intake import Unreadable
+from services.notifier.store import progress
+from services.notifier.store.database import Database, DatabaseAway, WrongSchema
+from services.scorer.domain.policy import Policy
+from services.shared.kafka import TopicMismatch, TopicMissing
+from services.shared.metrics import NotifierMetrics
+from services.shared.serving import FAILED, MISUSED, CannotServe
+from services.shared.settings import NotifierSettings
+from services.shared.web import create_app, refusal
+
+log = structlog.get_logger(__name__)
+
+DATABASE_WITHIN_S = 60.0
+RETRY_AFTER_S = 1
+
+
+def end_process() -> None:
+    """As an operator would, so that requests in progress are answered."""
+    signal.raise_signal(signal.SIGTERM)
+
+
+def build(
+    settings: NotifierSettings,
+    policy: Policy,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    end: Callable[[], None] = end_process,
+) -> FastAPI:
+    """The app. It connects when it begins to serve, not before; CannotServe if the database is not ours.
+
+    end: called when the consumer cannot go on; `app.state.failure` then is a CannotServe that says why.
+    """
+    registry = CollectorRegistry()
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        registry.register(collector)
+    metrics = NotifierMetrics(registry)
+    database = Database(settings.database_url)
+    applier = Applier(policy, str(settings.policy))
+    consumer = Consumer(settings, database, applier, metrics, clock)
+    feed = Feed(database)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(database.close)
+            await _check_database(database, applier)
+            for work in (
+                feed.listen(),
+                _close_when(app.state.draining, feed),
+                gauges.keep_current(database, consumer, metrics),
+            ):
+                stack.push_async_callback(_cancel, asyncio.create_task(work))
+            consuming = asyncio.create_task(_consume(app, consumer, end))
+            stack.push_async_callback(_finish, consumer, consuming)
+            yield
+
+    async def database_probe() -> str:
+        await database.check()
+        return "answers"
+
+    app = create_app(
+        title=documentation.TITLE,
+        version=VERSION,
+        description=documentation.DESCRIPTION,
+        registry=registry,
+        requests=metrics.requests,
+        dependencies={"database": database_probe, "kafka": consumer.probe},
+        types=documentation.TYPES,
+        lifespan=lifespan,
+    )
+    app.state.failure = None
+    app.add_middleware(RawSubjects)
+
+    @app.exception_handler(DatabaseAway)
+    async def database_away(_: Request, error: DatabaseAway) -> Response:
+        return refusal(Refused(DATABASE_UNAVAILABLE, str(error), retry_after_s=RETRY_AFTER_S))
+
+    app.include_router(customers.router(database, policy, clock))
+    app.include_router(tasks.router(database, clock))
+    app.include_router(alerts.router(database))
+    app.include_router(stream.router(database, feed, settings.stream_keep, metrics.streams))
+    app.include_router(overview.router(database))
+    return app
+
+
+async def _check_database(database: Database, applier: Applier) -> None:
+    """Returns once the database answers and is ours; CannotServe if it is not, or is away for a minute."""
+    deadline = time.monotonic() + DATABASE_WITHIN_S
+    while True:
+        try:
+            await database.check()
+            async with database.transaction() as connection:
+                rows = await progress.read(connection)
+            break
+        except WrongSchema as error:
+            raise CannotServe(str(error), exit_code=MISUSED) from error
+        except DatabaseAway as error:
+            if time.monotonic() > deadline:
+                raise CannotServe(f"the database does not answer: {error}") from error
+            log.warning("the database is away, trying again", error=str(error))
+            await asyncio.sleep(RETRY_AFTER_S)
+    try:
+        for row in rows:
+            applier.check(row.policy, row.policy_digest)
+    except OtherPolicy as error:
+        raise CannotServe(str(error), exit_code=MISUSED) from error
+
+
+async def _consume(app: FastAPI, consumer: Consumer, end: Callable[[], None]) -> None:
+    """Run the consumer; if it cannot go on, say why and end the service."""
+    try:
+        await consumer.run()
+    except (OtherPolicy, OffsetsGone, TopicMissing, TopicMismatch, Unreadable) as error:
+        log.error(str(error))
+        app.state.failure = CannotServe(str(error), exit_code=FAILED if isinstance(error, Unreadable) else MISUSED)
+        end()
+    except Exception as error:
+        log.exception("the consumer failed")
+        app.state.failure = CannotServe(f"the consumer failed: {error}")
+        end()
+
+
+async def _close_when(draining: asyncio.Event, feed: Feed) -> None:
+    await draining.wait()
+    feed.close()
+
+
+async def _finish(consumer: Consumer, consuming: asyncio.Task[None]) -> None:
+    """Let the transaction in progress end."""
+    consumer.stop()
+    await consuming
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
