@@ -11,9 +11,18 @@ import click
 from schemas import publish
 from services.cli import catalogues
 from services.ingest import app as ingest
-from services.shared.settings import IngestSettings
+from services.notifier import app as notifier
+from services.scorer.domain.policy import parse
+from services.shared.settings import IngestSettings, NotifierSettings
 
 PUBLISHED = Path("schemas/published")
+_ANY_POLICY = """
+policy: any
+currency: USD
+zone: UTC
+features: {orders: {count: purchase}}
+ladders: {tier: [{name: buyer, when: orders > 0}, {name: other}]}
+"""  # the notifier wants one; its document is the same under all
 _BEGIN, _END = "<!-- settings:begin -->", "<!-- settings:end -->"
 
 
@@ -81,6 +90,7 @@ def check(root: Path) -> None:
 def _openapi() -> Iterator[tuple[str, str]]:
     """The documents of the HTTP APIs, made from the apps as they are with every setting at its default."""
     yield "ingest", publish.render(ingest.build(IngestSettings.model_construct()).openapi())
+    yield "notifier", publish.render(notifier.build(NotifierSettings.model_construct(), parse(_ANY_POLICY)).openapi())
 
 
 def _left_over(root: Path, made: dict[Path, str]) -> list[Path]:

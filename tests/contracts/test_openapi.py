@@ -13,6 +13,16 @@ PUBLISHED = Path(__file__).parents[2] / "schemas/published"
 OPERATIONS = {"/livez", "/readyz", "/metrics", "/problems", "/problems/{slug}"}
 PROMISED = {
     "ingest": {"/v1/events"},
+    "notifier": {
+        "/v1/customers",
+        "/v1/customers/{subject}",
+        "/v1/customers/{subject}/history",
+        "/v1/tasks",
+        "/v1/tasks/{number}/claim",
+        "/v1/tasks/{number}/complete",
+        "/v1/alerts",
+        "/v1/stream",
+    },
 }
 
 
