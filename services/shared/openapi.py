@@ -109,5 +109,5 @@ def _our_answers_only(operation: dict[str, Any]) -> None:
         content = response.get("content", {})
         if content.get("application/json", {}).get("schema") == {}:
             del content["application/json"]
-    if not responses.get("200", {"content": True}).get("content"):
+    if len(responses) > 1 and not responses.get("200", {"content": True}).get("content"):
         del responses["200"]

@@ -95,7 +95,9 @@ def test_null_in_an_optional_field_counts_as_absent() -> None:
 
 
 def test_extension_attributes_of_a_cloud_event_are_ignored() -> None:
-    extended = cloud_event(traceparent="00-4bf9", dataschema="urn:x", datacontenttype="application/json", depth={"a": [1]})
+    extended = cloud_event(
+        traceparent="00-4bf9", dataschema="urn:x", datacontenttype="application/json", depth={"a": [1]}
+    )
     assert accepted(text(extended)) == accepted(text(cloud_event()))
 
 
