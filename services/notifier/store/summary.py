@@ -9,9 +9,9 @@ from schemas.decisions import Cause
 from services.notifier.store.tables import CUSTOMERS, TALLIES
 
 _TIERS = text("SELECT tier, count(*), count(*) FILTER (WHERE churn) FROM customers GROUP BY tier ORDER BY tier")
-_SEGMENTS = text(
-    "SELECT segment, count(*) AS customers FROM customers, unnest(segments) AS segment GROUP BY segment ORDER BY segment"
-)
+_SEGMENTS = text("""
+    SELECT segment, count(*) AS customers FROM customers, unnest(segments) AS segment GROUP BY segment ORDER BY segment
+""")
 _SIZE = text("SELECT pg_database_size(current_database())")
 
 

@@ -1,0 +1,48 @@
+"""The tables that migrations make are those the code works on."""
+
+import asyncio
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.notifier.store.database import Database, DatabaseAway, WrongSchema
+from services.notifier.store.migrate import migrate, newest
+from services.notifier.store.tables import METADATA
+
+
+async def test_migrations_make_the_tables_the_code_knows(migrated_url):
+    engine = create_async_engine(migrated_url)
+    async with engine.connect() as connection:
+        difference = await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync), METADATA)
+        )
+    await engine.dispose()
+    assert [d for d in difference if not _is_alembics(d)] == []
+
+
+async def test_migrating_again_or_at_once_changes_nothing(database_url):
+    await asyncio.gather(*(migrate(database_url) for _ in range(3)))
+    await migrate(database_url)
+    database = Database(database_url)
+    await database.check()
+    await database.close()
+
+
+async def test_a_database_without_tables_is_told_in_one_line(database_url):
+    database = Database(database_url)
+    with pytest.raises(WrongSchema, match=rf"no tables, this notifier needs version {newest()}: run `tierline setup`"):
+        await database.check()
+    await database.close()
+
+
+async def test_a_database_that_is_not_there_is_away():
+    database = Database("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(DatabaseAway):
+        await database.check()
+    await database.close()
+
+
+def _is_alembics(difference):
+    return difference[0] == "remove_table" and difference[1].name == "alembic_version"
