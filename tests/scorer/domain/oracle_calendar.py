@@ -1,0 +1,85 @@
+"""The oracle's calendar: when an entry leaves a window, and anniversaries (DESIGN.md section 4, rule 1).
+
+Instants are integers, ms since 1970 UTC. A span is the text of a policy: `36h`, `30d`, `12mo`, `1y`.
+"""
+
+import calendar
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIXED = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+MONTHS = {"mo": 1, "y": 12}
+
+
+def to_ms(t: datetime) -> int:
+    return (t - EPOCH) // timedelta(milliseconds=1)
+
+
+def to_datetime(ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+def wall(ms: int, zone: ZoneInfo) -> datetime:
+    """What a clock on the wall in that zone shows, without an offset."""
+    return to_datetime(ms).astimezone(zone).replace(tzinfo=None)
+
+
+@cache
+def parts(span: str) -> tuple[int, str]:
+    found = re.fullmatch(r"([1-9]\d*)(ms|s|min|h|d|w|mo|y)", span)
+    if found is None:
+        raise ValueError(f"not a span: {span}")
+    return int(found[1]), found[2]
+
+
+@cache
+def day_start(day: date, zone: ZoneInfo) -> int:
+    """The first ms whose date in the zone is `day` or later; on some DST days that is 01:00, or the day has no ms."""
+    middle = to_ms(datetime(day.year, day.month, day.day, tzinfo=UTC))
+    before, found = middle - 36 * 3_600_000, middle + 36 * 3_600_000
+    while found - before > 1:
+        look = (before + found) // 2
+        if wall(look, zone).date() >= day:
+            found = look
+        else:
+            before = look
+    return found
+
+
+def add_months(day: date, months: int) -> tuple[date, bool]:
+    """The same day so many months later, clamped to the month's last day, and whether it was clamped."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return date(year, month + 1, min(day.day, last)), day.day > last
+
+
+@cache
+def window_exit(t: int, span: str, zone: ZoneInfo) -> int:
+    """The first instant at which an entry made at `t` is no longer in the window."""
+    count, unit = parts(span)
+    if unit in FIXED:
+        return t + count * FIXED[unit]
+    own_day = wall(t, zone).date()
+    target, clamped = add_months(own_day, count * MONTHS[unit])
+    end_of_target = day_start(target + timedelta(days=1), zone)
+    if clamped:
+        return end_of_target
+    return min(day_start(target, zone) + (t - day_start(own_day, zone)), end_of_target)
+
+
+@cache
+def anniversary(t: int, span: str, zone: ZoneInfo) -> int:
+    """The instant at which the span since `t` is over: for months and years by the clock on the wall.
+
+    A time of day that the target day has twice is its first; one it has not (clocks go forward) is as much later as
+    the clocks go forward, as RFC 5545 has it.
+    """
+    count, unit = parts(span)
+    if unit in FIXED:
+        return t + count * FIXED[unit]
+    clock = wall(t, zone)
+    target, _ = add_months(clock.date(), count * MONTHS[unit])
+    return to_ms(datetime.combine(target, clock.time(), tzinfo=zone))
