@@ -42,16 +42,16 @@ def initial(policy: Policy) -> Positions:
 
 def look(policy: Policy, ledger: Ledger, at_ms: int) -> Moment:
     """Evaluate every rule at one instant. Before the first event everyone is where everyone begins."""
-    if ledger.began_ms > at_ms:
-        unknown = [False] * len(policy.thresholds)
-        return Moment(at_ms, initial(policy), ledger.began_ms, unknown, [NEVER] * len(unknown), ledger.began_ms)
     truths, flips = [False] * len(policy.thresholds), [NEVER] * len(policy.thresholds)
     for feature, thresholds in policy.looked_at:
         measure = feature.measure(ledger, at_ms)
         for threshold in thresholds:
             truths[threshold.index], flips[threshold.index] = threshold.look(measure)
     start_ms = ledger.next_start(at_ms)
-    positions = tuple([d.position(truths) for d in policy.dimensions])
+    if ledger.began_ms > at_ms:
+        positions = initial(policy)
+    else:
+        positions = tuple([d.position(truths) for d in policy.dimensions])
     return Moment(at_ms, positions, min(start_ms, min(flips, default=NEVER)), truths, flips, start_ms)
 
 

@@ -58,8 +58,9 @@ class Outcome(NamedTuple):
 def decide(customer: Customer, policy: Policy, arrivals: Sequence[Arrival], until_ms: int) -> Outcome:
     """Take a micro-batch of one customer's arrivals (in log order), then play time up to `until_ms`.
 
-    Duplicates go in log order; after that event-time order makes jitter within the batch free. `customer` is changed
-    in place. Without arrivals this is a timer firing.
+    Duplicates go in log order; after that event-time order makes jitter within the batch free. Late events come after
+    those in order, so that what they bring is net of the whole batch, and no step between them is announced and taken
+    back. `customer` is changed in place. Without arrivals this is a timer firing.
     """
     due_before = customer.due_ms
     admitted = admit(customer.entries, arrivals) if arrivals else None
@@ -67,7 +68,10 @@ def decide(customer: Customer, policy: Policy, arrivals: Sequence[Arrival], unti
     unpriced = 0
     if admitted is not None:
         in_time = sorted(admitted.entries, key=lambda pair: (pair[0].time_ms, pair[0].id))
-        for _, instant in groupby(in_time, key=lambda pair: pair[0].time_ms):
+        late_to_ms = customer.changed_ms
+        in_order = [pair for pair in in_time if pair[0].time_ms > late_to_ms]
+        late = [pair for pair in in_time if pair[0].time_ms <= late_to_ms]
+        for _, instant in groupby(in_order + late, key=lambda pair: pair[0].time_ms):
             turn.apply(list(instant))
         unpriced = sum(bool(e.currency) and e.currency != policy.currency for e, _ in in_time)
     turn.advance(until_ms)
