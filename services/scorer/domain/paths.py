@@ -48,10 +48,8 @@ def look(policy: Policy, ledger: Ledger, at_ms: int) -> Moment:
         for threshold in thresholds:
             truths[threshold.index], flips[threshold.index] = threshold.look(measure)
     start_ms = ledger.next_start(at_ms)
-    if ledger.began_ms > at_ms:
-        positions = initial(policy)
-    else:
-        positions = tuple([d.position(truths) for d in policy.dimensions])
+    begun = ledger.began_ms <= at_ms
+    positions = tuple([d.position(truths) for d in policy.dimensions]) if begun else initial(policy)
     return Moment(at_ms, positions, min(start_ms, min(flips, default=NEVER)), truths, flips, start_ms)
 
 
