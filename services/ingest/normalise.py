@@ -53,7 +53,7 @@ class Normaliser:
         try:
             posted = (_CLOUD_EVENT if guess else _SHORTHAND).decode(raw)
             event, strings = self._event(posted, accepted)
-            if strings != raw.count(b'"') or b"\\" in raw:
+            if strings != raw.count(b'"'):
                 diagnose.refuse_repeated(raw)
         except Refused as refused:
             return Refusal(posted.id, refused.details())
@@ -83,7 +83,8 @@ class Normaliser:
         """The event, and how many quotation marks its text has if it holds every string once and no other.
 
         The second is how members given twice are found without reading the text twice: JSON leaves open which of
-        them counts, and the decoder takes the last in silence.
+        them counts, and the decoder takes the last in silence. Each string has two marks at least and those kept are
+        all in the text, so one that has no mark more than they need holds nothing else.
         """
         if flaw := identifiers.flaw(posted.id):
             raise Refused(INVALID_ID, f"id {flaw}", field="id")

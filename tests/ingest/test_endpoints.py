@@ -1,6 +1,5 @@
 """`POST /v1/events` over HTTP on a real broker: forms of body, limits, answers, what stands on the topic afterwards."""
 
-import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -15,15 +14,13 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
-from schemas import intake, problems, topics
+from schemas import intake, problems
 from services.ingest import body, documentation
 from services.ingest.app import build
-from services.shared.kafka import create_topics
 from services.shared.partitioner import partition_of
 from services.shared.serving import CannotServe, Running
 from services.shared.settings import IngestSettings
-from tests.fixtures.broker import embedded_kafka
-from tests.ingest.conftest import MakeSettings
+from tests.ingest.conftest import MakeSettings, Mortal
 from tests.ingest.posting import Leave, cloud_event, shorthand, text
 from tests.ingest.reading import records
 from tests.waiting import until
@@ -207,31 +204,29 @@ async def test_an_event_is_counted_by_type_and_timed(client: httpx.AsyncClient) 
     assert await metric(client, "tierline_ingest_http_request_seconds_count", **labels) == 1
 
 
-async def test_503_while_kafka_is_away_and_202_once_it_is_back() -> None:
-    async with embedded_kafka() as broker:
-        settings = IngestSettings(kafka_bootstrap=broker.bootstrap, partitions=3, ack_timeout_ms=2000)
-        await asyncio.to_thread(create_topics, settings, [topics.EVENTS])
-        async with Running(build(settings)) as server, httpx.AsyncClient(base_url=server.url, timeout=30) as client:
-            assert (await client.get("/readyz")).json()["ok"]
-            await broker.kill()
-            for content in (shorthand(), [shorthand(), shorthand(amount=-1)]):
-                answer = await post(client, content)
-                is_problem(answer, problems.BROKER_UNAVAILABLE)
-                assert int(answer.headers["retry-after"]) > 0
-            ready = await client.get("/readyz")
-            assert (ready.status_code, ready.json()["dependencies"][0]["ok"]) == (503, False)
-            assert (await client.get("/livez")).status_code == 200
-            assert await metric(client, "tierline_ingest_broker_up") == 0
-            # What is bad is bad without Kafka.
-            is_problem(await post(client, shorthand(amount=-1)), problems.NEGATIVE_AMOUNT)
-            await broker.start()
+async def test_503_while_kafka_is_away_and_202_once_it_is_back(mortal: Mortal) -> None:
+    app = build(mortal.settings)
+    async with Running(app) as server, httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        assert (await client.get("/readyz")).json()["ok"]
+        await mortal.broker.kill()
+        for content in (shorthand(), [shorthand(), shorthand(amount=-1)]):
+            answer = await post(client, content)
+            is_problem(answer, problems.BROKER_UNAVAILABLE)
+            assert int(answer.headers["retry-after"]) > 0
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["dependencies"][0]["ok"]) == (503, False)
+        assert (await client.get("/livez")).status_code == 200
+        assert await metric(client, "tierline_ingest_broker_up") == 0
+        # What is bad is bad without Kafka.
+        is_problem(await post(client, shorthand(amount=-1)), problems.NEGATIVE_AMOUNT)
+        await mortal.broker.start()
 
-            async def accepted() -> bool:
-                return (await post(client, shorthand())).status_code == 202
+        async def accepted() -> bool:
+            return (await post(client, shorthand())).status_code == 202
 
-            await until(accepted)
-            assert (await client.get("/readyz")).status_code == 200
-            assert await metric(client, "tierline_ingest_events_accepted_total") == 1
+        await until(accepted)
+        assert (await client.get("/readyz")).status_code == 200
+        assert await metric(client, "tierline_ingest_events_accepted_total") == 1
 
 
 async def test_events_kafka_did_not_acknowledge_are_told_from_those_it_did(

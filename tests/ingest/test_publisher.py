@@ -19,8 +19,7 @@ from services.shared.kafka import KafkaUnavailable, TopicMismatch, create_topics
 from services.shared.metrics import IngestMetrics
 from services.shared.partitioner import partition_of
 from services.shared.settings import IngestSettings
-from tests.fixtures.broker import embedded_kafka
-from tests.ingest.conftest import MakeSettings
+from tests.ingest.conftest import MakeSettings, Mortal
 from tests.ingest.reading import records
 from tests.waiting import until
 
@@ -133,61 +132,52 @@ async def test_a_missing_topic_is_waited_for(make_settings: MakeSettings) -> Non
         assert None not in await publisher.publish(numbered(3))
 
 
-async def test_a_broker_killed_and_restarted_is_used_again_and_nothing_acknowledged_is_lost() -> None:
-    async with embedded_kafka() as broker:
-        settings = IngestSettings(kafka_bootstrap=broker.bootstrap, partitions=3, ack_timeout_ms=2000)
-        await asyncio.to_thread(create_topics, settings, [topics.EVENTS])
-        async with publishing(settings) as (publisher, budget, metrics):
-            acknowledged: list[Receipt | None] = []
-            for _ in range(2):
-                acknowledged += await publisher.publish(numbered(30))
-                await broker.kill()
-                during = await asyncio.gather(*(publisher.publish(numbered(30)) for _ in range(5)))
-                assert all(receipt is None for receipts in during for receipt in receipts)
-                assert publisher.away
-                with pytest.raises(KafkaUnavailable):
-                    await publisher.probe()
-                assert metrics.broker_up._value.get() == 0
-                await broker.start()
-                await until(lambda: is_up(publisher))
-                assert "events" in await publisher.probe()
-                acknowledged += await publisher.publish(numbered(30))
-                await until(lambda: budget.held == 0, what="what was given up is delivered or dropped")
-        assert None not in acknowledged
-        standing = {(r.partition, r.offset) for r in await records(settings)}
-        assert set(acknowledged) <= standing
-        assert len(acknowledged) == len(set(acknowledged))
+async def test_a_broker_killed_and_restarted_is_used_again_and_nothing_acknowledged_is_lost(mortal: Mortal) -> None:
+    async with publishing(mortal.settings) as (publisher, budget, metrics):
+        acknowledged = await publisher.publish(numbered(30))
+        await mortal.broker.kill()
+        during = await asyncio.gather(*(publisher.publish(numbered(30)) for _ in range(5)))
+        assert all(receipt is None for receipts in during for receipt in receipts)
+        assert publisher.away
+        with pytest.raises(KafkaUnavailable):
+            await publisher.probe()
+        assert metrics.broker_up._value.get() == 0
+        await mortal.broker.start()
+        await until(lambda: is_up(publisher))
+        assert metrics.broker_up._value.get() == 1
+        assert mortal.settings.topic("events") in await publisher.probe()
+        acknowledged += await publisher.publish(numbered(30))
+        await until(lambda: budget.held == 0, what="what was given up is delivered or dropped")
+    assert None not in acknowledged
+    standing = {(r.partition, r.offset) for r in await records(mortal.settings)}
+    assert set(acknowledged) <= standing
+    assert len(acknowledged) == len(set(acknowledged))
 
 
-async def test_a_broker_that_only_hangs_gives_an_answer_in_time_and_is_used_again() -> None:
-    async with embedded_kafka() as broker:
-        settings = IngestSettings(kafka_bootstrap=broker.bootstrap, partitions=3, ack_timeout_ms=500)
-        await asyncio.to_thread(create_topics, settings, [topics.EVENTS])
-        async with publishing(settings) as (publisher, budget, _):
-            assert None not in await publisher.publish(numbered(30))
-            os.kill(broker.pid, signal.SIGSTOP)
-            try:
-                async with asyncio.timeout(3):
-                    assert await publisher.publish(numbered(30)) == [None] * 30
-                async with asyncio.timeout(0.2):  # at once, once it is known
-                    assert await publisher.publish(numbered(30)) == [None] * 30
-                assert budget.held > 0, "given up by its request, still in the producer's hands"
-            finally:
-                os.kill(broker.pid, signal.SIGCONT)
-            await until(lambda: is_up(publisher))
-            assert None not in await publisher.publish(numbered(30))
-            await until(lambda: budget.held == 0)
+async def test_a_broker_that_only_hangs_gives_an_answer_in_time_and_is_used_again(mortal: Mortal) -> None:
+    async with publishing(mortal.settings) as (publisher, budget, _):
+        assert None not in await publisher.publish(numbered(30))
+        os.kill(mortal.broker.pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(4):
+                assert await publisher.publish(numbered(30)) == [None] * 30
+            async with asyncio.timeout(0.2):  # at once, once it is known
+                assert await publisher.publish(numbered(30)) == [None] * 30
+            assert budget.held > 0, "given up by its request, still in the producer's hands"
+        finally:
+            os.kill(mortal.broker.pid, signal.SIGCONT)
+        await until(lambda: is_up(publisher))
+        assert None not in await publisher.publish(numbered(30))
+        await until(lambda: budget.held == 0)
 
 
-async def test_it_begins_without_a_broker_and_ends_without_one() -> None:
-    async with embedded_kafka() as broker:
-        settings = IngestSettings(kafka_bootstrap=broker.bootstrap, partitions=3, ack_timeout_ms=1000)
-        await asyncio.to_thread(create_topics, settings, [topics.EVENTS])
-        await broker.kill()
-        async with publishing(settings) as (publisher, *_):
-            assert await publisher.publish(numbered(1)) == [None]
-            await broker.start()
-            await until(lambda: is_up(publisher))
-            assert None not in await publisher.publish(numbered(1))
-            await broker.kill()
+async def test_it_begins_without_a_broker_and_ends_without_one(mortal: Mortal) -> None:
+    await mortal.broker.kill()
+    async with publishing(mortal.settings) as (publisher, *_):
         assert await publisher.publish(numbered(1)) == [None]
+        await mortal.broker.start()
+        await until(lambda: is_up(publisher))
+        assert None not in await publisher.publish(numbered(1))
+        os.kill(mortal.broker.pid, signal.SIGSTOP)
+    assert await publisher.publish(numbered(1)) == [None]
+    os.kill(mortal.broker.pid, signal.SIGCONT)
