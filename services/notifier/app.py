@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import structlog
 from fastapi import FastAPI, Request
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from schemas.problems import DATABASE_UNAVAILABLE, Refused
@@ -114,6 +115,8 @@ async def _check_database(database: Database, applier: Applier) -> None:
             async with database.transaction() as connection:
                 rows = await progress.read(connection)
             break
+        except DBAPIError as error:  # refused for a reason that stays, as a wrong password
+            raise CannotServe(f"the database cannot be used: {error.orig}", exit_code=MISUSED) from error
         except WrongSchema as error:
             raise CannotServe(str(error), exit_code=MISUSED) from error
         except DatabaseAway as error:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Row, Select, select, text
+from sqlalchemy import Row, Select, any_, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.projection import CustomerRow
@@ -83,7 +83,7 @@ async def page(
     if tier is not None:
         query = query.where(CUSTOMERS.c.tier == tier)
     if segment is not None:
-        query = query.where(CUSTOMERS.c.segments.any(segment))
+        query = query.where(literal(segment) == any_(CUSTOMERS.c.segments))
     if churn is not None:
         query = query.where(CUSTOMERS.c.churn.is_(churn))
     if after is not None:
