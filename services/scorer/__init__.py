@@ -11,5 +11,7 @@ def __getattr__(name: str) -> Any:
     if name == "app":
         from services.scorer.__main__ import for_faust  # noqa: PLC0415
 
-        return for_faust()
+        # Faust asks more than once, and by now the import has put the module of this name here.
+        globals()[name] = for_faust()
+        return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

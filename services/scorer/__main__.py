@@ -7,6 +7,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import structlog
 from pydantic import ValidationError
@@ -56,18 +57,13 @@ async def _faust(app: App, failed: Callable[[BaseException], None]) -> None:
 
 def for_faust() -> App:
     """The app for Faust's command line; a failure ends the process with one line, as it does here."""
-
-    def failed(error: BaseException) -> None:
-        asyncio.get_running_loop().call_soon(_leave, error)
-
     try:
-        app = create_app(_settings(), failed)
+        return create_app(_settings(), _leave)
     except CannotRun as error:
         _leave(error)
-    return app
 
 
-def _leave(error: BaseException) -> None:
+def _leave(error: BaseException) -> NoReturn:
     """One line and an exit code for what people can mend, a traceback for what they can't."""
     told = reason(error)
     if told is None:

@@ -1,5 +1,6 @@
 """The scorer's composition root: settings in, a Faust app out that owns everything else."""
 
+import os
 from collections.abc import Callable
 
 import structlog
@@ -42,8 +43,8 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
             await server.start()
         except OSError as error:
             where = f"{settings.metrics_host}:{settings.metrics_port}"
-            reason = error.strerror or str(error)
-            raise CannotRun(f"cannot listen on {where} ({reason}); TIERLINE_SCORER_PORT names another", 2) from error
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise CannotRun(f"cannot listen on {where} ({why}); TIERLINE_SCORER_PORT names another", 2) from error
         try:
             await kafka.verify(settings)
         except kafka.KafkaUnavailable as error:
@@ -62,7 +63,7 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
         await server.stop()
         log.info("scorer stopped")
 
-    return App(settings, worker, starting=starting, stopping=stopping)
+    return App(settings, worker, starting=starting, stopping=stopping, on_failure=on_failure)
 
 
 def reason(error: BaseException) -> CannotRun | None:

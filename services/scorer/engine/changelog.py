@@ -4,12 +4,18 @@ Nothing is decoded: records are kept as the bytes they are, and only the last on
 sees committed records only. It runs in a thread and blocks.
 """
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from services.scorer.domain.state import POSITION_KEY, Position, decode_position
+
+SILENT = logging.getLogger("librdkafka.scorer")
+"""For the library's own lines: what matters of them comes as a KafkaException."""
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
 
 _AT_ONCE = 10_000
 _SILENCE_S = 30.0
@@ -38,8 +44,8 @@ def reader(bootstrap: str, group: str) -> Consumer:
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 50,
-            "log_level": 0,
-        }
+        },
+        logger=SILENT,
     )
 
 
@@ -59,7 +65,7 @@ def restore(consumer: Consumer, topic: str, partition: int, progress: Progress) 
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {topic}-{partition}"))
         messages = [first, *consumer.consume(_AT_ONCE, timeout=0)]  # with a timeout it would wait for all of them
         last = messages[-1]
-        at_end = False
+        at_end, before = False, read
         for message in messages:
             error = message.error()
             if error is not None:
@@ -73,7 +79,7 @@ def restore(consumer: Consumer, topic: str, partition: int, progress: Progress) 
                 records.pop(key, None)
             else:
                 records[key] = value
-        progress(len(messages), 0 if at_end else max(0, end - (last.offset() or 0) - 1))
+        progress(read - before, 0 if at_end else max(0, end - (last.offset() or 0) - 1))
         if at_end:
             break
     consumer.unassign()

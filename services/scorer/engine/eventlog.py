@@ -3,6 +3,8 @@
 Everything here blocks and belongs into a thread.
 """
 
+from typing import NamedTuple
+
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 _TIMEOUT_S = 10.0
@@ -14,8 +16,15 @@ def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     return low, high
 
 
-def next_offset(consumer: Consumer, topic: str, partition: int, offset: int) -> int | None:
-    """The offset of the first committed record at or after `offset`; None if there is none yet.
+class Next(NamedTuple):
+    """record: whether there is a committed record; at `offset` then, else there is none before `offset`."""
+
+    record: bool
+    offset: int
+
+
+def what_follows(consumer: Consumer, topic: str, partition: int, offset: int) -> Next:
+    """What really comes first at or after `offset`.
 
     Offsets may be missing in a log (markers of transactions), and records may be missing in what a consumer was handed:
     only the log can tell the two apart. `consumer` is made by `changelog.reader`.
@@ -28,9 +37,6 @@ def next_offset(consumer: Consumer, topic: str, partition: int, offset: int) -> 
     if message is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {topic}-{partition}"))
     error = message.error()
-    if error is None:
-        found: int | None = message.offset()
-        return found
-    if error.code() == KafkaError._PARTITION_EOF:
-        return None
-    raise KafkaException(error)
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise KafkaException(error)
+    return Next(error is None, message.offset() or 0)

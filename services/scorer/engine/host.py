@@ -7,6 +7,7 @@ fixed port; waits short enough that one quiet partition does not hold up a busy 
 """
 
 import logging
+import sys
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -79,7 +80,11 @@ class _Transport(driver.Transport):
 
 
 class App(faust.App):
-    """The Faust app around one worker. starting, stopping: awaited before Faust starts, and after it has stopped."""
+    """The Faust app around one worker.
+
+    starting, stopping: awaited before Faust starts, and after it has stopped
+    on_failure:         told if `starting` fails, before Faust makes of it what it will
+    """
 
     BootStrategy = _Boot
     logger = _logger
@@ -91,8 +96,9 @@ class App(faust.App):
         *,
         starting: Callable[[], Awaitable[None]],
         stopping: Callable[[], Awaitable[None]],
+        on_failure: Callable[[BaseException], None],
     ) -> None:
-        self.worker, self._starting, self._stopping = worker, starting, stopping
+        self.worker, self._starting, self._stopping, self._on_failure = worker, starting, stopping, on_failure
         session_s = settings.session_timeout_s
         super().__init__(
             settings.topic(settings.group),
@@ -114,7 +120,6 @@ class App(faust.App):
             broker_rebalance_timeout=max(20.0, session_s),
             # Faust wants it above the session's timeout
             broker_request_timeout=max(30.0, session_s * 2),
-            worker_redirect_stdouts=False,
         )
         self._events = settings.topic(topics.EVENTS.name)
         worker.feed_from(_AppFeed(self, settings))
@@ -123,10 +128,16 @@ class App(faust.App):
         self.agent(self.topic(self._events, schema=RawRun(allow_empty=True), acks=False), name="scorer")(self._score)
 
     async def on_start(self) -> None:
+        # Faust's command line has put its log in the place of stderr: our log would go round in circles.
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         for name in list(logging.root.manager.loggerDict):
             if name.startswith(("aiokafka", "faust", "mode")):
                 logging.getLogger(name).setLevel(logging.WARNING)
-        await self._starting()
+        try:
+            await self._starting()
+        except Exception as error:
+            self._on_failure(error)
+            raise
         await super().on_start()
 
     async def on_stop(self) -> None:
@@ -173,12 +184,12 @@ class _AppFeed:
         except (AssertionError, IllegalStateError):
             return  # not assigned at this moment: Faust seeks when it is
 
-    async def next_offset(self, partition: int, offset: int) -> int | None:
-        return await self._app.loop.run_in_executor(self._pool, self._next_offset, partition, offset)
+    async def what_follows(self, partition: int, offset: int) -> eventlog.Next:
+        return await self._app.loop.run_in_executor(self._pool, self._ask, partition, offset)
 
-    def _next_offset(self, partition: int, offset: int) -> int | None:
+    def _ask(self, partition: int, offset: int) -> eventlog.Next:
         consumer = changelog.reader(self._settings.kafka_bootstrap, self._settings.topic(self._settings.group))
         try:
-            return eventlog.next_offset(consumer, self._topic, partition, offset)
+            return eventlog.what_follows(consumer, self._topic, partition, offset)
         finally:
             consumer.close()

@@ -5,10 +5,12 @@ the partition is taken over again. While a rebalance is under way it is held: th
 """
 
 import asyncio
+import contextlib
+import contextvars
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
@@ -16,7 +18,8 @@ from msgspec.structs import replace
 
 from services.scorer.domain.policy import Policy
 from services.scorer.domain.state import Position
-from services.scorer.engine.batches import Inbox, Pace, Record, Room, Run
+from services.scorer.engine.arrivals import Arrivals, Feed
+from services.scorer.engine.batches import Pace, Record, Room, Run
 from services.scorer.engine.clock import Clock, Playback
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.takeover import Taken
@@ -28,22 +31,8 @@ Status = Literal["restoring", "catching_up", "ready"]
 
 _TIMERS_A_TURN = 1_000
 _TICK_S = 1.0
-_SILENCE_S = 2.0  # events are known to wait, and none has come for so long: ask the log
 _HOLD_S = 15.0  # below Faust's rebalance timeout
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
-
-
-class Feed(Protocol):
-    """Where a partition's runs come from."""
-
-    def end(self, partition: int) -> int:
-        """The end of the partition as far as it is known; 0 if it is not."""
-
-    async def seek(self, partition: int, offset: int) -> None:
-        """Go on with `offset`."""
-
-    async def next_offset(self, partition: int, offset: int) -> int | None:
-        """What the log itself says comes first at or after `offset`; None if nothing. KafkaException."""
 
 
 class Partition:
@@ -67,19 +56,15 @@ class Partition:
         fenced_pause_s: float,
     ) -> None:
         self.number = number
-        self._policy, self._clock, self._feed, self._metrics = policy, clock, feed, metrics
+        self._policy, self._clock, self._metrics = policy, clock, metrics
         self._take_over_blocking, self._takeovers, self._commits = take_over, takeovers, commits
         self._fenced_pause_s = fenced_pause_s
-        self._room = room
-        self._inbox = Inbox(room)
+        self._arrivals = Arrivals(number, feed, room)
         self._pace, self._timer_pace = Pace(most=max_batch), Pace(most=_TIMERS_A_TURN)
         self._taken: Taken | None = None
         self._playback = Playback(clock, 0)
-        self._more_due = False
-        self._clear_to = 0  # no record stands between the position and this offset
-        self._heard_s = 0.0
-        self._closing = False
-        self._free, self._idle, self._wake, self.settled = (asyncio.Event() for _ in range(4))
+        self._more_due = self._closing = self._unproven = False
+        self._free, self._idle, self._wake, self._news, self.settled = (asyncio.Event() for _ in range(5))
         self._free.set()
         self._idle.set()
 
@@ -97,19 +82,18 @@ class Partition:
         finally:
             self.settled.set()
             self._idle.set()
-            await self._release()
+            self._release()
 
     def hand_over(self, run: Run) -> None:
         """A fetched run. Dropped while there is no state to put it to: it is asked for again once there is."""
         if self._taken is not None and self._free.is_set() and not self._closing:
-            self._heard_s = time.monotonic()
-            self._inbox.put(run)
+            self._arrivals.put(run)
             self._wake.set()
 
     async def hold(self) -> None:
         """Begin no turn until `go_on`; returns when the running one has ended, or it has taken too long."""
         self._free.clear()
-        self._inbox.clear()
+        self._arrivals.clear()
         try:
             async with asyncio.timeout(_HOLD_S):
                 await self._idle.wait()
@@ -117,14 +101,19 @@ class Partition:
             log.warning("a turn did not end in time for the rebalance", partition=self.number)
 
     def go_on(self) -> None:
-        self._free.set()
+        """The rebalance has ended and the partition is ours; a transaction will tell whether it always was."""
+        self._unproven = True
+        self._begin()
 
     def close(self) -> None:
         """Let `run` end after the turn it is in."""
         self._closing = True
-        self._inbox.clear()
-        self._free.set()
-        self._wake.set()
+        self._arrivals.clear()
+        self._begin()
+
+    def _begin(self) -> None:
+        for event in (self._free, self._news, self._wake):
+            event.set()
 
     @property
     def status(self) -> Status:
@@ -140,7 +129,7 @@ class Partition:
         return {
             "status": self.status,
             "position": taken.position.events_offset,
-            "end": self._end(taken),
+            "end": self._arrivals.end,
             "customers": len(taken.shard.records),
         }
 
@@ -167,41 +156,44 @@ class Partition:
         else:
             return
         self._taken = taken
+        self._arrivals.begin(taken.backlog_end)
         self._playback = Playback(self._clock, taken.position.appended_ms)
-        self._more_due, self._clear_to, self._heard_s = False, 0, time.monotonic()
+        self._more_due = self._unproven = False
         self._measure(taken)
         self.settled.set()
         if not first:
-            await self._feed.seek(self.number, taken.position.events_offset)
+            await self._arrivals.seek(taken.position.events_offset)
+
+    async def _prove(self, taken: Taken) -> None:
+        """Another worker may have had the partition while we were thought dead: then this fails as fenced."""
+        await self._in_thread(self._commits, taken.transactions.commit, taken.position)
+        self._unproven = False
 
     async def _lose(self, error: KafkaException) -> None:
         """A transaction failed: whether it got through only the changelog knows."""
         self._metrics.failed()
         fenced = error.args[0].code() in _FENCED
         log.warning("transaction failed, the partition is taken over again", partition=self.number, error=_text(error))
-        await self._release()
-        if fenced:
+        self._release()
+        if fenced and not self._unproven:
             # Most likely another worker owns the partition and we have not heard of it. Fencing it in return would
             # help nobody; if no rebalance comes, the partition is still ours.
             await self._pause(self._fenced_pause_s)
         await self._acquire()
 
-    async def _release(self) -> None:
+    def _release(self) -> None:
         taken, self._taken = self._taken, None
-        self._inbox.clear()
+        self._arrivals.clear()
         self._metrics.clear()
         if taken is not None:
-            await self._in_thread(self._commits, taken.transactions.drop)
+            self._commits.submit(taken.transactions.drop)  # nobody waits for it
 
     async def _pause(self, seconds: float) -> None:
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                while not self._closing:
-                    await self._wake.wait()
-                    self._wake.clear()
-        except TimeoutError:
-            pass
+        """Shorter if a rebalance confirms that the partition is ours, or takes it away."""
+        self._news.clear()
+        if not self._closing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), seconds)
 
     # Turns
 
@@ -221,26 +213,21 @@ class Partition:
         self._measure(taken)
         next_ms = taken.shard.timers.next_ms()
         wait_s = _TICK_S if next_ms is None else min(_TICK_S, (next_ms - self._clock.now_ms()) / 1000)
-        try:
-            async with asyncio.timeout(max(0.001, wait_s)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.001, wait_s))
 
     async def _turn(self, taken: Taken) -> bool:
         """One transaction at most; False if there was nothing to do."""
-        if self._inbox.skip_below(taken.position.events_offset) and not self._inbox:
-            # A group without offsets begins at the beginning: do not read all of it again.
-            await self._seek(taken.position.events_offset)
-        if self._inbox and not await self._follows(taken):
-            return True
-        behind = self._behind(taken, taken.position.events_offset)
+        if self._unproven:
+            await self._prove(taken)
+        position = taken.position.events_offset
+        waiting = await self._arrivals.waiting(position)
+        behind = self._arrivals.behind(position)
+        if behind and not waiting and not self._more_due:
+            await self._arrivals.look_for_missing(position)
+            return False
         # While working off a backlog all that is due comes before the next events; live events do not wait for it.
-        batch: list[Record] = []
-        if self._inbox and not (self._more_due and behind):
-            batch = self._inbox.take(self._pace.records)
-        elif behind and not self._more_due:
-            return await self._ask_the_log(taken)
+        batch = self._arrivals.take(self._pace.records) if waiting and not (self._more_due and behind) else []
         return await self._decide(taken, batch)
 
     async def _decide(self, taken: Taken, batch: list[Record]) -> bool:
@@ -249,15 +236,14 @@ class Partition:
         if batch:
             offset = batch[-1].offset + 1
             self._playback.taken(max(record.timestamp for record in batch))
-        behind = self._behind(taken, offset)
+        behind = self._arrivals.behind(offset)
         until_ms = self._playback.until_ms(behind=behind)
         turn = Turn(self._policy, taken.position.sequence, self._clock.now_ms(), taken.catching_up)
         if batch:
             taken.shard.take(turn, batch, until_ms)
-            taken_s = time.perf_counter()
-            self._pace.took(len(batch), taken_s - began_s)
+            self._pace.took(len(batch), time.perf_counter() - began_s)
         fired = self._fire(taken, turn, until_ms)
-        if turn.catching_up and max(offset, self._clear_to) >= taken.backlog_end and not self._more_due:
+        if turn.catching_up and self._arrivals.reaches(offset, taken.backlog_end) and not self._more_due:
             turn.caught_up(self.number)
         if not turn.writes:
             await asyncio.sleep(0)
@@ -276,6 +262,7 @@ class Partition:
         return True
 
     def _fire(self, taken: Taken, turn: Turn, until_ms: int) -> int:
+        """One slice of the timers due; how many there were."""
         began_s, limit = time.perf_counter(), self._timer_pace.records
         fired = taken.shard.fire(turn, until_ms, limit)
         self._more_due = fired == limit
@@ -292,58 +279,11 @@ class Partition:
 
     def _measure(self, taken: Taken) -> None:
         offset = taken.position.events_offset
-        self._metrics.state(taken.shard, self._end(taken) - offset if self._behind(taken, offset) else 0)
-
-    # Where the partition ends, and what comes next
-
-    def _end(self, taken: Taken) -> int:
-        return max(taken.backlog_end, self._feed.end(self.number))
-
-    def _behind(self, taken: Taken, offset: int) -> bool:
-        """Whether events from `offset` on are known to wait."""
-        return max(offset, self._clear_to) < self._end(taken)
-
-    async def _follows(self, taken: Taken) -> bool:
-        """Whether what lies in the inbox comes next. If records are missing, they are asked for again."""
-        position, first = taken.position.events_offset, self._inbox.first_offset()
-        if first == position or first <= self._clear_to:
-            return True
-        found = await self._feed.next_offset(self.number, position)
-        if found == first:
-            self._clear_to = first
-            return True
-        log.info("records were missed, seeking back", partition=self.number, position=position, handed_over=first)
-        await self._seek(position)
-        return False
-
-    async def _ask_the_log(self, taken: Taken) -> bool:
-        """Events seem to wait, but none come: they were lost on the way, or nothing but markers stands there.
-
-        Not asked while other partitions keep the worker busy: then ours may be waiting behind them.
-        """
-        if time.monotonic() - self._heard_s < _SILENCE_S or not self._room.empty:
-            return False
-        position, end = taken.position.events_offset, self._end(taken)
-        self._heard_s = time.monotonic()
-        try:
-            found = await self._feed.next_offset(self.number, position)
-        except KafkaException as error:
-            log.warning("the log does not answer", partition=self.number, error=_text(error))
-            return False
-        if found is None:
-            self._clear_to = end
-            return True
-        log.info("events wait but do not come, seeking back", partition=self.number, position=position, end=end)
-        await self._seek(position)
-        return False
-
-    async def _seek(self, offset: int) -> None:
-        self._inbox.clear()
-        self._heard_s = time.monotonic()
-        await self._feed.seek(self.number, offset)
+        self._metrics.state(taken.shard, self._arrivals.end - offset if self._arrivals.behind(offset) else 0)
 
     async def _in_thread(self, pool: ThreadPoolExecutor, call: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
+        run = contextvars.copy_context().run  # so that logs name the service
+        return await asyncio.get_running_loop().run_in_executor(pool, run, call, *args)
 
 
 def _text(error: KafkaException) -> str:

@@ -9,7 +9,6 @@ Blocks; runs in a thread, before Faust seeks.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -17,7 +16,7 @@ from msgspec.structs import replace
 
 from schemas import topics
 from services.scorer.domain.policy import Policy
-from services.scorer.domain.state import Position
+from services.scorer.domain.state import Position, StateError
 from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.shard import Shard
@@ -57,16 +56,21 @@ class Takeover:
         metrics: ScorerMetrics,
         offsets: GroupOffsets,
         failpoints: FailPoints,
-        now_ms: Callable[[], int],
     ) -> None:
         self._settings, self._policy, self._metrics = settings, policy, metrics
-        self._offsets, self._failpoints, self._now_ms = offsets, failpoints, now_ms
+        self._offsets, self._failpoints = offsets, failpoints
         self._events = settings.topic(topics.EVENTS.name)
         self._state = settings.topic(topics.SCORER_STATE.name)
         self._decisions = settings.topic(topics.DECISIONS.name)
 
     def __call__(self, partition: int) -> Taken:
         """Take `partition` over. Refusal if it must not be; KafkaException if the broker does not answer."""
+        try:
+            return self._take_over(partition)
+        except StateError as error:
+            raise Refusal(f"{self._state}-{partition}: {error}; start with --fresh or the version you had") from error
+
+    def _take_over(self, partition: int) -> Taken:
         began = time.monotonic()
         transactions = Transactions(self._settings, partition, self._offsets, self._failpoints)
         transactions.open()
@@ -81,7 +85,6 @@ class Takeover:
         # A position that had not caught up is behind still, even if nothing has come since.
         catching_up = position.events_offset < end or not position.caught_up
         position = replace(position, caught_up=not catching_up)
-        transactions.commit(position)
         shard = Shard(
             self._policy,
             number=partition,
@@ -89,6 +92,7 @@ class Takeover:
             topic=self._events,
             records=restored.records,
         )
+        transactions.commit(position)
         self._metrics.takeovers.inc()
         log.info(
             "partition taken over",

@@ -5,13 +5,19 @@ they left open. Everything here blocks and belongs into a thread. Any KafkaExcep
 the partition's memory away and take it over again; whether the transaction got through, the changelog will say.
 """
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+import contextlib
+import warnings
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from schemas import topics
 from services.scorer.domain.state import POSITION_KEY, Position, encode_position
+from services.scorer.engine.changelog import SILENT
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.turn import Turn
 from services.shared.settings import ScorerSettings
+
+warnings.filterwarnings("ignore", message="Producer abort_transaction failed during close")
 
 TRANSACTION_TIMEOUT_MS = 15_000
 _OPEN_S = 30.0
@@ -29,11 +35,7 @@ class GroupOffsets:
 
     def __init__(self, settings: ScorerSettings) -> None:
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka_bootstrap,
-                "group.id": settings.topic(settings.group),
-                "log_level": 0,
-            }
+            {"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.topic(settings.group)}, logger=SILENT
         )
         self.metadata = self._consumer.consumer_group_metadata()
 
@@ -68,8 +70,8 @@ class Transactions:
                 "batch.size": 1024 * 1024,
                 "message.max.bytes": _MOST_BYTES,
                 "queue.buffering.max.messages": 1_000_000,
-                "log_level": 0,
-            }
+            },
+            logger=SILENT,
         )
         producer.init_transactions(_OPEN_S)
         self._producer = producer
@@ -91,8 +93,12 @@ class Transactions:
         self._failpoints.passing("after_commit")
 
     def drop(self) -> None:
-        """Let go of the producer, whatever it holds; what is open is ended by the next one to open. May block."""
-        self._producer = None
+        """Let go of the producer, whatever it holds; what is left open is ended by the next one to open."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaException):  # that it cannot end its transaction is why it is dropped
+                producer.purge()
+                producer.close()
 
     def _produce(self, producer: Producer, turn: Turn) -> None:
         produce, partition = producer.produce, self._partition

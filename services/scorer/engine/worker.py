@@ -11,11 +11,12 @@ from contextlib import suppress
 import structlog
 
 from services.scorer.domain.policy import Policy
+from services.scorer.engine.arrivals import Feed
 from services.scorer.engine.batches import Room, Run
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.gauges import PartitionMetrics
-from services.scorer.engine.partition import Feed, Partition
+from services.scorer.engine.partition import Partition
 from services.scorer.engine.takeover import Takeover
 from services.scorer.engine.transactions import GroupOffsets
 from services.shared.metrics import ScorerMetrics
@@ -46,7 +47,7 @@ class Worker:
         self._offsets = GroupOffsets(settings)
         self._takeovers = ThreadPoolExecutor(_TAKEOVERS_AT_ONCE, "takeover")
         self._commits = ThreadPoolExecutor(_COMMITS_AT_ONCE, "commit")
-        self._take_over = Takeover(settings, policy, metrics, self._offsets, FailPoints(), clock.now_ms)
+        self._take_over = Takeover(settings, policy, metrics, self._offsets, FailPoints())
         self._feed: Feed | None = None
         self._partitions: dict[int, Partition] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -137,6 +138,7 @@ class Worker:
             _, left = await asyncio.wait(tasks, timeout=_CLOSE_S)
             for task in left:
                 task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
         self._metrics.owned.set(len(self._partitions))
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -1,0 +1,63 @@
+"""The engine's clock and how far a partition's time is played."""
+
+from services.scorer.engine.clock import Clock, Playback
+
+
+class Watches:
+    """A wall clock and a monotonic one, in seconds, set by hand."""
+
+    def __init__(self, wall_s: float = 1000.0) -> None:
+        self.wall_s, self.monotonic_s = wall_s, 50.0
+
+    def pass_s(self, seconds: float) -> None:
+        self.wall_s += seconds
+        self.monotonic_s += seconds
+
+    def clock(self) -> Clock:
+        return Clock(lambda: self.wall_s, lambda: self.monotonic_s)
+
+
+def test_steps_of_the_wall_clock_do_no_harm() -> None:
+    watches = Watches()
+    clock = watches.clock()
+    watches.pass_s(1)
+    watches.wall_s -= 3600
+    assert clock.now_ms() == 1_001_000
+    watches.wall_s += 9999
+    assert clock.now_ms() == 1_001_000
+
+
+def test_it_is_never_below_an_append_time() -> None:
+    watches = Watches()
+    clock = watches.clock()
+    clock.seen(1_005_000)
+    assert clock.now_ms() == 1_005_000
+    watches.pass_s(2)
+    assert clock.now_ms() == 1_007_000
+    clock.seen(1_000_000)
+    assert clock.now_ms() == 1_007_000
+
+
+def test_a_partition_that_is_behind_plays_up_to_the_last_event_taken() -> None:
+    # appended   ──●── 900 ──●── 950 ─────────────── now 1000
+    watches = Watches()
+    playback = Playback(watches.clock(), 900_000)
+    assert playback.until_ms(behind=True) == 900_000
+    playback.taken(950_000)
+    playback.taken(940_000)
+    assert playback.until_ms(behind=True) == 950_000
+    assert playback.until_ms(behind=False) == 1_000_000
+
+
+def test_time_never_runs_back_when_a_partition_falls_behind_again() -> None:
+    playback = Playback(Watches().clock(), 900_000)
+    assert playback.until_ms(behind=False) == 1_000_000
+    playback.taken(990_000)
+    assert playback.until_ms(behind=True) == 1_000_000
+
+
+def test_events_of_a_broker_ahead_of_us_are_not_in_the_future() -> None:
+    watches = Watches()
+    playback = Playback(watches.clock(), 0)
+    playback.taken(1_060_000)
+    assert playback.until_ms(behind=False) == 1_060_000

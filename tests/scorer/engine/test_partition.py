@@ -1,0 +1,387 @@
+"""A partition's actor, with a log in memory instead of Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException
+from prometheus_client import CollectorRegistry
+
+from schemas.decisions import CaughtUp, Decision, DecisionRecord
+from schemas.events import Event
+from services.scorer.domain.instants import to_datetime, to_ms
+from services.scorer.domain.state import Position
+from services.scorer.engine.batches import Room
+from services.scorer.engine.clock import Clock
+from services.scorer.engine.eventlog import Next
+from services.scorer.engine.gauges import PartitionMetrics
+from services.scorer.engine.partition import Partition
+from services.scorer.engine.shard import Shard
+from services.scorer.engine.takeover import Refusal, Taken
+from services.scorer.engine.turn import Turn
+from services.shared.metrics import ScorerMetrics
+from tests.scorer.engine.installation import interaction, now, policy, purchase
+from tests.scorer.engine.records import Fetched, fetched
+from tests.waiting import until
+
+POLICY = policy(window="60s")
+START = Position(events_offset=0, sequence=0, policy=POLICY.name, policy_digest=POLICY.digest)
+
+
+class Log:
+    """Topic `events`, the changelog's position and what was committed. missing: offsets that the log does not have."""
+
+    def __init__(self, records: Iterable[Fetched] = (), *, missing: int = 0) -> None:
+        self.records = list(records)
+        self.missing = missing
+        self.position = START
+        self.state: dict[bytes, bytes] = {}
+        self.turns: list[Turn] = []
+        self.seeks: list[int] = []
+        self.takeovers = 0
+        self.fail: list[Exception] = []
+        self.refuse: Exception | None = None
+        self.hold_commits = False
+
+    # as the feed
+
+    def end(self, partition: int) -> int:
+        return self.records[-1].offset + 1 + self.missing if self.records else self.missing
+
+    async def seek(self, partition: int, offset: int) -> None:
+        self.seeks.append(offset)
+
+    async def what_follows(self, partition: int, offset: int) -> Next:
+        for record in self.records:
+            if record.offset >= offset:
+                return Next(True, record.offset)
+        return Next(False, self.end(partition))
+
+    # as the takeover and the transactions
+
+    def take_over(self, partition: int) -> Taken:
+        if self.refuse is not None:
+            raise self.refuse
+        self.takeovers += 1
+        if self.fail and self.fail[0].args[0].code() == KafkaError._TRANSPORT:
+            raise self.fail.pop(0)
+        shard = Shard(POLICY, number=0, partitions=1, topic="events", records=dict(self.state))
+        backlog = self.end(partition)
+        catching_up = self.position.events_offset < backlog or not self.position.caught_up
+        return Taken(self, shard, self.position, backlog, catching_up)  # type: ignore[arg-type]
+
+    def commit(self, position: Position, turn: Turn | None = None) -> None:
+        if self.fail:
+            raise self.fail.pop(0)
+        self.position = position
+        if turn is not None:
+            self.turns.append(turn)
+            self.state |= turn.customers
+
+    def drop(self) -> None:
+        pass
+
+    # what came out
+
+    def said(self) -> list[Decision | CaughtUp]:
+        values = [value for turn in self.turns for _, value in turn.decisions]
+        return [msgspec.json.decode(value, type=DecisionRecord) for value in values]
+
+
+def kafka_error(code: int) -> KafkaException:
+    return KafkaException(KafkaError(code, "made up"))
+
+
+@asynccontextmanager
+async def actor(log: Log, *, max_batch: int = 5000, clock: Clock | None = None) -> AsyncIterator[Partition]:
+    """A running partition over `log`; a failure of it is raised at the end."""
+    registry = CollectorRegistry()
+    with ThreadPoolExecutor(2) as pool:
+        partition = Partition(
+            0,
+            policy=POLICY,
+            clock=clock or Clock(),
+            feed=log,
+            room=Room(1_000_000),
+            take_over=log.take_over,
+            takeovers=pool,
+            commits=pool,
+            metrics=PartitionMetrics(ScorerMetrics(registry), 0),
+            max_batch=max_batch,
+            fenced_pause_s=30.0,
+        )
+        task = asyncio.create_task(partition.run())
+        await asyncio.wait_for(partition.settled.wait(), 5)
+        try:
+            yield partition
+        finally:
+            partition.close()
+            await asyncio.wait_for(task, 5)
+
+
+def taken_up_to(log: Log, offset: int) -> Callable[[], bool]:
+    return lambda: log.position.events_offset == offset
+
+
+def orders(count: int, subject: str = "a") -> list[Event]:
+    began = now() - timedelta(seconds=count)
+    return [purchase(subject, 60, at=began + timedelta(seconds=n)) for n in range(count)]
+
+
+async def test_runs_are_taken_in_order_and_the_position_follows() -> None:
+    log = Log()
+    async with actor(log) as partition:
+        log.records = fetched(orders(6))
+        partition.hand_over(log.records[:4])
+        partition.hand_over(log.records[4:])
+        await until(taken_up_to(log, 6))
+    assert log.position.sequence == len(log.said())
+    assert log.seeks == []
+
+
+async def test_a_run_is_split_into_bounded_batches() -> None:
+    log = Log()
+    async with actor(log, max_batch=2) as partition:
+        log.records = fetched(orders(5))
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 5))
+    assert [turn.events for turn in log.turns] == [2, 2, 1]
+
+
+async def test_what_comes_twice_is_taken_once() -> None:
+    log = Log()
+    async with actor(log) as partition:
+        log.records = fetched(orders(6))
+        partition.hand_over(log.records[:4])
+        partition.hand_over(log.records[2:])
+        await until(taken_up_to(log, 6))
+    assert sum(turn.taken for turn in log.turns) == 6
+    assert sum(turn.duplicates for turn in log.turns) == 0
+
+
+async def test_records_missed_on_the_way_are_sought_again() -> None:
+    log = Log()
+    async with actor(log) as partition:
+        log.records = fetched(orders(6))
+        partition.hand_over(log.records[2:])
+        await until(lambda: log.seeks == [0])
+        partition.hand_over(log.records[4:])  # still from before the seek
+        await until(lambda: log.seeks == [0, 0])
+        assert log.position.events_offset == 0
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 6))
+
+
+async def test_offsets_missing_in_the_log_itself_are_passed_over() -> None:
+    # a transaction's marker stands at offset 2
+    log = Log()
+    async with actor(log) as partition:
+        log.records = fetched(orders(2)) + fetched(orders(2, "b"), first=3)
+        partition.hand_over(log.records[:2])
+        partition.hand_over(log.records[2:])
+        await until(taken_up_to(log, 5))
+    assert log.seeks == []
+
+
+async def test_a_run_that_never_comes_is_sought_after_a_silence() -> None:
+    log = Log(fetched(orders(3)))
+    async with actor(log):
+        await until(lambda: log.seeks == [0], within=10)
+
+
+async def test_markers_at_the_end_of_the_log_are_no_backlog() -> None:
+    log = Log(missing=2)
+    async with actor(log) as partition:
+        assert partition.status == "catching_up"
+        await until(lambda: partition.status == "ready", within=10)
+    assert [type(record) for record in log.said()] == [CaughtUp]
+    assert log.seeks == []
+
+
+async def test_a_backlog_is_marked_while_it_lasts_and_its_end_is_told_once() -> None:
+    log = Log(fetched(orders(4)))
+    async with actor(log, max_batch=2) as partition:
+        assert partition.status == "catching_up"
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 4))
+        assert partition.status == "ready"
+        log.records += fetched(orders(40, "b"), first=4)
+        partition.hand_over(log.records[4:])
+        await until(taken_up_to(log, 44))
+    said = log.said()
+    marker = next(n for n, record in enumerate(said) if isinstance(record, CaughtUp))
+    assert [record.sequence for record in said] == list(range(1, len(said) + 1))
+    assert all(isinstance(r, Decision) and r.catching_up for r in said[:marker])
+    assert all(isinstance(r, Decision) and not r.catching_up for r in said[marker + 1 :])
+    assert marker > 0
+    assert len(said) > marker + 1
+    assert log.position.caught_up
+
+
+async def test_without_a_backlog_there_is_no_marker() -> None:
+    log = Log()
+    async with actor(log) as partition:
+        assert partition.status == "ready"
+        log.records = fetched(orders(3))
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 3))
+    assert [type(record) for record in log.said()] == [Decision]
+
+
+async def test_a_backlog_whose_end_was_never_told_is_ended_by_the_next_owner() -> None:
+    log = Log()
+    log.position = msgspec.structs.replace(START, caught_up=False)
+    async with actor(log) as partition:
+        await until(lambda: partition.status == "ready")
+    assert [type(record) for record in log.said()] == [CaughtUp]
+
+
+async def test_timers_due_in_the_past_fire_between_the_events_of_the_backlog() -> None:
+    #          a calls twice     b orders     a inactive     b orders     c orders          (an hour ago; window 60 s)
+    # ─────────●●────────────────●────────────▼──────────────●────────────●────────────▶ now
+    #          0                 30           60             90           120
+    began = now() - timedelta(hours=1)
+
+    def second(seconds: int) -> datetime:
+        return began + timedelta(seconds=seconds)
+
+    calls = [interaction("a", at=began), interaction("a", at=began)]
+    buys = [purchase("b", 60, at=second(30)), purchase("b", 60, at=second(90)), purchase("c", 100, at=second(120))]
+    log = Log(fetched([*calls, *buys]))
+    async with actor(log, max_batch=1) as partition:
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 5))
+    said = [(d.subject, d.after, d.effective_at) for d in log.said() if isinstance(d, Decision)]
+    assert said == [
+        ("a", True, began),
+        ("b", "silver", second(90)),  # the batch that shows that it is past 60
+        ("a", False, second(60)),
+        ("c", "silver", second(120)),
+    ]
+    assert isinstance(log.said()[-1], CaughtUp)
+
+
+async def test_a_million_timers_would_not_be_one_transaction() -> None:
+    began = now() - timedelta(hours=1)
+    subjects = [f"c{n}" for n in range(3000)]
+    log = Log(fetched([interaction(subject, at=began) for subject in subjects for _ in range(2)]))
+    async with actor(log) as partition:
+        partition.hand_over(log.records)
+        await until(lambda: partition.status == "ready", within=20)
+    ended = [d for d in log.said() if isinstance(d, Decision) and d.after is False]
+    assert len(ended) == 3000
+    assert max(sum(b'"cause":"time"' in value for _, value in turn.decisions) for turn in log.turns) <= 1000
+
+
+async def test_a_timer_fires_when_its_instant_comes_without_any_event() -> None:
+    log = Log()
+    async with actor(log) as partition:
+        # the window of 60 s ends half a second from now
+        at = now() - timedelta(seconds=59.5)
+        log.records = fetched([interaction("a", at=at), interaction("a", at=at)], appended_ms=to_ms(now()))
+        partition.hand_over(log.records)
+        await until(lambda: len(log.said()) == 2, within=5)
+    entered, left = (record for record in log.said() if isinstance(record, Decision))
+    assert (entered.after, left.after, left.cause) == (True, False, "time")
+    assert left.effective_at == at + timedelta(seconds=60)
+    assert timedelta(0) <= left.decided_at - left.effective_at < timedelta(seconds=1)
+
+
+async def test_a_failed_transaction_throws_the_state_away_and_takes_over_again() -> None:
+    log = Log()
+    async with actor(log) as partition:
+        log.records = fetched(orders(4))
+        partition.hand_over(log.records[:2])
+        await until(taken_up_to(log, 2))
+        log.fail = [kafka_error(KafkaError._TIMED_OUT)]
+        partition.hand_over(log.records[2:])
+        await until(lambda: log.takeovers == 2 and log.seeks == [2])
+        assert sum(turn.taken for turn in log.turns) == 2
+        partition.hand_over(log.records[2:])
+        await until(taken_up_to(log, 4))
+    assert [record.sequence for record in log.said()] == list(range(1, len(log.said()) + 1))
+
+
+async def test_takeover_is_tried_until_the_broker_answers() -> None:
+    log = Log()
+    log.fail = [kafka_error(KafkaError._TRANSPORT), kafka_error(KafkaError._TRANSPORT)]
+    async with actor(log) as partition:
+        assert partition.status == "restoring"
+        await until(lambda: partition.status == "ready", within=10)
+    assert log.takeovers == 3
+    assert log.seeks == [0]  # Faust went on without it
+
+
+async def test_who_was_fenced_waits_for_the_rebalance() -> None:
+    log = Log()
+    async with actor(log) as partition:
+        log.records = fetched(orders(2))
+        log.fail = [kafka_error(KafkaError._FENCED)]
+        partition.hand_over(log.records)
+        await until(lambda: partition.status == "restoring")
+        await partition.hold()
+        assert log.takeovers == 1
+        partition.go_on()
+        await until(lambda: partition.status != "restoring")
+    assert log.takeovers == 2
+
+
+async def test_after_a_rebalance_a_partition_proves_that_it_was_ours_all_the_time() -> None:
+    log = Log()
+    async with actor(log) as partition:
+        await partition.hold()
+        log.fail = [kafka_error(KafkaError._FENCED)]
+        partition.go_on()
+        await until(lambda: log.takeovers == 2)
+        await until(lambda: partition.status == "ready")
+
+
+async def test_while_held_no_turn_begins() -> None:
+    log = Log()
+    async with actor(log) as partition:
+        log.records = fetched(orders(3))
+        await partition.hold()
+        partition.hand_over(log.records)
+        for _ in range(50):
+            await asyncio.sleep(0)  # let the actor have its chance
+        assert log.turns == []
+        partition.go_on()
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 3))
+
+
+async def test_a_refusal_ends_the_actor() -> None:
+    log = Log()
+    log.refuse = Refusal("no")
+    raised: Any = None
+    try:
+        async with actor(log):
+            pass
+    except Refusal as error:
+        raised = error
+    assert str(raised) == "no"
+
+
+async def test_a_group_without_offsets_is_not_read_from_the_beginning() -> None:
+    log = Log(fetched(orders(6)))
+    log.position = msgspec.structs.replace(START, events_offset=6)
+    async with actor(log) as partition:
+        partition.hand_over(log.records[:3])
+        await until(lambda: log.seeks == [6])
+    assert log.turns == []
+
+
+async def test_decisions_carry_when_they_were_committed() -> None:
+    log = Log()
+    before = now()
+    async with actor(log) as partition:
+        log.records = fetched(orders(2))
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 2))
+    [decision] = log.said()
+    assert isinstance(decision, Decision)
+    assert before <= decision.decided_at <= to_datetime(to_ms(now()) + 1)
