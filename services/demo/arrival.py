@@ -25,14 +25,16 @@ async def arrival(
     CannotStart if nothing moves for `stuck_s` seconds though there is something to do.
     """
     before, moved = (-1, -1), time.monotonic()
+    show = tracks.begin
     while True:
         done = bookmark.done
         progress = await notifier.progress()
         stored = {p.partition: p.events_offset for p in progress.partitions}
         settled = {p.partition for p in progress.partitions if p.complete and p.caught_up}
-        tracks.at(ACCEPTED, bookmark.acknowledged)
-        tracks.at(DECIDED, sum(_highest(stored, await _decided(scorer)).values()))
-        tracks.at(STORED, sum(stored.values()))
+        show(ACCEPTED, bookmark.acknowledged)
+        show(DECIDED, sum(_highest(stored, await _decided(scorer)).values()))
+        show(STORED, sum(stored.values()))
+        show = tracks.at
         if done and all(stored.get(p, 0) > offset and p in settled for p, offset in bookmark.reached.items()):
             return
         now = (bookmark.acknowledged, sum(stored.values()))

@@ -50,14 +50,14 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
         async with _client(self.ingest) as ingest, _client(self.scorer) as scorer, _client(self.notifier) as client:
             notifier = Notifier(client)
             with Tracks(self.log, [ACCEPTED, DECIDED, STORED], len(bought)) as tracks:
-                tracks.begin(ACCEPTED, bookmark.acknowledged)
                 await self._bring_in(ingest, scorer, notifier, bought, bookmark, tracks)
-            wrong = await self._verify(notifier, bought, bookmark) if verify else []
+            at = datetime.now(UTC).replace(microsecond=0)
+            wrong = await self._verify(notifier, bought, bookmark, at) if verify else []
             await self._show(notifier, bookmark)
             if not verify:
                 await self._show_where_next(notifier)
         if verify:
-            self._judge(wrong, len({purchase.customer for purchase in bought}))
+            self._judge(wrong, len({purchase.customer for purchase in bought}), at)
         return not wrong
 
     def _say(self, bookmark: Bookmark, bought: list[Purchase]) -> None:
@@ -95,14 +95,13 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
                 posting = group.create_task(post())
                 arriving = group.create_task(arrival(notifier, scorer, bookmark, tracks))
                 await posting
-                with self.stages.stage("until all is in the database"):
+                with self.stages.stage("until the rest is in the database"):
                     await arriving
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
 
-    async def _verify(self, notifier: Notifier, bought: list[Purchase], bookmark: Bookmark) -> list[str]:
+    async def _verify(self, notifier: Notifier, bought: list[Purchase], bookmark: Bookmark, at: datetime) -> list[str]:
         with self.stages.stage("verification"):
-            at = datetime.now(UTC).replace(microsecond=0)
             try:
                 expected = await asyncio.to_thread(recompute, self.policy, bought, bookmark.shift_days, at)
             except NotKnownHere as error:
@@ -119,12 +118,14 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
         curls = summary.curl_lines(self.ingest, self.notifier, best, first[0])
         self.out.print(summary.where_next(self.ingest, self.notifier, curls), highlight=False, soft_wrap=True)
 
-    def _judge(self, wrong: list[str], customers: int) -> None:
+    def _judge(self, wrong: list[str], customers: int, at: datetime) -> None:
         if not wrong:
-            text = f"All {customers:,} customers are where the recomputation from the file says."
+            text = f"All {customers:,} customers are where the recomputation from the file says, as of {at:%F %T} UTC."
         else:
             more = [f"and {len(wrong) - NAMED:,} more"] if len(wrong) > NAMED else []
-            lines = [f"{len(wrong):,} of {customers:,} customers are not where the recomputation says:"]
+            lines = [
+                f"{len(wrong):,} of {customers:,} customers are not where the recomputation says, as of {at:%F %T} UTC:"
+            ]
             text = "\n  ".join([*lines, *wrong[:NAMED], *more])
         self.out.print(text, highlight=False, soft_wrap=True)
 

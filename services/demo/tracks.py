@@ -74,8 +74,8 @@ class Tracks:
         last = list(self._counts)[-1]
         took = self._clock() - self._began
         speed = (self._counts[last] - self._first[last]) / took if took > 0 else 0.0
-        left = f", {(self._total - self._counts[last]) / speed:.0f} s left" if speed else ""
-        return f"of {self._total:,} events: {', '.join(parts)} ({speed:,.0f} events/s{left})"
+        pace = f" ({speed:,.0f} events/s, {(self._total - self._counts[last]) / speed:.0f} s left)" if speed else ""
+        return f"of {self._total:,} events: {', '.join(parts)}{pace}"
 
     def _say(self) -> None:
         self._console.print(self.line(), highlight=False, soft_wrap=True)

@@ -21,7 +21,7 @@ def test_without_a_terminal_there_is_a_plain_line_now_and_then():
         clock[0] += 2
         shown.at("stored", 400)
     lines = said.getvalue().splitlines()
-    assert lines[0] == "of 1,000 events: accepted 500, stored 0 (0 events/s)"
+    assert lines[0] == "of 1,000 events: accepted 500, stored 0"
     assert lines[1] == "of 1,000 events: accepted 500, stored 400 (100 events/s, 6 s left)"
     assert "\x1b" not in said.getvalue()
 
