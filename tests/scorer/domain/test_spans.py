@@ -53,5 +53,5 @@ def test_exits_never_run_backwards(entry, later, span, zone):
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "30days", "1.5h", "-1d", "101y", "999999999999d"])
 def test_what_is_not_a_span_is_refused(text):
-    with pytest.raises(ValueError, match="span|out of range"):
+    with pytest.raises(ValueError, match=r"span|out of range"):
         parse_span(text)
