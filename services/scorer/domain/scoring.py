@@ -116,25 +116,28 @@ class _Turn:
     def apply(self, arrived: Sequence[tuple[Entry, Arrival]]) -> None:
         """Put the events of one instant in their place; `now` is the newest append time, nothing later is played.
 
-        Of several, the first by id hash stands as the trigger of what they change.
+        Late is what takes effect no later than the last change of position, or before its own time (an order that takes
+        a refund over). Of several events, the first by id hash stands as the trigger of what they change.
         """
         customer, before = self._customer, self._ledger
         entry, arrival = arrived[0]
         after = before.with_entries([e for e, _ in arrived])
         from_ms = _first_effect(before, after, entry.time_ms)
         now_ms = max(customer.changed_ms, *(a.appended_ms for _, a in arrived))
-        if from_ms <= customer.changed_ms:
+        ahead = entry.time_ms > now_ms
+        if ahead:
+            customer.waiting = customer.waiting + [_waiting(entry.time_ms, a.event) for _, a in arrived]
+        if from_ms <= customer.changed_ms or from_ms < entry.time_ms:
             self.advance(now_ms)
             self._hold(after)
             self._replay(before, after, max(now_ms, customer.changed_ms), arrival.event)
-        elif entry.time_ms > now_ms:
+        elif ahead:
             self._hold(after)
-            customer.waiting = customer.waiting + [_waiting(entry.time_ms, a.event) for _, a in arrived]
             customer.due_ms = min(customer.due_ms, entry.time_ms)
         else:
-            self.advance(from_ms - 1)
+            self.advance(entry.time_ms - 1)
             self._hold(after)
-            self._course, self._place = Course(self._policy, after, from_ms), 0
+            self._course, self._place = Course(self._policy, after, entry.time_ms), 0
             moment = self._course.first
             self._step(moment, "refund" if isinstance(arrival.event, Refund) else "event", _trigger(arrival.event))
             customer.due_ms = moment.next_ms

@@ -27,17 +27,16 @@ class TimerQueue:
         self._opened = _BEFORE_ALL_TIME
 
     def schedule(self, key: bytes, due_ms: int) -> None:
-        """Hint that `key` is due at `due_ms`. Needed for a key not scheduled yet, and after `due` has returned it."""
+        """Hint that `key` is due at `due_ms`.
+
+        Needed for a key new to the queue, after its due instant has moved earlier, and after `due` has returned it;
+        not when the due instant has moved later.
+        """
         hour = due_ms // HOUR_MS
         if hour <= self._opened:
             heappush(self._open, (due_ms, key))
         else:
             self._put(hour, key)
-
-    def moved(self, key: bytes, before_ms: int | None, after_ms: int | None) -> None:
-        """The due instant in the record of `key` has changed; both None-able, not for keys `due` has just returned."""
-        if after_ms is not None and (before_ms is None or after_ms < before_ms):
-            self.schedule(key, after_ms)
 
     def due(self, until_ms: int, limit: int) -> list[bytes]:
         """At most `limit` keys due at or before `until_ms`, each once, in the order of their due instants.
