@@ -38,6 +38,10 @@ POLL_MS = 200
 RETRY_S = 1.0
 
 
+class NotReady(Exception):
+    """Why nothing can come to the database at the moment, in one line."""
+
+
 class OffsetsGone(Exception):
     """The topics do not hold what the database wants to read next; str() is one line with the remedy."""
 
@@ -96,10 +100,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
     async def probe(self) -> str:
         """For /readyz: asks the broker; raises if it does not answer or our place is not known."""
         if self._kafka is None:
-            raise DatabaseAway("not connected to Kafka yet")
+            raise NotReady("not connected to Kafka yet")
         await self._kafka.end_offsets([TopicPartition(self._settings.topic(DECISIONS.name), 0)])
         if not self._placed:
-            raise DatabaseAway("waiting for partitions, or for their offsets from the database")
+            raise NotReady("waiting for partitions, or for their offsets from the database")
         return f"{len(self._next) // 2} partitions are ours"
 
     async def lag(self) -> dict[TopicPartition, int]:
@@ -121,10 +125,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
             self._next, self._placed = {}, False
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Read nothing until the place is known from the database."""
+        """Take nothing until the place is known from the database: the group keeps no offsets to begin at."""
         self._next, self._placed = {}, False
-        if self._kafka is not None:
-            self._kafka.pause(*assigned)
 
     # -- one step
     async def _step(self, kafka: AIOKafkaConsumer) -> None:
@@ -206,7 +208,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
             return  # the group has changed meanwhile
         for partition, place in places.items():
             kafka.seek(partition, place)
-        kafka.resume(*ours)
         self._next, self._placed = places, True
         self._owed = {partition.partition for partition in ours}  # whoever had them may not have got round to it
 

@@ -59,7 +59,6 @@ class Feed:
         try:
             await connection.add_listener(CHANNEL, lambda *_: self._wake())
             self._listening = True
-            self._wake()  # for what was committed before we listened
             await gone.wait()
             raise DatabaseAway("the listening connection is gone")
         finally:

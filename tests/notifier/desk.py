@@ -37,11 +37,14 @@ class Desk:
         self.scribe = scribe
         self.applier = Applier(policy, "corner_shop.yaml")
 
+    async def places(self) -> dict[tuple[str, int], int]:
+        """The offsets the database holds of the scribe's logs."""
+        async with self.database.transaction() as connection:
+            return await offsets.load(connection, list(self.scribe.logs))
+
     async def deliver(self, most: int = 1_000_000) -> Applied:
         """One transaction with at most `most` records of each partition."""
-        async with self.database.transaction() as connection:
-            places = await offsets.load(connection, list(self.scribe.logs))
-        batch = self.scribe.batch(places, most)
+        batch = self.scribe.batch(await self.places(), most)
         async with self.database.transaction() as connection:
             return await self.applier.apply(connection, batch)
 

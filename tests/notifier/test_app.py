@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from schemas import answers
 from schemas.topics import DECISIONS, SCORER_STATE
 from services.local.ports import free_port
+from services.notifier import __main__
 from services.notifier.app import build
 from services.notifier.consumer import Consumer, OffsetsGone
 from services.shared.kafka import create_topics
@@ -157,20 +158,27 @@ async def test_it_serves_what_the_scorer_says_and_ends_in_order_on_sigterm(envir
     assert not any("Traceback" in line for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "line"),
-    [
-        ("TIERLINE_POLICY", "/nowhere/policy.yaml", "/nowhere/policy.yaml: the policy cannot be read: No such file"),
-        ("TIERLINE_POLICY", "pyproject.toml", "pyproject.toml:2:1: not YAML"),
-        ("TIERLINE_NOTIFIER_PORT", "many", "TIERLINE_NOTIFIER_PORT='many'"),
-    ],
-)
-async def test_what_it_cannot_start_on_is_one_line_and_exit_code_2(environment, variable, value, line):
-    async with Process({**environment, variable: value}) as notifier:
-        code, lines = await notifier.ended()
+async def test_a_policy_that_is_not_there_is_one_line_and_exit_code_2():
+    async with Process({**os.environ, "TIERLINE_POLICY": "/nowhere/policy.yaml", "TIERLINE_NOTIFIER_PORT": "0"}) as it:
+        code, lines = await it.ended()
     assert code == 2
     assert len(lines) == 1
-    assert line in lines[0]
+    assert "/nowhere/policy.yaml: the policy cannot be read: No such file" in lines[0]
+
+
+def test_a_policy_that_is_none_is_refused_where_it_stands(tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("policy: [\n")
+    with pytest.raises(CannotServe, match=r"policy\.yaml:2:1: not YAML") as refused:
+        __main__._policy(NotifierSettings.model_construct(policy=policy))
+    assert refused.value.exit_code == 2
+
+
+def test_a_setting_that_cannot_be_used_is_one_line_and_exit_code_2(monkeypatch, capsys):
+    monkeypatch.setenv("TIERLINE_NOTIFIER_PORT", "many")
+    assert __main__.main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "TIERLINE_NOTIFIER_PORT='many'" in line
 
 
 async def publish(environment, scribe):

@@ -195,6 +195,25 @@ async def test_concurrent_commits_are_seen_in_order_and_whole(follow, desk, poli
     assert all(revisions == list(range(1, len(revisions) + 1)) for revisions in by_customer.values())
 
 
+async def test_a_position_taken_later_is_not_seen_before_one_taken_earlier(follow, desk, policy):
+    #  A  begins, takes 1 ─────────────────── commits
+    #  B          begins, waits for A ....... takes 2, commits
+    other = Desk(desk.database, policy, Scribe(policy))
+    other.scribe.partition_of["b"] = 1
+    other.scribe.move("b", "tier", "gold")
+    desk.scribe.move("a", "tier", "gold")
+    await desk.places()
+    reader = await follow()
+    async with desk.database.transaction() as connection:
+        await desk.applier.apply(connection, desk.scribe.batch({}))
+        waiting = asyncio.create_task(other.deliver())
+        await until(lambda: other.rows("SELECT 1 FROM pg_locks WHERE NOT granted"), what="B waits for A")
+        assert reader.ids == []
+    await waiting
+    await reader.reads([1, 2])
+    assert [decision.subject for _, decision in reader.events] == ["a", "b"]
+
+
 async def test_another_instances_commit_wakes_the_reader(follow, migrated_url, policy, scribe):
     reader = await follow()
     other = Desk(Database(migrated_url), policy, scribe)

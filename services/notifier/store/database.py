@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from services.notifier.store.migrate import newest
+from services.notifier.store.tables import VERSION
 
 _CONNECT_S = 5
 _STATEMENT_S = 60
@@ -73,10 +73,10 @@ class Database:
                 found = None
             else:
                 found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-        if found != newest():
+        if found != VERSION:
             raise WrongSchema(
                 f"the database has {f'tables of version {found}' if found else 'no tables'}, "
-                f"this notifier needs version {newest()}: run `tierline setup`"
+                f"this notifier needs version {VERSION}: run `tierline setup`"
             )
 
     async def close(self) -> None:

@@ -24,6 +24,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 METADATA = MetaData()
 
+VERSION = "0001"
+"""Of the newest migration, which makes these tables."""
+
 Name = Text(collation="C")
 Instant = DateTime(timezone=True)
 
