@@ -80,7 +80,9 @@ class Machine:
 
     def remember_family(self) -> None:
         """Note all processes that must be gone in the end."""
-        self.family |= {process.pid: " ".join(process.cmdline()[:3]) for process in self._children()}
+        for process in self._children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self.family[process.pid] = process.name()
 
     def left_behind(self) -> dict[int, str]:
         """Those of the family that still are."""

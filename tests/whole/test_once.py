@@ -15,8 +15,15 @@ EVENTS = 6_937
 
 async def test_every_customer_stands_where_the_recomputation_says_though_a_scorer_is_killed(data_folder: Path):
     options = ("--demo", "--once", "--sample", "10")
-    async with tierline_up(data_folder / "data", *options, TIERLINE_SCORER_SESSION_TIMEOUT_S="6") as machine:
-        decided = await until(machine.decided, within=90, what="the scorer has begun to decide")
+    # Small batches, so that the middle lasts long enough to be met.
+    settings = {"TIERLINE_SCORER_SESSION_TIMEOUT_S": "6", "TIERLINE_SCORER_MAX_POLL_RECORDS": "100"}
+    async with tierline_up(data_folder / "data", *options, **settings) as machine:
+
+        async def in_the_middle() -> int:
+            decided = await machine.decided()
+            return decided if decided >= EVENTS // 10 else 0
+
+        decided = await until(in_the_middle, within=90, what="the scorer has decided a part")
         scorer = machine.child("scorer")
         assert scorer is not None
         scorer.send_signal(signal.SIGKILL)
