@@ -5,7 +5,7 @@ earlier one is late: the path is played again from its place, and what differs c
 (rules 3 and 10).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -58,22 +58,19 @@ class Outcome(NamedTuple):
 def decide(customer: Customer, policy: Policy, arrivals: Sequence[Arrival], until_ms: int) -> Outcome:
     """Take a micro-batch of one customer's arrivals (in log order), then play time up to `until_ms`.
 
-    Duplicates go in log order; after that event-time order makes jitter within the batch free. Late events come after
-    those in order, so that what they bring is net of the whole batch, and no step between them is announced and taken
-    back. `customer` is changed in place. Without arrivals this is a timer firing.
+    Duplicates go in log order; after that event-time order makes jitter within the batch free, and a late event takes
+    its turn at the instant it became known: as if each timer had fired on time. `customer` is changed in place. Without
+    arrivals this is a timer firing.
     """
     due_before = customer.due_ms
     admitted = admit(customer.entries, arrivals) if arrivals else None
     turn = _Turn(customer, policy)
     unpriced = 0
     if admitted is not None:
-        in_time = sorted(admitted.entries, key=lambda pair: (pair[0].time_ms, pair[0].id))
-        late_to_ms = customer.changed_ms
-        in_order = [pair for pair in in_time if pair[0].time_ms > late_to_ms]
-        late = [pair for pair in in_time if pair[0].time_ms <= late_to_ms]
-        for _, instant in groupby(in_order + late, key=lambda pair: pair[0].time_ms):
+        place = _places(customer.changed_ms)
+        for _, instant in groupby(sorted(admitted.entries, key=place), key=place):
             turn.apply(list(instant))
-        unpriced = sum(bool(e.currency) and e.currency != policy.currency for e, _ in in_time)
+        unpriced = sum(bool(e.currency) and e.currency != policy.currency for e, _ in admitted.entries)
     turn.advance(until_ms)
     taken = len(admitted.entries) if admitted else 0
     return Outcome(
@@ -85,6 +82,17 @@ def decide(customer: Customer, policy: Policy, arrivals: Sequence[Arrival], unti
         duplicates=admitted.duplicates if admitted else 0,
         unpriced=unpriced,
     )
+
+
+def _places(changed_ms: int) -> Callable[[tuple[Entry, Arrival]], tuple[int, bool, int]]:
+    """Where an arrival stands in its batch: in order at its own time, late at its append time, after those in order."""
+
+    def place(arrived: tuple[Entry, Arrival]) -> tuple[int, bool, int]:
+        entry, arrival = arrived
+        late = entry.time_ms <= changed_ms
+        return (arrival.appended_ms if late else entry.time_ms, late, entry.time_ms)
+
+    return place
 
 
 class _Turn:
@@ -117,7 +125,7 @@ class _Turn:
         """Put the events of one instant in their place; `now` is the newest append time, nothing later is played.
 
         Late is what takes effect no later than the last change of position, or before its own time (an order that takes
-        a refund over). Of several events, the first by id hash stands as the trigger of what they change.
+        a refund over). Of several events, the first in the log stands as the trigger of what they change.
         """
         customer, before = self._customer, self._ledger
         entry, arrival = arrived[0]
