@@ -32,7 +32,8 @@ class PartitionMetrics:
                 metrics.timer_lateness.observe((now_ms - due_ms) / 1000)
 
     def batch(self, turn: Turn, decided_s: float, committed_s: float) -> None:
-        self._all.batch.observe(turn.events)
+        if turn.events:
+            self._all.batch.observe(turn.events)
         self._all.batch_time.labels("decide").observe(decided_s)
         self._all.batch_time.labels("commit").observe(committed_s)
 

@@ -6,12 +6,14 @@ shard is thrown away and restored.
 """
 
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import msgspec
 
 from schemas.decisions import DeadLetter, DeadLetterReason
 from schemas.events import Event
 from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.policy import Policy
 from services.scorer.domain.scoring import Arrival, Outcome, decide
 from services.scorer.domain.state import Customer, decode, due_ms, encode
@@ -50,23 +52,19 @@ class Shard:
         for record in batch:
             turn.events += 1
             event = self._read(turn, record)
-            if event is None:
-                continue
-            key, raw = record.key, record.value
-            assert key is not None
-            assert raw is not None
-            arrival = Arrival(event, record.timestamp, record.offset, raw)
-            known = arrivals.get(key)
-            if known is None:
-                arrivals[key] = [arrival]
-            else:
-                known.append(arrival)
+            if event is not None:
+                # _read has seen to it that there is a key and a value
+                arrival = Arrival(event, record.timestamp, record.offset, cast(bytes, record.value))
+                arrivals.setdefault(cast(bytes, record.key), []).append(arrival)
         for key, of_customer in arrivals.items():
-            record_bytes = self.records.get(key)
-            customer = Customer() if record_bytes is None else decode(record_bytes)
+            before = self.records.get(key)
+            customer = Customer() if before is None else decode(before)
+            due_before_ms = customer.due_ms
             outcome = self._decide(turn, key, customer, of_customer, until_ms)
             if outcome.altered or outcome.moved:
-                self._keep(key, record_bytes, encode(customer, self._policy), turn if outcome.altered else None)
+                self._keep(turn if outcome.altered else None, key, before, customer, due_before_ms)
+                if customer.due_ms < due_before_ms:
+                    self.timers.schedule(key, customer.due_ms)
 
     def fire(self, turn: Turn, until_ms: int, limit: int) -> int:
         """Play at most `limit` customers whose timers are due up to `until_ms`; how many there were."""
@@ -74,13 +72,14 @@ class Shard:
         for key in keys:
             before = self.records[key]
             customer = decode(before)
-            due = customer.due_ms
+            due_before_ms = customer.due_ms
             outcome = self._decide(turn, key, customer, (), until_ms)
             if outcome.altered:
-                turn.fired_due_ms.append(due)
-            after = encode(customer, self._policy)
+                turn.fired_due_ms.append(due_before_ms)
             # A look that changed nothing is not written, but the next one has moved on: that is kept in memory.
-            self._keep(key, before, after, turn if outcome.altered else None, fired=True)
+            self._keep(turn if outcome.altered else None, key, before, customer, due_before_ms)
+            if customer.due_ms < NEVER:
+                self.timers.schedule(key, customer.due_ms)
         return len(keys)
 
     def _decide(
@@ -104,18 +103,15 @@ class Shard:
             turn.dead_letter(key, letter)
         return outcome
 
-    def _keep(self, key: bytes, before: bytes | None, after: bytes, turn: Turn | None, *, fired: bool = False) -> None:
-        self.records[key] = after
+    def _keep(
+        self, turn: Turn | None, key: bytes, before: bytes | None, customer: Customer, due_before_ms: int
+    ) -> None:
+        """Put the customer's new record in its place; `turn` if it is to be written too."""
+        after = self.records[key] = encode(customer, self._policy)
         if turn is not None:
             turn.customers[key] = after
         self.bytes += len(after) - (0 if before is None else len(before))
-        due_before = None if before is None else due_ms(before)
-        due_after = due_ms(after)
-        self.timed += (due_after is not None) - (due_before is not None)
-        if not fired:
-            self.timers.moved(key, due_before, due_after)
-        elif due_after is not None:
-            self.timers.schedule(key, due_after)
+        self.timed += (customer.due_ms < NEVER) - (due_before_ms < NEVER)
 
     def _due_of(self, key: bytes) -> int | None:
         record = self.records.get(key)
