@@ -28,7 +28,7 @@ demo-once: $(VENV)/.ready
 	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && $(BIN)/tierline up --demo --once --data "$$data/data"
 
 test: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
