@@ -46,7 +46,12 @@ class Elapsed:
     def compare(self, sign: str, literal: str) -> bool:
         if self.since is None:
             return False
-        return COMPARE[sign](self.now, anniversary(self.since, literal, self.zone))
+        return COMPARE[sign](self.now, self.reached(literal))
+
+    def reached(self, literal: str) -> int:
+        """The instant at which the literal's span has passed."""
+        assert self.since is not None
+        return anniversary(self.since, literal, self.zone)
 
 
 Operand = Number | Elapsed

@@ -13,10 +13,9 @@ from services.scorer.domain.explain import explain
 from services.scorer.domain.records import announcement, decision
 from services.scorer.domain.scoring import Arrival, Outcome, decide
 from services.scorer.domain.state import Customer, decode, due_ms, encode
-from tests.scorer.domain import oracle_rules
+from tests.scorer.domain import explaining
 from tests.scorer.domain.oracle import Complaint, Intake, Oracle, Steps
 from tests.scorer.domain.oracle_calendar import to_ms
-from tests.scorer.domain.oracle_rules import Elapsed, Number
 from tests.scorer.domain.reader import Reader, steps
 from tests.scorer.domain.strategies import Logged, Script
 from tests.scorer.domain.timeline import SUBJECT
@@ -74,7 +73,7 @@ class Played:
         self.record = encode(customer, self.policy)
         self.check_intake(arrivals, outcome)
         old, self.future = self.future, self.oracle.paths(self.intake.accepted) if arrivals else self.future
-        self.check_records(made, arrivals, old)
+        self.check_records(made, old)
         self.check_paths()
         self.check_due()
         return made
@@ -100,16 +99,16 @@ class Played:
         self.log += [logged.event for logged in arrivals]
         known = len(self.intake.accepted)
         self.intake = self.oracle.intake(self.log) if arrivals else self.intake
-        self.taken = len(self.intake.accepted) - known
+        self.taken = self.intake.accepted[known:]
         self.complaints |= {Complaint(report.reason, report.arrival.offset) for report in outcome.reports}
         self.duplicates += outcome.duplicates
         assert self.complaints == self.intake.complaints
         assert self.duplicates == len(self.intake.duplicates)
 
-    def check_records(self, made: list[Decision], arrivals: list[Logged], old: dict[str, Steps]) -> None:
-        """`old` are the oracle's paths before these arrivals."""
-        played_over = {decision.dimension: decision for decision in made}
-        true_steps = self.true_steps(arrivals, old)
+    def check_records(self, made: list[Decision], old: dict[str, Steps]) -> None:
+        """`old` are the oracle's paths before what this turn took."""
+        last = {record.dimension: record for record in made}
+        true_steps = self.true_steps(old)
         for record in made:
             name = record.dimension
             self.reader.take(record)
@@ -118,25 +117,27 @@ class Played:
             first = self.oracle.initial[name] if record.revision == 1 else None
             assert first is None or record.before == first, "the first record starts from where everyone begins"
             assert record.after == (kept.path[-1][1] if kept.path else self.oracle.initial[name])
-            if record.before != record.after and kept.path:
-                assert to_ms(record.effective_at) == kept.path[-1][0], "since when `after` has held"
+            if record.before != record.after:
+                held = kept.path[-1][0] if kept.path else min(to_ms(event.time) for event in self.intake.accepted)
+                assert to_ms(record.effective_at) == held, "since when `after` has held"
             if record.before != record.after:
                 assert announcement(record).revision == record.revision
             assert set(steps(record)) <= true_steps[name], (
                 "a turn announces what is true, or was without its late events"
             )
-            self.check_cause(record, arrivals, old)
-        if len(arrivals) <= 1:
-            for name, record in played_over.items():
-                assert self.next_of(record) in (self.next_after(name, old), self.next_after(name, self.future))
-        if len(arrivals) == 1 and self.taken:
-            self.check_lateness(made, arrivals[0].event, old)
+            self.check_cause(record, old)
+        if len(self.taken) <= 1:
+            for name, record in last.items():
+                coming = None if record.next is None else (to_ms(record.next.at), record.next.after)
+                assert coming in (self.next_step(old[name]), self.next_step(self.future[name]))
+        if len(self.taken) == 1:
+            self.check_lateness(made, self.taken[0], old)
 
-    def check_cause(self, record: Decision, arrivals: list[Logged], old: dict[str, Steps]) -> None:
+    def check_cause(self, record: Decision, old: dict[str, Steps]) -> None:
         """`event`: one at that very instant; `late_event`: one that has just arrived; `refund`: either, a refund."""
-        come = {Named.of(logged.event) for logged in arrivals}
+        come = {Named.of(event) for event in self.taken}
         here = {e for e in map(Named.of, self.intake.accepted) if e.time_ms == to_ms(record.from_)}
-        late = any(self.is_late(logged.event, old) for logged in arrivals)
+        late = any(self.is_late(event, old) for event in self.taken)
         if record.cause == "time":
             assert record.trigger is None
             fresh = [e for e in here if e in come or e.time_ms > self.played]
@@ -157,13 +158,12 @@ class Played:
         taking = isinstance(event, Purchase) and any(refund.data.order == event.data.order for refund in named)
         return taking or to_ms(event.time) <= changed
 
-    def true_steps(self, arrivals: list[Logged], old: dict[str, Steps]) -> dict[str, set[tuple[int, Value]]]:
+    def true_steps(self, old: dict[str, Steps]) -> dict[str, set[tuple[int, Value]]]:
         """Steps of the path as it is now, and as it was before each late event of the batch was known."""
         true = {name: set(path) for name, path in self.future.items()}
-        late = [logged for logged in arrivals if self.is_late(logged.event, old)]
+        late = [event for event in self.taken if self.is_late(event, old)]
         for first in range(len(late)):
-            unknown = [logged.event for logged in late[first:]]
-            without = [event for event in self.intake.accepted if event not in unknown]
+            without = [event for event in self.intake.accepted if event not in late[first:]]
             for name, path in self.oracle.paths(without).items():
                 true[name] |= set(path)
         return true
@@ -197,52 +197,12 @@ class Played:
         assert due is None or due > self.now
         assert min(changes, default=FOR_EVER) >= (FOR_EVER if due is None else due), "due is a lower bound"
 
-    def next_after(self, name: str, paths: dict[str, Steps], now: int | None = None) -> tuple[int, Value] | None:
-        now = self.now if now is None else now
-        return next((step for step in paths[name] if step[0] > now), None)
-
-    def next_of(self, record: Decision) -> tuple[int, Value] | None:
-        return None if record.next is None else (to_ms(record.next.at), record.next.after)
-
-    # -- explanations
+    def next_step(self, path: Steps) -> tuple[int, Value] | None:
+        return next((step for step in path if step[0] > self.now), None)
 
     def check_explanation(self, at: int) -> None:
-        accepted, digits = self.intake.accepted, self.oracle.digits
         told = explain(decode(self.record), self.policy, at)
-        positions = self.oracle.positions(accepted, at)
-        assert to_ms(told.at) == at
-        assert told.tiers == {name: positions[name] for name in self.oracle.policy["ladders"]}
-        assert told.segments == sorted(name for name in self.oracle.policy.get("segments", {}) if positions[name])
-        assert told.churn == positions.get("churn")
-        values = self.oracle.values(accepted, at)
-        for name, feature in told.features.items():
-            expected = values[name]
-            if isinstance(expected, Elapsed):
-                assert feature.unit == "duration"
-                assert feature.value == (None if expected.since is None else at - expected.since), name
-            else:
-                assert feature.unit == ("count" if "count" in self.oracle.features[name] else "money")
-                shown = str(expected.value) if feature.unit == "count" else f"{expected.value:.{digits}f}"
-                assert str(feature.value) == shown, name
-                assert isinstance(feature.value, int if feature.unit == "count" else str)
-            if feature.unit == "count":
-                assert feature.entries == feature.value
-            assert (feature.entries == 0) == (feature.first is None) == (feature.last is None)
-        assert set(self.oracle.features) <= set(told.features)
-        self.check_rules(told.rules, values, bool(accepted) and at >= min(to_ms(e.time) for e in accepted))
-        upcoming = {n: self.next_after(n, self.future, at) for n in self.oracle.dimensions}
-        assert {(to_ms(n.at), n.dimension, n.after) for n in told.next} == {
-            (step[0], name, step[1]) for name, step in upcoming.items() if step is not None
-        }
-        assert [n.at for n in told.next] == sorted(n.at for n in told.next), "soonest first"
-
-    def check_rules(self, rules, values: dict[str, Elapsed | Number], begun: bool) -> None:
-        assert {rule.rule: rule.text for rule in rules} == self.oracle.rules
-        for rule in rules:
-            if begun:
-                assert rule.holds == oracle_rules.holds(rule.text, values), rule.text
-            for condition in rule.conditions if begun else []:
-                assert condition.holds == oracle_rules.holds(condition.text, values), condition.text
+        explaining.check(told, self.oracle, self.intake.accepted, self.future, at)
 
 
 def play(script: Script) -> Iterator[Played]:
