@@ -25,7 +25,7 @@ run: $(VENV)/.ready
 	@$(BIN)/tierline up --demo
 
 demo-once: $(VENV)/.ready
-	@data=$$(mktemp -d) && trap 'rm -rf "$$data"' EXIT && $(BIN)/tierline up --demo --once --data "$$data/data"
+	@data=$$(mktemp -d) && chmod 755 "$$data" && trap 'rm -rf "$$data"' EXIT && $(BIN)/tierline up --demo --once --data "$$data/data"
 
 test: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
