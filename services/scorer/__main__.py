@@ -4,6 +4,8 @@ Exit codes: 0 stopped, 1 failed, 2 misused (settings, policy, a port in use, sta
 """
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +20,8 @@ from services.shared import logging
 from services.shared.settings import ScorerSettings
 
 log = structlog.get_logger()
+
+_STOP_S = 5.0  # a worker that is killed instead loses nothing, the next owner only waits for the session to end
 
 
 async def run(settings: ScorerSettings) -> None:
@@ -40,7 +44,8 @@ async def run(settings: ScorerSettings) -> None:
     try:
         await ended
     finally:
-        await app.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(app.stop(), _STOP_S)
         running.cancel()
 
 
@@ -64,13 +69,17 @@ def for_faust() -> App:
 
 
 def _leave(error: BaseException) -> NoReturn:
-    """One line and an exit code for what people can mend, a traceback for what they can't."""
+    sys.exit(_tell(error))
+
+
+def _tell(error: BaseException) -> int:
+    """One line for what people can mend, a traceback for what they can't; the exit code."""
     told = reason(error)
     if told is None:
         log.error("the scorer failed", exc_info=error)
-        sys.exit(1)
+        return 1
     print(f"scorer: {told}", file=sys.stderr, flush=True)
-    sys.exit(told.exit_code)
+    return told.exit_code
 
 
 def _settings() -> ScorerSettings:
@@ -82,12 +91,17 @@ def _settings() -> ScorerSettings:
 
 
 def main() -> None:
+    code = 0
     try:
         settings = _settings()
         logging.configure("scorer", log_format=settings.log_format, level=settings.log_level)
         asyncio.run(run(settings))
     except Exception as error:  # noqa: BLE001  # the last place where anything is told
-        _leave(error)
+        code = _tell(error)
+    # Not sys.exit: it waits for threads, and one may hang in a client that waits for a broker which is gone.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

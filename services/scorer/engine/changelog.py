@@ -4,18 +4,13 @@ Nothing is decoded: records are kept as the bytes they are, and only the last on
 sees committed records only. It runs in a thread and blocks.
 """
 
-import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from services.scorer.domain.state import POSITION_KEY, Position, decode_position
-
-SILENT = logging.getLogger("librdkafka.scorer")
-"""For the library's own lines: what matters of them comes as a KafkaException."""
-SILENT.addHandler(logging.NullHandler())
-SILENT.propagate = False
+from services.scorer.engine.connection import SILENT, connection
 
 _AT_ONCE = 10_000
 _SILENCE_S = 30.0
@@ -36,8 +31,8 @@ Progress = Callable[[int, int], None]
 def reader(bootstrap: str, group: str) -> Consumer:
     """A consumer of committed records that belongs to no group and tells of a partition's end."""
     return Consumer(
-        {
-            "bootstrap.servers": bootstrap,
+        connection(bootstrap)
+        | {
             "group.id": group,  # asked for by the library; nothing is joined or committed
             "isolation.level": "read_committed",
             "enable.auto.commit": False,

@@ -23,6 +23,7 @@ from faust.types import TP
 from schemas import topics
 from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.batches import RawRun, RunScheduler
+from services.scorer.engine.seldom import Seldom
 from services.scorer.engine.worker import Worker
 from services.shared.settings import ScorerSettings
 
@@ -133,6 +134,7 @@ class App(faust.App):
         for name in list(logging.root.manager.loggerDict):
             if name.startswith(("aiokafka", "faust", "mode")):
                 logging.getLogger(name).setLevel(logging.WARNING)
+                logging.getLogger(name).addFilter(Seldom())
         try:
             await self._starting()
         except Exception as error:

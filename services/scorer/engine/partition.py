@@ -31,6 +31,7 @@ Status = Literal["restoring", "catching_up", "ready"]
 
 _TIMERS_A_TURN = 1_000
 _TICK_S = 1.0
+_COMMIT_HANGS_S = 90.0
 _HOLD_S = 15.0  # below Faust's rebalance timeout
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 
@@ -166,7 +167,7 @@ class Partition:
 
     async def _prove(self, taken: Taken) -> None:
         """Another worker may have had the partition while we were thought dead: then this fails as fenced."""
-        await self._in_thread(self._commits, taken.transactions.commit, taken.position)
+        await self._commit(taken, taken.position, None)
         self._unproven = False
 
     async def _lose(self, error: KafkaException) -> None:
@@ -256,10 +257,15 @@ class Partition:
             appended_ms=self._playback.appended_ms,
             caught_up=not turn.catching_up,
         )
-        await self._in_thread(self._commits, taken.transactions.commit, position, turn)
+        await self._commit(taken, position, turn)
         self._committed(taken, turn, position, live=not behind and not taken.catching_up)
         self._metrics.batch(turn, decided_s - began_s, time.perf_counter() - decided_s)
         return True
+
+    async def _commit(self, taken: Taken, position: Position, turn: Turn | None) -> None:
+        """TimeoutError, a fault, if the library does not come back long after its own time limits."""
+        async with asyncio.timeout(_COMMIT_HANGS_S):
+            await self._in_thread(self._commits, taken.transactions.commit, position, turn)
 
     def _fire(self, taken: Taken, turn: Turn, until_ms: int) -> int:
         """One slice of the timers due; how many there were."""

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from schemas import topics
 from services.scorer.domain.state import POSITION_KEY, Position, encode_position
-from services.scorer.engine.changelog import SILENT
+from services.scorer.engine.connection import SILENT, connection
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.turn import Turn
 from services.shared.settings import ScorerSettings
@@ -35,7 +35,7 @@ class GroupOffsets:
 
     def __init__(self, settings: ScorerSettings) -> None:
         self._consumer = Consumer(
-            {"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.topic(settings.group)}, logger=SILENT
+            connection(settings.kafka_bootstrap) | {"group.id": settings.topic(settings.group)}, logger=SILENT
         )
         self.metadata = self._consumer.consumer_group_metadata()
 
@@ -62,8 +62,8 @@ class Transactions:
         KafkaException if the broker does not answer.
         """
         producer = Producer(
-            {
-                "bootstrap.servers": self._settings.kafka_bootstrap,
+            connection(self._settings.kafka_bootstrap)
+            | {
                 "transactional.id": f"{self._settings.topic(self._settings.group)}-{self._partition}",
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                 "linger.ms": 2,

@@ -13,7 +13,7 @@ from schemas.events import Event
 from services.scorer.engine.failpoints import FailPoints
 from tests.scorer.engine.conftest import Install
 from tests.scorer.engine.installation import Installation, ago, interaction, now, policy_text, purchase
-from tests.scorer.engine.test_exactly_once import check, everything_taken
+from tests.scorer.engine.traffic import check, everything_taken
 from tests.scorer.engine.workers import WorkerProcess
 from tests.waiting import until
 
