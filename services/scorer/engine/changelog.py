@@ -39,6 +39,7 @@ def reader(bootstrap: str, group: str) -> Consumer:
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 50,
+            "fetch.queue.backoff.ms": 5,  # by default a second whenever we are slower than the broker
         },
         logger=SILENT,
     )
