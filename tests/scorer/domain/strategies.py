@@ -26,8 +26,8 @@ ANCHORS = {
 """Instants (UTC) near which the zone's clock or calendar does something."""
 
 SPANS = ["1h", "90min", "6h", "1d", "2d", "1w", "1mo", "2mo", "3mo", "1y"]
-LATENESS = [-AHEAD, -60_000, -1, 0, 0, 0, 1, HOUR, DAY, 3 * DAY, 40 * DAY]
-AMOUNTS = [0, 1, 100, 250, 500, 1000]
+LATENESS = [-AHEAD, -1, 0, 0, 0, 1, HOUR, 6 * HOUR, DAY, DAY, 3 * DAY, 40 * DAY]
+AMOUNTS = [0, 1, 100, 250, 500, 500, 1000]
 CURRENCIES = ["EUR", "EUR", "EUR", "USD"]
 
 
@@ -133,17 +133,20 @@ def comparison(draw: Draw, spans: list[str]) -> str:
 
 @st.composite
 def histories(draw: Draw, zone: ZoneInfo, spans: list[str], most: int = 9) -> list[Logged]:
-    """A log, in the order the broker took it."""
+    """A log, in the order the broker took it: each event about its time, or a backlog, in any order."""
     anchor = draw(st.sampled_from(ANCHORS[str(zone)]))
     times = [to_ms(datetime.fromisoformat(anchor).replace(tzinfo=UTC))]
     events: list[Event] = []
     log: list[Logged] = []
-    for number in range(draw(st.integers(1, most))):
+    for number in range(draw(st.integers(2, most))):
         event = draw(happening(number, times, events, zone, spans))
         events.append(event)
         times.append(to_ms(event.time))
         log.append(Logged(event, to_ms(event.time) + draw(st.sampled_from(LATENESS))))
-    return sorted(log, key=lambda logged: logged.appended_ms)
+    if draw(YES):
+        return sorted(log, key=lambda logged: logged.appended_ms)
+    backlog = max(times)
+    return [Logged(logged.event, backlog + place * HOUR) for place, logged in enumerate(draw(st.permutations(log)))]
 
 
 @st.composite
@@ -151,7 +154,7 @@ def happening(
     draw: Draw, number: int, times: list[int], before: list[Event], zone: ZoneInfo, spans: list[str]
 ) -> Event:
     """One more event; once in a while an old one again, as it was or altered."""
-    again = draw(st.sampled_from(["no"] * 8 + ["same", "stamped", "altered"])) if before else "no"
+    again = draw(st.sampled_from(["no"] * 13 + ["same", "stamped", "altered"])) if before else "no"
     if again != "no":
         old = draw(st.sampled_from(before))
         if again == "same":
@@ -163,7 +166,7 @@ def happening(
     head = {"id": f"e{number}", "source": draw(st.sampled_from(["shop", "shop", "app"]))}
     time = draw(instants(times, zone, spans))
     head["stamped"] = draw(st.sampled_from([False, False, False, True]))
-    kind = draw(st.sampled_from(["buy", "buy", "buy", "refund", "refund", "click", "contact", "form"]))
+    kind = draw(st.sampled_from(["buy", "buy", "buy", "refund", "refund", "refund", "click", "contact", "form"]))
     if kind in ("buy", "refund"):
         return draw(trade(kind, time, before, head))
     if kind == "contact":
@@ -174,17 +177,18 @@ def happening(
 @st.composite
 def trade(draw: Draw, kind: str, time: int, before: list[Event], head: dict[str, Any]) -> Event:
     """An order, or a refund: of an order by its key, of one by its id, of one that never comes, or of none."""
-    order = draw(st.sampled_from([None, None, "A", "A", "B", "B", "e0"]))
     currency = draw(st.sampled_from(CURRENCIES))
     amount = draw(st.sampled_from(AMOUNTS))
-    if kind == "buy":
-        return timeline.buy(time, amount, order, currency, **head)
-    order = draw(st.sampled_from([order, *(event.id for event in before if isinstance(event, Purchase))]))
-    if order is None:
-        return timeline.refund(time, amount, None, currency, **head)
-    return timeline.refund(
-        time, draw(st.sampled_from([amount, amount, None])), order, draw(st.sampled_from([currency, None])), **head
-    )
+    orders = [event for event in before if isinstance(event, Purchase)]
+    if kind == "buy" or not orders or draw(INDEX) < 3:
+        order = draw(st.sampled_from([None, None, None, "A", "B", "C", "e0"]))
+        if kind == "buy":
+            return timeline.buy(time, amount, order, currency, **head)
+        return timeline.refund(time, amount, order, currency, **head)
+    of = draw(st.sampled_from(orders))
+    part = draw(st.sampled_from([None, amount, of.data.amount_minor, of.data.amount_minor // 2]))
+    named = draw(st.sampled_from([of.data.currency, None, None, currency]))
+    return timeline.refund(time, part, of.data.order or of.id, named, **head)
 
 
 @st.composite
