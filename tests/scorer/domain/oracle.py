@@ -146,37 +146,60 @@ class Oracle:
         known = [event for event in accepted if to_ms(event.time) <= instant]
         orders = Orders(known, accepted)
         standing = [event for event in known if orders.stands(event)]
-        values = {name: self.value(feature, orders, standing, instant) for name, feature in self.features.items()}
+        values: dict[str, Operand] = {
+            name: self.value(feature, orders, standing, instant) for name, feature in self.features.items()
+        }
         purchases = [to_ms(event.time) for event in standing if isinstance(event, Purchase)]
         values["tenure"] = Elapsed(min(purchases, default=None), instant, self.zone)
         values["known_for"] = Elapsed(min((to_ms(event.time) for event in known), default=None), instant, self.zone)
         return values
 
+    def basis(self, name: str, accepted: Sequence[Event], instant: int) -> tuple[list[int], int]:
+        """The times of the events a feature rests on, and how many of them count as 0 for want of a rate."""
+        known = [event for event in accepted if to_ms(event.time) <= instant]
+        orders = Orders(known, accepted)
+        counted = self.contributing(
+            self.features[name], orders, [event for event in known if orders.stands(event)], instant
+        )
+        money = "sum" in self.features[name]
+        unpriced = [event for event in counted if money and not self.priced(orders.place_of(event))]
+        return sorted(to_ms(event.time) for event in counted), len(unpriced)
+
     def value(self, feature: dict[str, Any], orders: "Orders", standing: list[Event], instant: int) -> Operand:
+        counted = self.contributing(feature, orders, standing, instant)
+        if "since_last" in feature:
+            times = [max(to_ms(event.time), to_ms(orders.place_of(event).time)) for event in counted]
+            return Elapsed(max(times, default=None), instant, self.zone)
+        if "count" in feature:
+            return Number(Decimal(len(counted)))
+        priced = [event for event in counted if self.priced(orders.place_of(event))]
+        bought = sum(event.data.amount_minor for event in priced if isinstance(event, Purchase))
+        loose = sum(event.data.amount_minor or 0 for event in priced if event in orders.loose)
+        paid_for = {id(orders.place_of(event)): orders.place_of(event) for event in priced if isinstance(event, Refund)}
+        refunded = loose + sum(orders.refunded(order) for order in paid_for.values() if isinstance(order, Purchase))
+        minor = refunded if feature["sum"] == "refund.amount" else bought - refunded
+        return Number(Decimal(max(minor, 0)).scaleb(-self.digits))
+
+    def contributing(
+        self, feature: dict[str, Any], orders: "Orders", standing: list[Event], instant: int
+    ) -> list[Event]:
+        """The events a feature's value comes from; money of a refunded order still does, its refunds take it off."""
         window = feature.get("window")
 
         def within(event: Event) -> bool:
             anchor = to_ms(orders.place_of(event).time)
             return window is None or instant < window_exit(anchor, window, self.zone)
 
-        if "since_last" in feature:
-            counted = [event for event in standing if counts(event, [feature["since_last"]])]
-            times = [max(to_ms(event.time), to_ms(orders.place_of(event).time)) for event in counted]
-            return Elapsed(max(times, default=None), instant, self.zone)
-        if "count" in feature:
-            types = feature["count"] if isinstance(feature["count"], list) else [feature["count"]]
-            return Number(Decimal(sum(counts(event, types) and within(event) for event in standing)))
-        priced = [order for order in orders.all if self.priced(order) and within(order)]
-        loose = [refund for refund in orders.loose if self.priced(refund) and within(refund)]
-        bought = sum(order.data.amount_minor for order in priced)
-        refunded = sum(orders.refunded(order) for order in priced) + sum(r.data.amount_minor or 0 for r in loose)
-        minor = refunded if feature["sum"] == "refund.amount" else bought
-        if "minus" in feature:
-            minor -= refunded
-        return Number(Decimal(max(minor, 0)).scaleb(-self.digits))
+        if "sum" in feature:
+            bought = orders.all if feature["sum"] == "purchase.amount" else []
+            taken = feature["sum"] == "refund.amount" or "minus" in feature
+            back = [event for event in standing if taken and isinstance(event, Refund)]
+            return [event for event in [*bought, *back] if within(event)]
+        types = feature.get("count") or feature["since_last"]
+        return [e for e in standing if counts(e, types if isinstance(types, list) else [types]) and within(e)]
 
-    def priced(self, event: Purchase | Refund) -> bool:
-        return bool(event.data.currency == self.policy["currency"])
+    def priced(self, event: Event) -> bool:
+        return not isinstance(event, Purchase | Refund) or event.data.currency == self.policy["currency"]
 
 
 class Orders:
@@ -251,8 +274,9 @@ def judge(event: Event, accepted: Sequence[Event]) -> str | None:
 
 
 def same_content(one: Event, other: Event) -> bool:
-    """Kind, time, amount, currency and order; the time of an event that came without one is no content."""
-    if type(one) is not type(other):
+    """Kind (an outbound contact is another kind than an inbound one), time, amount, currency and order; the time of an
+    event that came without one is no content."""
+    if kind_of(one) != kind_of(other):
         return False
     if not (one.stamped or other.stamped) and one.time != other.time:
         return False
@@ -266,6 +290,9 @@ def same_currency(refund: Refund, order: Purchase) -> bool:
 
 def counts(event: Event, types: list[str]) -> bool:
     """Whether an event of a counted type counts: outbound interactions do not."""
-    if isinstance(event, Interaction) and event.data.direction == "outbound":
-        return False
-    return type(event).__name__.lower() in types
+    return kind_of(event) in types
+
+
+def kind_of(event: Event) -> str:
+    outbound = isinstance(event, Interaction) and event.data.direction == "outbound"
+    return "outbound" if outbound else type(event).__name__.lower()

@@ -24,7 +24,7 @@ def to_datetime(ms: int) -> datetime:
 
 def wall(ms: int, zone: ZoneInfo) -> datetime:
     """What a clock on the wall in that zone shows, without an offset."""
-    return to_datetime(ms).astimezone(zone).replace(tzinfo=None)
+    return to_datetime(ms).astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 @cache
@@ -37,9 +37,18 @@ def parts(span: str) -> tuple[int, str]:
 
 @cache
 def day_start(day: date, zone: ZoneInfo) -> int:
-    """The first ms whose date in the zone is `day` or later; on some DST days that is 01:00, or the day has no ms."""
-    middle = to_ms(datetime(day.year, day.month, day.day, tzinfo=UTC))
-    before, found = middle - 36 * 3_600_000, middle + 36 * 3_600_000
+    """The first ms of that date in the zone; where the day is left out or begins later than 00:00, the first after.
+
+    Midnight can come twice (clocks that go back at 00:01), so every offset in force around it is tried.
+    """
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    around = [midnight + timedelta(hours=hours) for hours in range(-36, 37)]
+    offsets = {instant.astimezone(zone).utcoffset() or timedelta() for instant in around}
+    midnights = [to_ms(midnight - offset) for offset in offsets]
+    shown = [ms for ms in midnights if wall(ms, zone) == midnight.replace(tzinfo=None)]
+    if shown:
+        return min(shown)
+    before, found = to_ms(around[0]), to_ms(around[-1])
     while found - before > 1:
         look = (before + found) // 2
         if wall(look, zone).date() >= day:
@@ -82,4 +91,4 @@ def anniversary(t: int, span: str, zone: ZoneInfo) -> int:
         return t + count * FIXED[unit]
     clock = wall(t, zone)
     target, _ = add_months(clock.date(), count * MONTHS[unit])
-    return to_ms(datetime.combine(target, clock.time(), tzinfo=zone))
+    return to_ms(datetime.combine(target, clock.time(), tzinfo=zone).replace(fold=0))

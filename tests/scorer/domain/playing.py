@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from schemas.decisions import Decision, Value
-from schemas.events import Event, Purchase, Refund
+from schemas.events import Event, Purchase
 from services.scorer.domain import policy as core_policy
 from services.scorer.domain.explain import explain
 from services.scorer.domain.records import announcement, decision
@@ -102,6 +102,9 @@ class Played:
         self.taken = self.intake.accepted[known:]
         self.complaints |= {Complaint(report.reason, report.arrival.offset) for report in outcome.reports}
         self.duplicates += outcome.duplicates
+        assert outcome.taken == len(self.taken)
+        own = self.oracle.policy["currency"]
+        assert outcome.unpriced == sum(getattr(e.data, "currency", None) not in (None, own) for e in self.taken)
         assert self.complaints == self.intake.complaints
         assert self.duplicates == len(self.intake.duplicates)
 
@@ -127,18 +130,31 @@ class Played:
                 "a turn announces what is true, or was without its late events"
             )
             self.check_cause(record, old)
+            self.check_conditions(record)
         if len(self.taken) <= 1:
             for name, record in last.items():
                 coming = None if record.next is None else (to_ms(record.next.at), record.next.after)
-                assert coming in (self.next_step(old[name]), self.next_step(self.future[name]))
+                places = (self.now, to_ms(record.from_))
+                assert coming in [next_step(paths[name], t) for paths in (old, self.future) for t in places]
         if len(self.taken) == 1:
             self.check_lateness(made, self.taken[0], old)
+
+    def check_conditions(self, record: Decision) -> None:
+        """They stand as they stood at the instant of the step, where that is one, before or after what has come."""
+        if len(self.taken) > 1 or record.cause not in ("event", "time"):
+            return
+        before = [event for event in self.intake.accepted if event not in self.taken]
+        found = []
+        for accepted in (self.intake.accepted, before):
+            values = self.oracle.values(accepted, to_ms(record.from_))
+            found.append([explaining.agrees(condition, values, self.oracle.digits) for condition in record.conditions])
+        assert all(found[0]) or all(found[1]), record.conditions
 
     def check_cause(self, record: Decision, old: dict[str, Steps]) -> None:
         """`event`: one at that very instant; `late_event`: one that has just arrived; `refund`: either, a refund."""
         come = {Named.of(event) for event in self.taken}
         here = {e for e in map(Named.of, self.intake.accepted) if e.time_ms == to_ms(record.from_)}
-        late = any(self.is_late(event, old) for event in self.taken)
+        late = any(self.is_late(event, old) or self.reaches_back(event) for event in self.taken)
         if record.cause == "time":
             assert record.trigger is None
             fresh = [e for e in here if e in come or e.time_ms > self.played]
@@ -153,24 +169,31 @@ class Played:
         assert record.cause != "event" or in_order(record)
 
     def is_late(self, event: Event, old: dict[str, Steps]) -> bool:
-        """Not later than the last change of position; so is an order whose key takes a refund from another order."""
-        changed = max((t for path in old.values() for t, _ in path if t <= self.played), default=-1)
-        named = [e for e in self.intake.accepted if isinstance(e, Refund) and e.data.order is not None]
-        taking = isinstance(event, Purchase) and any(refund.data.order == event.data.order for refund in named)
-        return taking or to_ms(event.time) <= changed
+        """Not later than the last change of position."""
+        return to_ms(event.time) <= max((t for path in old.values() for t, _ in path if t <= self.played), default=-1)
+
+    def reaches_back(self, event: Event) -> bool:
+        """An order that may take over another's refunds changes what was before it."""
+        key = event.data.order if isinstance(event, Purchase) else None
+        orders = [e for e in self.intake.accepted if isinstance(e, Purchase)]
+        return key is not None and any(order.data.order is None and order.id == key for order in orders)
 
     def true_steps(self, old: dict[str, Steps]) -> dict[str, set[tuple[int, Value]]]:
-        """Steps of the path as it is now, and as it was before each late event of the batch was known."""
+        """Steps of the path as it is now, and as it was before what is late in the batch was known."""
         true = {name: set(path) for name, path in self.future.items()}
         late = [event for event in self.taken if self.is_late(event, old)]
-        for first in range(len(late)):
-            without = [event for event in self.intake.accepted if event not in late[first:]]
+        back = [event for event in self.taken if self.reaches_back(event)]
+        unknowns = [[*late[first:], *more] for first in range(len(late) + 1) for more in ([], back)]
+        for unknown in unknowns if late or back else []:
+            without = [event for event in self.intake.accepted if event not in unknown]
             for name, path in self.oracle.paths(without).items():
                 true[name] |= set(path)
         return true
 
     def check_lateness(self, made: list[Decision], event: Event, old: dict[str, Steps]) -> None:
         """In order: one record a step. Late: what is past in the log's time is corrected by one record a dimension."""
+        if self.reaches_back(event):
+            return
         if not self.is_late(event, old):
             assert all(in_order(record) for record in made), "in order: one step, one record"
             return
@@ -198,12 +221,13 @@ class Played:
         assert due is None or due > self.now
         assert min(changes, default=FOR_EVER) >= (FOR_EVER if due is None else due), "due is a lower bound"
 
-    def next_step(self, path: Steps) -> tuple[int, Value] | None:
-        return next((step for step in path if step[0] > self.now), None)
-
     def check_explanation(self, at: int) -> None:
         told = explain(decode(self.record), self.policy, at)
         explaining.check(told, self.oracle, self.intake.accepted, self.future, at)
+
+
+def next_step(path: Steps, t: int) -> tuple[int, Value] | None:
+    return next((step for step in path if step[0] > t), None)
 
 
 def play(script: Script) -> Iterator[Played]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from hypothesis import strategies as st
 
-from schemas.events import Event, Purchase, Refund
+from schemas.events import Event, Interaction, Purchase, Refund
 from tests.scorer.domain import timeline
 from tests.scorer.domain.oracle_calendar import anniversary, to_datetime, to_ms, window_exit
 
@@ -28,7 +28,6 @@ ANCHORS = {
 SPANS = ["1h", "90min", "6h", "1d", "2d", "1w", "1mo", "2mo", "3mo", "1y"]
 LATENESS = [-AHEAD, -1, 0, 0, 0, 1, HOUR, 6 * HOUR, DAY, DAY, 3 * DAY, 40 * DAY]
 AMOUNTS = [0, 1, 100, 250, 500, 500, 1000]
-CURRENCIES = ["EUR", "EUR", "EUR", "USD"]
 
 
 class Logged(NamedTuple):
@@ -56,6 +55,14 @@ class Script:
         return [logged for batch in self.batches for logged in batch]
 
 
+class Setting(NamedTuple):
+    """What a policy has that histories turn on: its zone, its windows, its currency."""
+
+    zone: ZoneInfo
+    spans: list[str]
+    currency: str
+
+
 # -- policies
 
 Draw = Any
@@ -69,15 +76,20 @@ COMPARISONS = st.sampled_from(["sign", "sign", "sign", "between", "in", "not in"
 SHAPES = st.sampled_from(["{}", "{}", "{}", "{} and {}", "{} or {}", "not ({} and {})", "({} or {}) and not {}"])
 OPERANDS = st.sampled_from(["orders", "touches", "spend", "net", "quiet", "silent", "tenure", "known_for"])
 COUNTS = ["0", "1", "2", "3"]
-MONEY = ["0", "1", "2.50", "5", "1_0", "10.00"]
-LITERALS = {"orders": COUNTS, "touches": COUNTS, "spend": MONEY, "net": MONEY}
+MONEY = {
+    "EUR": ["0", "1", "2.50", "5", "1_0", "10.00"],
+    "JPY": ["0", "1", "250", "500", "1_000", "1000"],
+    "KWD": ["0", "0.001", "0.25", "0.500", "1", "1.000"],
+}
+"""Amounts in the policy's major units, in order of size, that meet AMOUNTS in minor units."""
 INDEX = st.integers(0, 11)
 YES = st.booleans()
 
 
 @st.composite
-def policies(draw: Draw) -> tuple[str, ZoneInfo, list[str]]:
-    """A policy's text, its zone, and the windows it has."""
+def policies(draw: Draw) -> tuple[str, Setting]:
+    """A policy's text, and what histories for it turn on."""
+    currency = draw(st.sampled_from(["EUR", "EUR", "JPY", "KWD"]))
     zone = draw(st.sampled_from(sorted(ANCHORS)))
     windows = [draw(st.sampled_from(SPANS)) for _ in range(draw(st.integers(1, 3)))]
     thresholds = sorted({*windows, draw(st.sampled_from(SPANS))}, key=SPANS.index)
@@ -88,7 +100,7 @@ def policies(draw: Draw) -> tuple[str, ZoneInfo, list[str]]:
 
     def rule() -> str:
         shape = draw(SHAPES)
-        return shape.format(*(comparison(draw, thresholds) for _ in range(shape.count("{}"))))
+        return shape.format(*(comparison(draw, thresholds, MONEY[currency]) for _ in range(shape.count("{}"))))
 
     features = {
         "orders": f"count: purchase{window()}",
@@ -102,7 +114,7 @@ def policies(draw: Draw) -> tuple[str, ZoneInfo, list[str]]:
     if draw(YES):
         ladders["worth"] = [rule()]
     segments = {name: rule() for name in ("north", "south", "west")[: draw(st.integers(0, 3))]}
-    lines = ["policy: small", "currency: EUR", f"zone: {zone}", "features:"]
+    lines = ["policy: small", f"currency: {currency}", f"zone: {zone}", "features:"]
     lines += [f"  {name}: {{{feature}}}" for name, feature in features.items()]
     lines.append("ladders:")
     for ladder, whens in ladders.items():
@@ -113,13 +125,13 @@ def policies(draw: Draw) -> tuple[str, ZoneInfo, list[str]]:
     lines += [f'  {name}: "{when}"' for name, when in segments.items()]
     if draw(YES):
         lines += ["churn:", f'  at_risk: "{rule()}"']
-    return "\n".join(lines) + "\n", ZoneInfo(zone), windows
+    return "\n".join(lines) + "\n", Setting(ZoneInfo(zone), windows, currency)
 
 
-def comparison(draw: Draw, spans: list[str]) -> str:
+def comparison(draw: Draw, spans: list[str], money: list[str]) -> str:
     """One comparison; literals are picked in order of size, since a range has its smaller end first."""
     operand, how = draw(OPERANDS), draw(COMPARISONS)
-    literals = LITERALS.get(operand, spans)
+    literals = {"orders": COUNTS, "touches": COUNTS, "spend": money, "net": money}.get(operand, spans)
     low, high = sorted((draw(INDEX) % len(literals), draw(INDEX) % len(literals)))
     if how == "sign":
         return f"{operand} {draw(SIGNS)} {literals[low]}"
@@ -132,14 +144,14 @@ def comparison(draw: Draw, spans: list[str]) -> str:
 
 
 @st.composite
-def histories(draw: Draw, zone: ZoneInfo, spans: list[str], most: int = 9) -> list[Logged]:
+def histories(draw: Draw, setting: Setting, most: int = 9) -> list[Logged]:
     """A log, in the order the broker took it: each event about its time, or a backlog, in any order."""
-    anchor = draw(st.sampled_from(ANCHORS[str(zone)]))
+    anchor = draw(st.sampled_from(ANCHORS[str(setting.zone)]))
     times = [to_ms(datetime.fromisoformat(anchor).replace(tzinfo=UTC))]
     events: list[Event] = []
     log: list[Logged] = []
     for number in range(draw(st.integers(2, most))):
-        event = draw(happening(number, times, events, zone, spans))
+        event = draw(happening(number, times, events, setting))
         events.append(event)
         times.append(to_ms(event.time))
         log.append(Logged(event, to_ms(event.time) + draw(st.sampled_from(LATENESS))))
@@ -150,9 +162,7 @@ def histories(draw: Draw, zone: ZoneInfo, spans: list[str], most: int = 9) -> li
 
 
 @st.composite
-def happening(
-    draw: Draw, number: int, times: list[int], before: list[Event], zone: ZoneInfo, spans: list[str]
-) -> Event:
+def happening(draw: Draw, number: int, times: list[int], before: list[Event], setting: Setting) -> Event:
     """One more event; once in a while an old one again, as it was or altered."""
     again = draw(st.sampled_from(["no"] * 13 + ["same", "stamped", "altered"])) if before else "no"
     if again != "no":
@@ -164,20 +174,20 @@ def happening(
             return msgspec.structs.replace(old, time=later, stamped=True)
         return draw(altered(old, number))
     head = {"id": f"e{number}", "source": draw(st.sampled_from(["shop", "shop", "app"]))}
-    time = draw(instants(times, zone, spans))
+    time = draw(instants(times, setting.zone, setting.spans))
     head["stamped"] = draw(st.sampled_from([False, False, False, True]))
     kind = draw(st.sampled_from(["buy", "buy", "buy", "refund", "refund", "refund", "click", "contact", "form"]))
     if kind in ("buy", "refund"):
-        return draw(trade(kind, time, before, head))
+        return draw(trade(kind, time, before, setting.currency, head))
     if kind == "contact":
         return timeline.contact(time, draw(st.sampled_from(["inbound", "outbound"])), **head)
     return timeline.click(time, **head) if kind == "click" else timeline.form(time, **head)
 
 
 @st.composite
-def trade(draw: Draw, kind: str, time: int, before: list[Event], head: dict[str, Any]) -> Event:
+def trade(draw: Draw, kind: str, time: int, before: list[Event], own: str, head: dict[str, Any]) -> Event:
     """An order, or a refund: of an order by its key, of one by its id, of one that never comes, or of none."""
-    currency = draw(st.sampled_from(CURRENCIES))
+    currency = draw(st.sampled_from([own, own, own, "USD"]))
     amount = draw(st.sampled_from(AMOUNTS))
     orders = [event for event in before if isinstance(event, Purchase)]
     if kind == "buy" or not orders or draw(INDEX) < 3:
@@ -205,7 +215,9 @@ def altered(draw: Draw, old: Event, number: int) -> Event:
             data = msgspec.structs.replace(data, order=draw(st.sampled_from(["A", "B"])))
         old = msgspec.structs.replace(old, data=data)
         return msgspec.structs.replace(old, id=f"e{number}") if change in ("id", "both") else old
-    if draw(st.booleans()):
+    if isinstance(old, Interaction):
+        return timeline.contact(to_ms(old.time), "outbound", id=old.id, source=old.source)
+    if draw(YES):
         return timeline.click(to_ms(old.time), id=old.id, source=old.source)
     return msgspec.structs.replace(old, time=to_datetime(to_ms(old.time) + 1))
 
@@ -226,8 +238,8 @@ def instants(draw: Draw, times: list[int], zone: ZoneInfo, spans: list[str]) -> 
 
 @st.composite
 def scripts(draw: Draw) -> Script:
-    policy, zone, spans = draw(policies())
-    log = draw(histories(zone, spans))
+    policy, setting = draw(policies())
+    log = draw(histories(setting))
     batches: list[list[Logged]] = [[]]
     for logged in log:
         if batches[-1] and draw(st.booleans()):

@@ -5,12 +5,15 @@ of a script is held against the oracle in `playing.py`. Below the property stand
 """
 
 import os
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Event
+from services.scorer.domain import spans
+from tests.scorer.domain import oracle_calendar
 from tests.scorer.domain.playing import Played, play
 from tests.scorer.domain.reader import Reader, steps
 from tests.scorer.domain.strategies import AHEAD, DAY, HOUR, Logged, Script, scripts
@@ -23,6 +26,17 @@ THOROUGH = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+ODD_HOURS = {
+    "Pacific/Apia": "2011-12-30T10:00Z",  # a day left out
+    "Australia/Lord_Howe": "2025-10-04T15:30Z",  # summer time of half an hour
+    "America/Havana": "1972-10-08T04:00Z",  # midnight comes twice
+    "America/St_Johns": "1987-10-25T02:31Z",  # clocks go back at 00:01
+    "America/Sao_Paulo": "2018-11-04T03:00Z",  # the day begins at 01:00
+    "Europe/Berlin": "1983-09-25T01:00Z",  # 02:00 for the second time, half a year before a 02:00 that is none
+    "Africa/Casablanca": "2012-07-20T02:00Z",  # Ramadan
+}
+"""Zones and instants at which a clock on the wall is not to be trusted."""
+
 pytestmark = pytest.mark.timeout(0 if DEEP else 120)
 
 
@@ -39,6 +53,22 @@ def test_the_core_is_the_oracle(script: Script, ahead: list[int], data: st.DataO
             again.take(old)
     for name in life.oracle.dimensions:
         assert again.path(name) == life.reader.path(name), "what is delivered again changes nothing"
+
+
+@settings(max_examples=20_000 if DEEP else 500, deadline=None)
+@given(
+    st.sampled_from(sorted(ODD_HOURS.items())),
+    st.sampled_from([0, 30, 31, 182, 365]),
+    st.integers(-96, 96),
+    st.sampled_from(["1mo", "6mo", "11mo", "1y", "4y"]),
+)
+def test_the_calendar_is_the_oracles_where_clocks_do_odd_things(
+    place: tuple[str, str], days_before: int, half_hours: int, text: str
+) -> None:
+    zone, start = ZoneInfo(place[0]), ms(place[1]) - days_before * DAY + half_hours * HOUR // 2
+    span = spans.parse_span(text)
+    assert spans.window_exit(span, start, zone) == oracle_calendar.window_exit(start, text, zone)
+    assert spans.anniversary(span, start, zone) == oracle_calendar.anniversary(start, text, zone)
 
 
 # -- traps, hour by hour
@@ -189,6 +219,34 @@ def test_the_order_with_the_key_takes_the_refund_from_the_one_with_the_id() -> N
         ("refund", "x", "silver", "basic", [(1, "basic")], []),
         ("late_event", "m", "basic", "silver", [], [(1, "basic")]),
     ]
+
+
+def test_an_order_that_reaches_back_is_late_even_for_a_customer_not_known_before() -> None:
+    #   n (no key), x of "n"      m with key "n" is paid back instead
+    # ──●○────────────────────────●────
+    #   0                         1
+    life = Played(POLICY)
+    log = [buy(at(0), 100, id="n"), refund(at(0), None, "n", id="x"), buy(at(1), 100, "n", id="m")]
+    life.turn([logged(event, 1) for event in log], at(1))
+    assert told(life, "tier") == [("late_event", "m", "basic", "silver", [(0, "silver")], [])]
+
+
+def test_a_second_order_of_the_same_millisecond_corrects_what_was_said_of_the_first() -> None:
+    life = Played(POLICY)
+    life.turn([logged(buy(at(0), 100, id="a"), 0)], at(0))
+    life.turn([logged(buy(at(0), 100, id="b"), 1)], at(1))
+    assert told(life, "tier")[1:] == [("late_event", "b", "silver", "gold", [(0, "gold")], [(0, "silver")])]
+
+
+def test_what_was_taken_back_makes_nothing_late() -> None:
+    #   a, x (late, of a)     k      a would have left
+    # ──●○────────────────────●──────┤────
+    #   0                     2      4           k is known after x
+    life = Played(POLICY)
+    life.turn([logged(buy(at(0), 100, "A"), 0)], at(5))
+    life.turn([logged(refund(at(0), None, "A", id="x"), 5)], at(5))
+    life.turn([logged(click(at(2), id="k"), 6)], at(6))
+    assert told(life, "surfing")[0] == ("event", "k", False, True, [(2, True)], [])
 
 
 def test_outbound_contacts_make_a_customer_known_and_nothing_more() -> None:
