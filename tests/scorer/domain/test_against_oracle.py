@@ -221,6 +221,19 @@ def test_the_order_with_the_key_takes_the_refund_from_the_one_with_the_id() -> N
     ]
 
 
+def test_the_money_of_a_refund_that_was_taken_over_comes_back_from_the_refund_on() -> None:
+    #   n 1.50      x 1.00 of "n"      m 1.00 with key "n"
+    # ──●───────────○──────────────────●────
+    #   0           1                  2         1.00 or more all the time, after all
+    life = Played(POLICY.replace("{count: click, window: 1h}", "{sum: purchase.amount, minus: refund.amount}"))
+    life.turn([logged(buy(at(0), 150, id="n"), 0), logged(refund(at(1), 100, "n", id="x"), 1)], at(1))
+    life.turn([logged(buy(at(2), 100, "n", id="m"), 2)], at(2))
+    assert told(life, "surfing")[1:] == [
+        ("refund", "x", True, False, [(1, False)], []),
+        ("late_event", "m", False, True, [], [(1, False)]),
+    ]
+
+
 def test_an_order_that_reaches_back_is_late_even_for_a_customer_not_known_before() -> None:
     #   n (no key), x of "n"      m with key "n" is paid back instead
     # ──●○────────────────────────●────
