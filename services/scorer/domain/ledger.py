@@ -26,7 +26,7 @@ class Column(msgspec.Struct, frozen=True):
     times:    when the events themselves happened
     amounts:  signed minor units in the policy's currency, or 1 each where a column only counts
     ends:     the instant from which the item no longer stands (its order was refunded), NEVER for most
-    unpriced: items counted as 0 because their currency has no rate
+    unpriced: money counted as 0 because its currency has no rate
     plain:    starts are anchors, nothing ends early, no amount is negative: slices can be summed and cut by bisection
     """
 
@@ -114,7 +114,7 @@ class Ledger:
                     anchor,
                     sign * take.amount * priced if sign else 1,
                     NEVER,
-                    not priced,
+                    bool(sign) and not priced,
                     take.refund.time_ms,
                 )
         elif kind == PURCHASE:
@@ -123,7 +123,7 @@ class Ledger:
                 if e.kind == PURCHASE:
                     priced = e.currency == self.currency
                     amount = sign * e.amount * priced if sign else 1
-                    yield e.time_ms, e.time_ms, amount, voided.get(e.id, NEVER), not priced, e.time_ms
+                    yield e.time_ms, e.time_ms, amount, voided.get(e.id, NEVER), bool(sign) and not priced, e.time_ms
         else:
             for e in self.entries:
                 if e.kind == kind:

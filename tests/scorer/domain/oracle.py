@@ -255,10 +255,10 @@ class Orders:
         return event if order is None else order
 
     @property
-    def mismatches(self) -> set[tuple[str, str, str, str]]:
-        """Refunds that are in another currency than their order, each with that order."""
+    def mismatches(self) -> set[tuple[str, str]]:
+        """Refunds that are in another currency than their order; one that changes its order is not told again."""
         pairs = [(refund, self.order_of(refund)) for refund in self.refunds]
-        return {(r.source, r.id, o.source, o.id) for r, o in pairs if o is not None and not same_currency(r, o)}
+        return {(r.source, r.id) for r, order in pairs if order is not None and not same_currency(r, order)}
 
 
 def judge(event: Event, accepted: Sequence[Event]) -> str | None:

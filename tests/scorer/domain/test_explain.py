@@ -48,6 +48,15 @@ def test_features_are_given_in_the_units_people_use():
     assert (told.features["clicks_7d"].value, told.features["quiet"].value) == (2, 11 * 3_600_000)
 
 
+def test_only_money_can_be_unpriced_not_a_count_of_orders():
+    policy = policies.parse(
+        "{policy: p, currency: EUR, zone: UTC, features: {orders: {count: purchase}}, "
+        "ladders: {tier: [{name: top, when: 'orders > 9'}, {name: floor}]}}"
+    )
+    orders = explain(customer(), policy, ms("2026-03-10T00:00Z")).features["orders"]
+    assert (orders.value, orders.unpriced) == (2, 0)
+
+
 def test_what_is_missing_for_a_tier_is_said_by_how_much():
     told = explain(customer(), POLICY, ms("2026-03-10T00:00Z"))
     gold = next(rule for rule in told.rules if rule.rule == "tier.gold")
