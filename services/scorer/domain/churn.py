@@ -1,0 +1,176 @@
+"""Whether a customer is still a customer, how often they will buy, and for how much (DESIGN.md section 4, rule 13).
+
+P(alive) and expected purchases follow BG/NBD (Fader, Hardie, Lee: "Counting Your Customers" the Easy Way, 2005), the
+value of a purchase follows Gamma-Gamma (Fader, Hardie: The Gamma-Gamma Model of Monetary Value, 2013). Throughout:
+
+x         repeat transactions: transactions after the first
+tx_ms     recency: from the first transaction to the last, ms
+t_ms      age: from the first transaction to the instant asked about, ms; not below tx_ms
+
+A parameter is the decimal number that Python writes for its float, which is what the policy says as long as that has
+at most 15 digits.
+"""
+
+import math
+import sys
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+
+import msgspec
+
+from services.scorer.domain.expected import per_survivor
+
+WEEK_MS = 604_800_000
+DAY_MS = 86_400_000
+LONGEST_MS = 100 * 366 * DAY_MS
+"""An age beyond this is never reached: 100 years, the longest span a policy can name."""
+
+_NEAR_MS = 0.001
+_ERROR = 64 * sys.float_info.epsilon  # of the closed form in floats, relative to alpha + T; seen: below 10
+_DIGITS = 50
+_EXACTLY = Decimal("1e-30")  # nearer to a whole ms than 50 digits can part
+
+
+class BgNbd(msgspec.Struct, frozen=True):
+    """Purchases: rate ~ gamma(r, alpha), dropping out after a purchase ~ beta(a, b). alpha counts units of unit_ms.
+
+    ValueError if a parameter is not above 0.
+    """
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+    unit_ms: int = WEEK_MS
+
+    def __post_init__(self) -> None:
+        _above_zero(self)
+
+
+class GammaGamma(msgspec.Struct, frozen=True):
+    """Money a purchase: gamma(p, nu), nu ~ gamma(q, v). v and all sums are in one unit of money: `scaled`.
+
+    ValueError if a parameter is not above 0, or q not above 1: then the mean of the population has no bound.
+    """
+
+    p: float
+    q: float
+    v: float
+
+    def __post_init__(self) -> None:
+        _above_zero(self)
+        if self.q <= 1:
+            raise ValueError(f"q = {self.q} must be above 1, else purchases have no mean value")
+
+    def scaled(self, factor: int) -> "GammaGamma":
+        """The same for sums in a unit of money `factor` times smaller: 100 makes dollars cents."""
+        return GammaGamma(self.p, self.q, self.v * factor)
+
+
+def p_alive(model: BgNbd, x: int, tx_ms: int, t_ms: int) -> float:
+    """The probability that the customer still buys at age t_ms; 1 if they bought once (x = 0).
+
+    To be shown, never compared: `falls_below` says when it counts as below a threshold.
+    """
+    if x == 0:
+        return 1.0
+    alpha_ms = model.alpha * model.unit_ms
+    grown = (model.r + x) * math.log1p((t_ms - tx_ms) / (alpha_ms + tx_ms))
+    gone = math.log(model.a / (model.b + (x - 1))) + grown
+    return math.exp(-gone) / (1 + math.exp(-gone)) if gone > 0 else 1 / (1 + math.exp(gone))
+
+
+def falls_below(model: BgNbd, x: int, tx_ms: int, p: Fraction) -> int | None:
+    """The age (ms) from which on P(alive) counts as below p, if the customer buys no more.
+
+    It is the first whole ms after the instant at which P(alive) is p. `< p` and `<= p` mean the same by definition.
+    If P(alive) is below p from the last purchase on, it is tx_ms: no age is below the recency.
+    None: it never is, since x = 0, or p <= 0, or it takes longer than LONGEST_MS.
+    """
+    if x == 0 or p <= 0:
+        return None
+    if p >= 1:
+        return tx_ms
+    alpha_ms = model.alpha * model.unit_ms
+    try:
+        odds = (p.denominator - p.numerator) / p.numerator
+        age = (alpha_ms + tx_ms) * (odds * (model.b + (x - 1)) / model.a) ** (1 / (model.r + x)) - alpha_ms
+    except OverflowError:
+        age = math.nan  # p below 1e-308: leave it to Decimal
+    if age > 2 * LONGEST_MS:
+        return None
+    near_ms = max(_NEAR_MS, _ERROR * (alpha_ms + abs(age)))
+    clear = near_ms < age % 1 < 1 - near_ms  # of whole ms; not, if age is no number
+    last = math.floor(age) if clear else _last_not_below(model, x, tx_ms, p)
+    first = max(last + 1, tx_ms)
+    return first if first <= LONGEST_MS else None
+
+
+def _last_not_below(model: BgNbd, x: int, tx_ms: int, p: Fraction) -> int:
+    """The closed form of `falls_below` in 50 digits, cut to a whole ms."""
+    with localcontext(Context(prec=_DIGITS)):
+        r, alpha, a, b = (Decimal(repr(value)) for value in (model.r, model.alpha, model.a, model.b))
+        odds = Decimal(p.denominator - p.numerator) / Decimal(p.numerator)
+        alpha_ms = alpha * model.unit_ms
+        age = (alpha_ms + tx_ms) * (odds * (b + (x - 1)) / a) ** (1 / (r + x)) - alpha_ms
+        whole = round(age)
+        return whole if abs(age - whole) < _EXACTLY else math.floor(age)
+
+
+def highest_threshold(model: BgNbd) -> float:
+    """P(alive) right after the first repeat purchase, b / (a + b), its lowest after any purchase.
+
+    A threshold at or above it is no threshold: some customers would be below it from their purchase on.
+    """
+    return model.b / (model.a + model.b)
+
+
+def expected_purchases(model: BgNbd, x: int, tx_ms: int, t_ms: int, horizon_ms: int) -> float:
+    """Transactions to expect in the horizon after age t_ms (equation 10 of the paper of 2005)."""
+    u = horizon_ms / (model.alpha * model.unit_ms + t_ms)
+    return p_alive(model, x, tx_ms, t_ms) * per_survivor(model.a, model.b + x, model.r + x, u)
+
+
+def stepped_age(tx_ms: int, t_ms: int, day_ms: int = DAY_MS) -> int:
+    """The age at which expected purchases are evaluated at age t_ms: at the last purchase, then at each whole day."""
+    return max(tx_ms, t_ms // day_ms * day_ms)
+
+
+def expected_falls_to(
+    model: BgNbd, x: int, tx_ms: int, limit: float, horizon_ms: int, day_ms: int = DAY_MS
+) -> int | None:
+    """The first age (ms) at which `expected_purchases`, evaluated at `stepped_age`, is at most `limit`.
+
+    It is tx_ms, or a whole number of days. Expected purchases only fall as age grows, so bisection finds it.
+    None: never, since limit <= 0, or it takes longer than LONGEST_MS.
+    """
+    if limit <= 0:
+        return None
+    if expected_purchases(model, x, tx_ms, tx_ms, horizon_ms) <= limit:
+        return tx_ms
+    above, fallen = tx_ms // day_ms, LONGEST_MS // day_ms
+    if expected_purchases(model, x, tx_ms, fallen * day_ms, horizon_ms) > limit:
+        return None
+    while fallen - above > 1:
+        day = (above + fallen) // 2
+        if expected_purchases(model, x, tx_ms, day * day_ms, horizon_ms) <= limit:
+            fallen = day
+        else:
+            above = day
+    return fallen * day_ms
+
+
+def expected_value(model: GammaGamma, x: int, total: float) -> float:
+    """The mean value to expect of a purchase of a customer whose x purchases with a value add up to `total`.
+
+    It lies between the customer's own mean and the population's, nearer to the own one the more purchases there are;
+    x = 0 gives the population's, p v / (q - 1). In the unit of money of v and total.
+    """
+    return model.p * (model.v + total) / (model.p * x + model.q - 1)
+
+
+def _above_zero(model: BgNbd | GammaGamma) -> None:
+    for name in model.__struct_fields__:
+        value = getattr(model, name)
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} = {value} must be a number above 0")
