@@ -1,7 +1,7 @@
 """What the scorer says: the records of topics `decisions`, of what is announced, and of `dead-letters`.
 
-A *dimension* is one thing a customer has a position in: a ladder (value: the tier's name), a segment or `churn`
-(value: true or false). Instants are RFC 3339 UTC with milliseconds.
+A *dimension* is one thing a customer has a position in: a ladder or a list of classes (value: the tier's or class's
+name), a segment or `churn` (value: true or false). Instants are RFC 3339 UTC with milliseconds.
 """
 
 from typing import Literal
@@ -11,39 +11,45 @@ import msgspec
 from schemas.instants import Instant
 
 Value = str | bool
-"""A position in a dimension: the tier's name, or whether the segment's rule holds."""
+"""A position in a dimension: the tier's or class's name, or whether the segment's rule holds."""
 
-Kind = Literal["ladder", "segment", "churn"]
+Kind = Literal["ladder", "class", "segment", "churn"]
 
-Cause = Literal["event", "time", "late_event", "refund"]
-"""What moved the customer: an event in order, time alone, a late event (the path was played again), or a refund."""
+Cause = Literal["event", "time", "late_event", "refund", "policy", "manual", "merge"]
+"""What moved the customer: an event in order, time alone, a late event (the path was played again), a refund, another
+policy, an override by hand, or a merge or unmerge of two customers."""
+
+Figure = int | float | str | None
+"""Money in major units as a decimal string, counts as integers, durations in ms, other numbers as such, texts as they
+are; None while unknown."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One comparison of a rule, as it stood at the instant decided.
 
-    rule:      the dimension's value it belongs to, as `tier.gold` or `active`
+    rule:      the dimension's value it belongs to, as `tier.gold`, `tier.gold.stay` or `active`
     text:      the comparison as the policy writes it
     operand:   the feature compared
-    value:     what it was: money in major units as a decimal string, counts as integers, durations in ms; None unknown
-    threshold: what it was compared with, in the same units
+    value:     what it was.  threshold: what it was compared with, in the same units
     entries:   how many events contributed, `first` and `last` the times of the earliest and latest of them
     unpriced:  how many of them counted as 0 because their currency has no rate
-    short_by:  how much is missing where it does not hold and more of the operand would mend it, in the same units
+    short_by:  of `>`, `>=` and `between`: how much more of the operand is missing where it does not hold
+    bound:     the count may be too high by at most so much, as older events are only known by the hour
     """
 
     rule: str
     text: str
     operand: str
     operator: str
-    threshold: int | str | list[int | str]
-    value: int | str | None
+    threshold: Figure | list[int | float | str]
+    value: Figure
     holds: bool
     entries: int
     first: Instant | None = None
     last: Instant | None = None
     unpriced: int = 0
-    short_by: int | str | None = None
+    short_by: Figure = None
+    bound: int = 0
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -144,6 +150,7 @@ DeadLetterReason = Literal[
     "refund_currency",
     "wrong_partition",
     "unreadable",
+    "too_old",
 ]
 
 

@@ -11,6 +11,8 @@ import msgspec
 
 from schemas.instants import Instant
 
+FeedbackKind = Literal["rating", "nps", "complaint"]
+
 MAX_AMOUNT_MINOR = 2**53 - 1
 """Largest amount in minor units: the largest integer every JSON reader keeps exactly."""
 
@@ -47,6 +49,40 @@ class InteractionData(msgspec.Struct, frozen=True, omit_defaults=True):
 class FormData(msgspec.Struct, frozen=True, omit_defaults=True):
     form: str | None = None
     channel: str | None = None
+
+
+class FeedbackData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """score_centi: hundredths of the score as given, 1 to 5 for a rating and 0 to 10 for an NPS; None for a complaint."""
+
+    kind: FeedbackKind
+    score_centi: int | None = None
+    channel: str | None = None
+
+
+class StageData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A sales opportunity reached this stage."""
+
+    opportunity: str
+    stage: str
+
+
+class ProfileData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Attributes from the event's time on; None takes one away. Those not named stay as they are."""
+
+    attributes: dict[str, str | None]
+
+
+class OverrideData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Somebody sets a position by hand, from the event's time until `until`; None for `value` ends what was set before.
+
+    dimension: a ladder, class, segment or `churn`.  owner: who answers for it
+    """
+
+    dimension: str
+    value: str | bool | None
+    owner: str
+    reason: str
+    until: Instant
 
 
 class AcceptedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -88,6 +124,22 @@ class Form(AcceptedEvent, frozen=True, kw_only=True, tag="form"):
     data: FormData = FormData()
 
 
-Event = Purchase | Refund | Click | Interaction | Form
+class Feedback(AcceptedEvent, frozen=True, kw_only=True, tag="feedback"):
+    data: FeedbackData
 
-EVENT_TYPES = ("purchase", "refund", "click", "interaction", "form")
+
+class Stage(AcceptedEvent, frozen=True, kw_only=True, tag="stage"):
+    data: StageData
+
+
+class Profile(AcceptedEvent, frozen=True, kw_only=True, tag="profile"):
+    data: ProfileData
+
+
+class Override(AcceptedEvent, frozen=True, kw_only=True, tag="override"):
+    data: OverrideData
+
+
+Event = Purchase | Refund | Click | Interaction | Form | Feedback | Stage | Profile | Override
+
+EVENT_TYPES = ("purchase", "refund", "click", "interaction", "form", "feedback", "stage", "profile", "override")

@@ -1,66 +1,82 @@
 """Comparisons of a feature with constants, and the thresholds every one of them comes down to.
 
-A *threshold* is a feature above one limit. `x between 1 and 3` is above 0 and not above 3; `quiet < 90d` is known and
-not yet 90 days. So one small thing is asked of a feature at an instant: is it above, and when will that flip by itself.
+A *threshold* is one yes/no question about an operand: above a limit, past a span, equal to a text, known at all.
+`x between 1 and 3` is at least 1 and not above 3; `quiet < 90d` is known and not yet 90 days. Each different one of a
+policy is a bit of an integer, the *truths*; a condition is a function of the truths.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Literal
 
 import msgspec
 
-from services.scorer.domain.features import Age, Feature, Measure
-from services.scorer.domain.ledger import NEVER
-from services.scorer.domain.spans import Span, anniversary
+from services.scorer.domain.features import Operand
+from services.scorer.domain.spans import Span
 
 Operator = Literal["<", "<=", ">", ">=", "==", "!=", "between", "not between", "in", "not in"]
 
-Truths = Sequence[bool] | Mapping[int, bool]
-"""Per threshold of the policy, by index, whether its feature is above it at the instant looked at."""
+Truths = int
+"""A bit per threshold of the policy: bit i tells whether threshold i holds at the instant looked at."""
 
 Condition = Callable[[Truths], bool]
 
+Constant = int | Fraction | Span | str
+"""Of money minor units and of counts events (int), of numbers Fraction, of durations Span, of texts str."""
 
-class Threshold(msgspec.Struct, frozen=True):
-    """A quantity is above it while its value > `limit`; an age from `span` and `after_ms` past its start on.
 
-    index: its place in the policy's list of thresholds
-    span:  None asks no more of an age than that it is known
-    """
+class Above(msgspec.Struct, frozen=True):
+    """value > limit, or value >= limit. Of money and counts (int) only the strict form is used."""
 
-    index: int
-    feature: Feature
-    limit: int = 0
-    span: Span | None = None
+    limit: int | Fraction
+    inclusive: bool = False
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """A duration has come to `span` and `after_ms` more."""
+
+    span: Span
     after_ms: int = 0
 
-    def look(self, measure: Measure) -> tuple[bool, int]:
-        """Whether the feature is above, and the first instant at which that flips by itself, or NEVER."""
-        if not isinstance(measure, Age):
-            return measure.value > self.limit, measure.crosses(self.limit)
-        if measure.start_ms is None:
-            return False, NEVER
-        if self.span is None:
-            return True, NEVER
-        reached_ms = anniversary(self.span, measure.start_ms, measure.zone) + self.after_ms
-        return (True, NEVER) if reached_ms <= measure.at_ms else (False, reached_ms)
+
+class Equals(msgspec.Struct, frozen=True):
+    text: str
+
+
+class Known(msgspec.Struct, frozen=True):
+    """There is a value."""
+
+
+Ask = Above | Reached | Equals | Known
+
+
+class Threshold(msgspec.Struct, frozen=True):
+    """index: its place in the policy's list of thresholds, and its bit in the truths."""
+
+    index: int
+    operand: Operand
+    ask: Ask
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """`feature operator constants`, as the policy writes it in `text`.
+    """`operand operator constants`, as the policy writes it in `text`.
 
-    quantities, spans: the constants, in minor units or events, or spans for ages; two for between, any number for `in`
-    thresholds:        what it comes down to
-    truth:             whether it holds, by those thresholds; a comparison with an unknown is false
+    constants:  two for between, any number for `in`
+    thresholds: what it comes down to
+    truth:      whether it holds, by those thresholds; a comparison with an unknown is false
     """
 
-    feature: Feature
+    operand: Operand
     operator: Operator
     text: str
-    quantities: tuple[int, ...]
-    spans: tuple[Span, ...]
+    constants: tuple[Constant, ...]
     thresholds: tuple[Threshold, ...]
     truth: Condition
+
+
+def bit(threshold: Threshold) -> Condition:
+    mask = 1 << threshold.index
+    return lambda truths: bool(truths & mask)
 
 
 def both(first: Condition, second: Condition) -> Condition:

@@ -1,5 +1,7 @@
 """Entries: what is kept of an event, and how an event becomes one (rule 5's identity, rule 7's order keys)."""
 
+from collections.abc import Collection
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -7,68 +9,142 @@ import msgspec
 from schemas import events
 from services.scorer.domain.instants import to_ms
 
-PURCHASE, REFUND, CLICK, INTERACTION, OUTBOUND, FORM = range(6)
-"""Kinds of entries. An interaction that the house began is a kind of its own: only inbound ones count."""
+(PURCHASE, REFUND, CLICK, INTERACTION, OUTBOUND, FORM, RATING, NPS, COMPLAINT, STAGE, PROFILE, OVERRIDE) = range(12)
+"""Kinds of entries. An interaction that the house began is a kind of its own, and so is each kind of feedback."""
+
+TOUCHES = (CLICK, INTERACTION, OUTBOUND)
+"""What a long ledger keeps by the hour only; the amount of such an entry is how many it stands for, 0 means one."""
 
 REST = -1
 """The amount of a refund that takes what is left of its order."""
+
+_FEEDBACK = {"rating": RATING, "nps": NPS, "complaint": COMPLAINT}
+_SEPARATOR = "\x1f"  # ids and texts have no control characters
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One event in the ledger.
 
     id:       hash of the event's source and id
-    amount:   minor units of `currency`, REST for a refund without one, 0 where the kind has none
+    amount:   minor units of `currency`, REST for a refund without one; hundredths of a feedback's score; the instant
+              (ms) at which an override ends; 0 where the kind has none
     order:    purchase: hash of the order's own key, 0 if it goes by source and id; refund: hash of the key it names
     named_id: refund: hash of its source and the key it names, which is a keyless order's identity; else 0
-    stamped:  the event came without a time, so that a retry with another stamp is still the same event
+    profile:  what else is kept of it, see `Profile`
     """
 
     time_ms: int
     id: int
-    kind: int
-    amount: int = 0
-    currency: str = ""
+    amount: int
+    profile: str
     order: int = 0
     named_id: int = 0
-    stamped: bool = False
+
+    @property
+    def kind(self) -> int:
+        return read_profile(self.profile).kind
+
+    @property
+    def currency(self) -> str:
+        return read_profile(self.profile).currency
 
     def same_content(self, other: "Entry") -> bool:
-        """Rule 5: kind, time, amount, currency and order agree; a stamped time agrees with any."""
+        """Rule 5: kind, time, amount, currency and order agree; a stamped time agrees with any.
+
+        Of a stage, profile or override the fields are the content.
+        """
+        mine, its = read_profile(self.profile), read_profile(other.profile)
         return (
-            self.kind == other.kind
-            and (self.time_ms == other.time_ms or self.stamped or other.stamped)
+            mine.kind == its.kind
+            and (self.time_ms == other.time_ms or mine.stamped or its.stamped)
             and self.amount == other.amount
-            and self.currency == other.currency
+            and mine.currency == its.currency
             and self.order == other.order
+            and (mine.kind < STAGE or mine.fields == its.fields)
         )
 
 
+class Profile(msgspec.Struct, frozen=True):
+    """What many entries of a customer have alike; kept as a short text, each different one once per customer.
+
+    stamped: the event came without a time, so that a retry with another stamp is still the same event
+    origin:  the subject it was filed under, where that is not the customer's own (after a merge)
+    fields:  those that some rule names
+    """
+
+    kind: int
+    currency: str = ""
+    stamped: bool = False
+    origin: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+def write_profile(profile: Profile) -> str:
+    """`AUSD` is a purchase in US dollars; what is usual is left out."""
+    text = chr(65 + profile.kind) + profile.currency
+    if not (profile.stamped or profile.origin or profile.fields):
+        return text
+    parts = [text, "s" if profile.stamped else "", profile.origin, *(part for field in profile.fields for part in field)]
+    return _SEPARATOR.join(parts)
+
+
+@lru_cache(maxsize=16_384)
+def read_profile(text: str) -> Profile:
+    head, *rest = text.split(_SEPARATOR)
+    kind, currency = ord(head[0]) - 65, head[1:]
+    if not rest:
+        return Profile(kind, currency)
+    fields = tuple(zip(rest[2::2], rest[3::2], strict=True))
+    return Profile(kind, currency, bool(rest[0]), rest[1], fields)
+
+
 def hash_of(*parts: str) -> int:
-    """63 bits, never 0; parts cannot contain the separator (ids have no control characters)."""
-    digest = blake2b("\x00".join(parts).encode(), digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> 1) or 1
+    """56 bits, never 0; parts cannot contain the separator (ids have no control characters)."""
+    return int.from_bytes(blake2b("\x00".join(parts).encode(), digest_size=7).digest(), "big") or 1
 
 
-def entry_of(event: events.Event) -> Entry:
-    """The entry an accepted event becomes."""
-    time_ms = to_ms(event.time)
-    identity = hash_of(event.source, event.id)
+def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = "") -> Entry:
+    """The entry an accepted event becomes, with those of its fields that are named."""
+    kind, amount, kept, order, named_id, currency = PROFILE, 0, (), 0, 0, ""
     match event:
         case events.Purchase(data=data):
+            kind, amount, currency = PURCHASE, data.amount_minor, data.currency
             order = hash_of(data.order) if data.order is not None else 0
-            return Entry(time_ms, identity, PURCHASE, data.amount_minor, data.currency, order, 0, event.stamped)
         case events.Refund(data=data):
+            kind, currency = REFUND, data.currency or ""
             amount = REST if data.amount_minor is None else data.amount_minor
-            currency = data.currency or ""
-            if data.order is None:
-                return Entry(time_ms, identity, REFUND, amount, currency, 0, 0, event.stamped)
-            named, named_id = hash_of(data.order), hash_of(event.source, data.order)
-            return Entry(time_ms, identity, REFUND, amount, currency, named, named_id, event.stamped)
+            if data.order is not None:
+                order, named_id = hash_of(data.order), hash_of(event.source, data.order)
         case events.Click():
-            return Entry(time_ms, identity, CLICK, stamped=event.stamped)
+            kind = CLICK
         case events.Interaction(data=data):
             kind = INTERACTION if data.direction == "inbound" else OUTBOUND
-            return Entry(time_ms, identity, kind, stamped=event.stamped)
         case events.Form():
-            return Entry(time_ms, identity, FORM, stamped=event.stamped)
+            kind = FORM
+        case events.Feedback(data=data):
+            kind, amount = _FEEDBACK[data.kind], data.score_centi or 0
+        case events.Stage():
+            kind = STAGE
+        case events.Override(data=data):
+            kind, amount = OVERRIDE, to_ms(data.until)
+            kept = _override(data)
+    if kind == PROFILE:
+        kept = tuple(sorted((n, v or "") for n, v in event.data.attributes.items() if n in fields))  # type: ignore[union-attr]
+    elif fields and kind != OVERRIDE:
+        kept = _kept(event.data, fields)
+    if kept or origin or event.stamped:
+        profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
+    else:
+        profile = chr(65 + kind) + currency
+    return Entry(to_ms(event.time), hash_of(event.source, event.id), amount, profile, order, named_id)
+
+
+def _kept(data: object, fields: Collection[str]) -> tuple[tuple[str, str], ...]:
+    kept = ((name, getattr(data, "score_centi" if name == "score" else name, None)) for name in sorted(fields))
+    return tuple((name, str(value)) for name, value in kept if value is not None)
+
+
+def _override(data: events.OverrideData) -> tuple[tuple[str, str], ...]:
+    """`inside` is the value of a segment or of churn, `value` that of a ladder or class; neither ends an override."""
+    said = ("inside", "1" if data.value else "") if isinstance(data.value, bool) else ("value", data.value or "")
+    return (("dimension", data.dimension), said, ("owner", data.owner), ("reason", data.reason))

@@ -1,186 +1,270 @@
-"""Features: numbers kept per customer, each measured at an instant, and when a measured number changes by itself.
+"""Features as a policy defines them: what is kept per customer, of which events, over which window.
 
-Two families. A *quantity* (count or sum) is what its window holds; it changes by itself as entries leave. An *age*
-(since_last, tenure, known_for) is the time since an instant; it grows with every millisecond. An entry at `t` is in
-window `W` at `s` if and only if t <= s < t + W (rule 1).
+Definitions only, with every number exact. How they are kept as events come and time passes stands in `gauges.py`; what
+is asked of them in `comparisons.py`.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Literal
 
 import msgspec
 
-from services.scorer.domain.ledger import NEVER, Column, Ledger
-from services.scorer.domain.spans import Span, window_exit
+from services.scorer.domain.churn import BgNbd, GammaGamma
+from services.scorer.domain.spans import Span
 
-Unit = Literal["money", "count", "duration"]
+Unit = Literal["money", "count", "duration", "number", "text"]
 
-
-class Basis(NamedTuple):
-    """What a measure rests on: how many events contributed, the first and last of them (ms), how many unpriced."""
-
-    entries: int
-    first_ms: int | None
-    last_ms: int | None
-    unpriced: int
+Fields = Mapping[str, str | Fraction]
+"""An event's fields by name; `score` is a number, the others are texts. One that is not there is unknown."""
 
 
-NO_BASIS = Basis(0, None, None, 0)
+class Where(msgspec.Struct, frozen=True):
+    """A condition on an event's fields.
+
+    names: the fields it asks for, which entries must therefore keep
+    """
+
+    text: str
+    names: frozenset[str]
+    holds: Callable[[Fields], bool]
 
 
-class Quantity:
-    """A count or sum at an instant: `value` in minor units or events, never below 0."""
+class Which(msgspec.Struct, frozen=True):
+    """The entries a feature is about: of these kinds (`entries.py`), and of these only where the condition holds."""
 
-    def __init__(self, column: Column, at_ms: int, window: Span | None, zone: ZoneInfo) -> None:
-        self._column, self._at_ms, self._window, self._zone = column, at_ms, window, zone
-        high = self._high = bisect_right(column.starts, at_ms)
-        if column.plain:
-            self._low = 0 if window is None else self._first_inside(window)
-            self.value = sum(column.amounts[self._low : high])
-        else:
-            self._low = 0
-            self._inside = [i for i in range(high) if column.ends[i] > at_ms and self._exit(i) > at_ms]
-            self.value = max(0, sum(column.amounts[i] for i in self._inside))
-
-    def _first_inside(self, window: Span) -> int:
-        anchors, at_ms = self._column.anchors, self._at_ms
-        if window.fixed_ms:
-            return bisect_right(anchors, at_ms - window.fixed_ms, 0, self._high)
-        return bisect_right(anchors, at_ms, 0, self._high, key=lambda anchor: window_exit(window, anchor, self._zone))
-
-    def _exit(self, item: int) -> int:
-        return NEVER if self._window is None else window_exit(self._window, self._column.anchors[item], self._zone)
-
-    def crosses(self, limit: int) -> int:
-        """The first instant at which, with no further event, the value crosses `limit`; NEVER if it does not."""
-        if self._window is None:
-            return NEVER
-        if self._column.plain:
-            return self._falls_to(limit)
-        above = self.value > limit
-        return next((instant for instant, value in self._steps() if (value > limit) != above), NEVER)
-
-    def _falls_to(self, limit: int) -> int:
-        """Where values can but fall: walk back from the newest entry until the rest exceeds the limit."""
-        if self.value <= limit or limit < 0:
-            return NEVER
-        rest, item = 0, self._high
-        while rest <= limit:
-            item -= 1
-            rest += self._column.amounts[item]
-        return self._exit(item)
-
-    def _steps(self) -> Iterator[tuple[int, int]]:
-        """(instant, value from then on) as entries leave the window, one step an instant."""
-        exits = sorted((self._exit(i), self._column.amounts[i]) for i in self._inside)
-        rest = sum(amount for _, amount in exits)
-        for place, (exit_ms, amount) in enumerate(exits):
-            rest -= amount
-            if place + 1 == len(exits) or exits[place + 1][0] != exit_ms:
-                yield exit_ms, max(0, rest)
-
-    def basis(self) -> Basis:
-        column, low, high = self._column, self._low, self._high
-        if column.plain:
-            if low == high:
-                return NO_BASIS
-            return Basis(high - low, column.times[low], column.times[high - 1], sum(column.unpriced[low:high]))
-        times = [column.times[i] for i in self._inside]
-        unpriced = sum(column.unpriced[i] for i in self._inside)
-        return Basis(len(times), min(times, default=None), max(times, default=None), unpriced)
-
-
-class Age(NamedTuple):
-    """The time since `start_ms`; None while there is nothing to count from."""
-
-    start_ms: int | None
-    at_ms: int
-    zone: ZoneInfo
-
-    @property
-    def value(self) -> int | None:
-        """Milliseconds."""
-        return None if self.start_ms is None else self.at_ms - self.start_ms
-
-    def basis(self) -> Basis:
-        return Basis(0 if self.start_ms is None else 1, self.start_ms, self.start_ms, 0)
-
-
-Measure = Quantity | Age
-
-
-class CountFeature(msgspec.Struct, frozen=True):
-    """How many entries of these kinds the window holds; orders that were wholly refunded do not count."""
-
-    name: str
     kinds: tuple[int, ...]
-    window: Span | None
-    zone: ZoneInfo
-    unit: Unit = "count"
-
-    def measure(self, ledger: Ledger, at_ms: int) -> Quantity:
-        return Quantity(ledger.counted(self.kinds), at_ms, self.window, self.zone)
+    where: Where | None = None
 
 
-class SumFeature(msgspec.Struct, frozen=True):
-    """Money of one kind the window holds, purchases also less their refunds; a total below 0 counts as 0."""
+class Count(msgspec.Struct, frozen=True):
+    """How many entries the window holds; orders that were wholly refunded do not count."""
 
     name: str
-    kind: int
-    less_refunds: bool
-    window: Span | None
-    zone: ZoneInfo
-    unit: Unit = "money"
-
-    def measure(self, ledger: Ledger, at_ms: int) -> Quantity:
-        return Quantity(ledger.summed(self.kind, less_refunds=self.less_refunds), at_ms, self.window, self.zone)
+    which: Which
+    window: Span | None = None
 
 
-class SinceLastFeature(msgspec.Struct, frozen=True):
-    """The time since the newest entry of a kind that stands at the instant."""
+class Sum(msgspec.Struct, frozen=True):
+    """Money the window holds, in the policy's minor units; of purchases, or of purchases less their refunds, or of
+    refunds. A total below 0 counts as 0.
+
+    which: of one kind. The condition is asked of the order; its refunds follow it
+    """
 
     name: str
-    kind: int
-    zone: ZoneInfo
-    unit: Unit = "duration"
-
-    def measure(self, ledger: Ledger, at_ms: int) -> Age:
-        column = ledger.counted((self.kind,))
-        item = bisect_right(column.starts, at_ms) - 1
-        while item >= 0 and column.ends[item] <= at_ms:
-            item -= 1
-        return Age(column.starts[item] if item >= 0 else None, at_ms, self.zone)
+    which: Which
+    less_refunds: bool = False
+    window: Span | None = None
 
 
-class TenureFeature(msgspec.Struct, frozen=True):
+class Mean(msgspec.Struct, frozen=True):
+    """The mean score of feedback in the window; unknown without any."""
+
+    name: str
+    which: Which
+    window: Span | None = None
+
+
+class Feedback(msgspec.Struct, frozen=True):
+    """The mean of feedback in the window, each brought to 0 to 100 and weighted by its kind; unknown without any.
+
+    weights: per kind of entry, (kind, weight > 0); a rating r is (r - 1) * 25, an NPS n is n * 10, a complaint is 0
+    """
+
+    name: str
+    which: Which
+    weights: tuple[tuple[int, Fraction], ...]
+    window: Span | None = None
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """One count or sum divided by another, money in major units; unknown while the other is 0."""
+
+    name: str
+    top: Count | Sum
+    bottom: Count | Sum
+
+
+class SinceLast(msgspec.Struct, frozen=True):
+    """The time since the newest entry that stands at the instant."""
+
+    name: str
+    which: Which
+
+
+class Tenure(msgspec.Struct, frozen=True):
     """The time since the first order that stands at the instant."""
 
-    kind: int
-    zone: ZoneInfo
     name: str = "tenure"
-    unit: Unit = "duration"
-
-    def measure(self, ledger: Ledger, at_ms: int) -> Age:
-        column = ledger.counted((self.kind,))
-        for start_ms, end_ms in zip(column.starts, column.ends, strict=True):
-            if start_ms > at_ms:
-                break
-            if end_ms > at_ms:
-                return Age(start_ms, at_ms, self.zone)
-        return Age(None, at_ms, self.zone)
 
 
-class KnownForFeature(msgspec.Struct, frozen=True):
+class KnownFor(msgspec.Struct, frozen=True):
     """The time since the first event of any kind."""
 
-    zone: ZoneInfo
     name: str = "known_for"
-    unit: Unit = "duration"
-
-    def measure(self, ledger: Ledger, at_ms: int) -> Age:
-        return Age(ledger.began_ms if ledger.began_ms <= at_ms else None, at_ms, self.zone)
 
 
-Feature = CountFeature | SumFeature | SinceLastFeature | TenureFeature | KnownForFeature
+class Regularity(msgspec.Struct, frozen=True):
+    """The gaps between the orders that stand, from two gaps on.
+
+    parts: `mean` and `spread` (the gaps' population standard deviation), durations; `variation` = spread / mean,
+    unknown while the mean is 0
+    """
+
+    name: str
+
+
+class Overdue(msgspec.Struct, frozen=True):
+    """The time past the next order expected, which is the last order + the mean gap (cut to ms), from two gaps on;
+    unknown before that instant."""
+
+    name: str
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """The entries of the last `recent` against those of the `base` before it, both fixed spans.
+
+    With R of them recent, B in the base, and L = B * recent / base expected:
+    "" = R / L, unknown while B is 0;  `fewer` = P(X <= R) and `more` = P(X >= R) for X ~ Poisson(L), unknown while B is 0
+    """
+
+    name: str
+    which: Which
+    recent: Span
+    base: Span
+
+
+class Score(msgspec.Struct, frozen=True):
+    """Points per kind of entry, each halved after every `half_life` (a fixed span): sum of p * 2^(-age / half_life).
+
+    points: (kind, points); wholly refunded orders give none
+    """
+
+    name: str
+    points: tuple[tuple[int, Fraction], ...]
+    half_life: Span
+
+
+class PAlive(msgspec.Struct, frozen=True):
+    """P(alive) of BG/NBD: 1 without a repeat purchase, unknown before the first purchase."""
+
+    name: str
+    model: BgNbd
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """Purchases to expect within `horizon` (a fixed span): a step function of whole days of age; unknown before the
+    first purchase."""
+
+    name: str
+    model: BgNbd
+    horizon: Span
+
+
+class Value(msgspec.Struct, frozen=True):
+    """The expected value of a purchase (Gamma-Gamma), in major units, from the mean value of the days with orders that
+    stand; unknown before the first purchase."""
+
+    name: str
+    model: GammaGamma
+
+
+class Rfm(msgspec.Struct, frozen=True):
+    """Scores of 1 to 5: part `r` by the age of the last order, `f` by the number of orders, `m` by the lifetime spend.
+
+    Each has four cuts, ascending: r is 5 before the first cut's age and 1 from the last on; f and m are 1 below the
+    first cut and 5 from the last on. monetary is in minor units. All unknown without an order that stands.
+    """
+
+    name: str
+    recency: tuple[Span, ...]
+    frequency: tuple[int, ...]
+    monetary: tuple[int, ...]
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """The stage of the opportunity that moved last (text, part ""), and the time since that move (part `time`)."""
+
+    name: str
+
+
+class Attribute(msgspec.Struct, frozen=True):
+    """A profile field: the value with the newest event time, unknown where there is none."""
+
+    name: str
+
+
+class Scorecard(msgspec.Struct, frozen=True):
+    """Points for features: weight * min(value / full, 1), never below 0; an unknown value gives 0.
+
+    parts: (operand, weight, full), full in the operand's unit (money in minor units)
+    """
+
+    name: str
+    parts: tuple[tuple["Operand", Fraction, Fraction], ...]
+
+
+Feature = (
+    Count
+    | Sum
+    | Mean
+    | Feedback
+    | Ratio
+    | SinceLast
+    | Tenure
+    | KnownFor
+    | Regularity
+    | Overdue
+    | Trend
+    | Score
+    | PAlive
+    | Expected
+    | Value
+    | Rfm
+    | Stage
+    | Attribute
+    | Scorecard
+)
+
+PARTS: dict[type, dict[str, Unit]] = {
+    Count: {"": "count"},
+    Sum: {"": "money"},
+    Mean: {"": "number"},
+    Feedback: {"": "number"},
+    Ratio: {"": "number"},
+    SinceLast: {"": "duration"},
+    Tenure: {"": "duration"},
+    KnownFor: {"": "duration"},
+    Regularity: {"mean": "duration", "spread": "duration", "variation": "number"},
+    Overdue: {"": "duration"},
+    Trend: {"": "number", "fewer": "number", "more": "number"},
+    Score: {"": "number"},
+    PAlive: {"": "number"},
+    Expected: {"": "number"},
+    Value: {"": "number"},
+    Rfm: {"r": "count", "f": "count", "m": "count"},
+    Stage: {"": "text", "time": "duration"},
+    Attribute: {"": "text"},
+    Scorecard: {"": "number"},
+}
+"""What can be asked of each kind of feature: `x` for the part "", `x.mean` for `mean`."""
+
+
+class Operand(msgspec.Struct, frozen=True):
+    """What a comparison asks of a feature: one of its parts."""
+
+    feature: Feature
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.feature.name}.{self.part}" if self.part else self.feature.name
+
+    @property
+    def unit(self) -> Unit:
+        return PARTS[type(self.feature)][self.part]
+
+    @property
+    def may_be_unknown(self) -> bool:
+        return not isinstance(self.feature, Count | Sum | Score | Scorecard)

@@ -1,5 +1,6 @@
 """What a compiled policy is: rules over thresholds, dimensions over rules, playbooks over dimensions."""
 
+from fractions import Fraction
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -7,59 +8,97 @@ import msgspec
 
 from schemas import policy as shape
 from schemas.decisions import Kind, Value
-from services.scorer.domain.comparisons import Comparison, Condition, Threshold, Truths
+from services.scorer.domain.comparisons import Comparison, Condition, Threshold
 from services.scorer.domain.features import Feature
+from services.scorer.domain.prices import Prices
+from services.scorer.domain.spans import Span
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One condition: `name` as `tier.gold`, a segment's name or `churn`; `compared` are its comparisons in order."""
+    """One condition: `name` as `tier.gold`, `tier.gold.stay`, `type.growth`, a segment's name or `churn`.
+
+    compared: its comparisons in the order written
+    bits:     the thresholds it asks for, as a mask of the truths
+    """
 
     name: str
     text: str
     holds: Condition
     compared: tuple[Comparison, ...]
+    bits: int
 
 
-class Dimension(msgspec.Struct, frozen=True):
-    """One thing a customer has a position in.
-
-    values: a ladder's tiers, best first; (False, True) otherwise
-    rules:  a ladder's `when` of every tier but the last; the one rule otherwise
-    """
+class Tier(msgspec.Struct, frozen=True):
+    """A rung of a ladder. `when` is None for the last; spans may be of months (wall time of the policy's zone)."""
 
     name: str
-    kind: Kind
-    values: tuple[Value, ...]
-    rules: tuple[Rule, ...]
+    when: Rule | None
+    stay: Rule | None = None
+    grace: Span | None = None
+    dwell: Span | None = None
+
+
+class Class(msgspec.Struct, frozen=True):
+    """One of a list, of which the first match holds. `when` is None for the last; `only_from`: None for any."""
+
+    name: str
+    when: Rule | None
+    only_from: frozenset[str] | None = None
+    dwell: Span | None = None
+    strategy: str | None = None
+    resources: str | None = None
+
+
+class Ladder(msgspec.Struct, frozen=True):
+    """Best tier first; everyone begins in the last."""
+
+    name: str
+    tiers: tuple[Tier, ...]
+    bits: int
+    kind: Kind = "ladder"
 
     @property
-    def initial(self) -> Value:
-        """Where everyone begins: the last tier; outside."""
-        return self.values[-1] if self.kind == "ladder" else False
+    def values(self) -> tuple[Value, ...]:
+        return tuple(t.name for t in self.tiers)
 
-    def position(self, truths: Truths) -> Value:
-        """The best tier whose rule holds, else the last; whether the rule holds."""
-        if self.kind != "ladder":
-            return self.rules[0].holds(truths)
-        for value, rule in zip(self.values, self.rules, strict=False):
-            if rule.holds(truths):
-                return value
-        return self.values[-1]
 
-    def rules_between(self, before: Value, after: Value) -> list[Rule]:
-        """The rules that explain a move: of the better of the two positions, and of where it ended."""
-        if self.kind != "ladder":
-            return list(self.rules)
-        better = min(self.values.index(before), self.values.index(after))
-        places = sorted({better, self.values.index(after)})
-        return [self.rules[i] for i in places if i < len(self.rules)]
+class Classes(msgspec.Struct, frozen=True):
+    """Everyone begins in the last."""
+
+    name: str
+    classes: tuple[Class, ...]
+    bits: int
+    kind: Kind = "class"
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        return tuple(c.name for c in self.classes)
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A segment, or churn: inside or not, without memory. Everyone begins outside."""
+
+    name: str
+    rule: Rule
+    bits: int
+    kind: Kind = "segment"
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        return (True, False)
+
+
+Dimension = Ladder | Classes | Segment
+"""One thing a customer has a position in. `values` are its positions, the last is where everyone begins; `bits` are the
+thresholds that have a say, as a mask of the truths."""
 
 
 class Playbook(msgspec.Struct, frozen=True):
     """What a transition of `dimension` triggers.
 
     value: where the move must end, None for anywhere
-    when:  a rule of its own, asked of the ledger at the transition's decision (`explain.holds`)
+    when:  a rule of its own, asked of the ledger at the transition's decision (`explain.applies`); its thresholds are
+           in `thresholds`, not in the policy's
     """
 
     on: str
@@ -67,6 +106,7 @@ class Playbook(msgspec.Struct, frozen=True):
     verb: Literal["enters", "leaves", "rises", "falls"]
     value: Value | None
     when: Rule | None
+    thresholds: tuple[Threshold, ...]
     task: shape.Task | None
 
     def enters(self, before: Value, after: Value) -> bool:
@@ -74,8 +114,8 @@ class Playbook(msgspec.Struct, frozen=True):
         if before == after or (self.value is not None and after != self.value):
             return False
         if self.verb in ("rises", "falls"):
-            rises = self.dimension.values.index(after) < self.dimension.values.index(before)
-            return rises == (self.verb == "rises")
+            values = self.dimension.values
+            return (values.index(after) < values.index(before)) == (self.verb == "rises")
         return True
 
 
@@ -83,9 +123,12 @@ class Policy(msgspec.Struct, frozen=True):
     """A compiled policy.
 
     digest:     16 hex digits over everything that decides (playbooks do not)
+    prices:     money of other currencies in the policy's
+    features:   all that the document names and `tenure` and `known_for` where asked for, in the document's order,
+                attributes and scorecards after them
     thresholds: every threshold that decides, by index
-    looked_at:  the same, by the feature they are of
-    swayed:     per threshold the indices of the dimensions it has a say in
+    fields:     the event fields that its conditions on events ask for
+    top_spend:  the calibration's, in minor units
     """
 
     name: str
@@ -93,12 +136,13 @@ class Policy(msgspec.Struct, frozen=True):
     currency: str
     minor_digits: int
     zone: ZoneInfo
+    prices: Prices
     features: tuple[Feature, ...]
     thresholds: tuple[Threshold, ...]
-    looked_at: tuple[tuple[Feature, tuple[Threshold, ...]], ...]
-    swayed: tuple[tuple[int, ...], ...]
     dimensions: tuple[Dimension, ...]
     playbooks: tuple[Playbook, ...]
+    fields: frozenset[str]
+    top_spend: Fraction | None
     document: shape.Policy
 
     def dimension(self, name: str) -> Dimension:

@@ -1,0 +1,30 @@
+"""Prices: amounts of other currencies in the policy's, at the rate of their day (rule 8)."""
+
+from bisect import bisect_right
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import msgspec
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """From `from_ms` on (a local midnight), one minor unit of the currency is `factor` of the policy's minor units."""
+
+    from_ms: int
+    factor: Decimal
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """currency: the policy's.  rates: of every other currency, ascending."""
+
+    currency: str
+    rates: dict[str, tuple[Rate, ...]]
+
+    def of(self, amount: int, currency: str, at_ms: int) -> int | None:
+        """Minor units of the policy's currency, rounded half to even; None without a rate for that instant."""
+        if currency == self.currency:
+            return amount
+        rates = self.rates.get(currency, ())
+        place = bisect_right(rates, at_ms, key=lambda rate: rate.from_ms)
+        if place == 0:
+            return None
+        return int((amount * rates[place - 1].factor).to_integral_value(ROUND_HALF_EVEN))
