@@ -39,6 +39,34 @@ INTERACTION = events.Interaction(
     data=events.InteractionData(channel="call", direction="outbound"),
 )
 FORM = events.Form(id="f-3", source="site", subject="c-20017", time=_ORDERED, data=events.FormData(form="newsletter"))
+FEEDBACK = events.Feedback(
+    id="survey-8",
+    source="survey",
+    subject="c-20017",
+    time=_ORDERED,
+    data=events.FeedbackData(kind="rating", score_centi=450, channel="mail"),
+)
+STAGE = events.Stage(
+    id="deal-3-offer",
+    source="crm",
+    subject="c-20017",
+    time=_ORDERED,
+    data=events.StageData(opportunity="deal-3", stage="offer"),
+)
+PROFILE = events.Profile(
+    id="profile-12",
+    source="crm",
+    subject="c-20017",
+    time=_ORDERED,
+    data=events.ProfileData(attributes={"region": "Beijing", "industry": None}),
+)
+OVERRIDE = events.Override(
+    id="contract-4",
+    source="crm",
+    subject="c-20017",
+    time=_ORDERED,
+    data=events.OverrideData(dimension="tier", value="gold", owner="li", reason="contract of 2026", until=_LEAVES),
+)
 
 _TRIGGER = decisions.Trigger(
     type="purchase", id=PURCHASE.id, source=PURCHASE.source, time=_ORDERED, received_at=_RECEIVED
@@ -110,6 +138,10 @@ CATALOGUE: tuple[msgspec.Struct, ...] = (
     CLICK,
     INTERACTION,
     FORM,
+    FEEDBACK,
+    STAGE,
+    PROFILE,
+    OVERRIDE,
     DECISION,
     CAUGHT_UP,
     ANNOUNCEMENT,

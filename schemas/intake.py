@@ -11,10 +11,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from schemas import events
+from schemas.policy import Name
 from schemas.problems import ProblemDetails
 
 MAX_IDENTIFIER = 128
 MAX_TEXT = 2048
+MAX_REASON = 256
+MAX_ATTRIBUTES = 50
+MAX_ATTRIBUTE_VALUE = 256
 
 
 def _text(about: str, longest: int = MAX_IDENTIFIER, **more: Any) -> Meta:
@@ -49,6 +54,45 @@ Amount = Annotated[
     ),
 ]
 Direction = Annotated[Literal["inbound", "outbound"], Meta(description="Who began it; inbound if not said.")]
+FeedbackKind = Annotated[events.FeedbackKind, Meta(description="What was given.")]
+Score = Annotated[
+    msgspec.Raw,  # its text decides, as an amount's
+    Meta(
+        description="A decimal string or number without exponent, two decimals at most. A rating has one from 1 to 5, "
+        "an NPS from 0 to 10, a complaint none.",
+        extra_json_schema={
+            "anyOf": [
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,2})?$"},
+                {"type": "number", "minimum": 0, "maximum": 10},
+                {"type": "null"},
+            ],
+            "examples": ["4.50"],
+        },
+    ),
+]
+Opportunity = Annotated[str, _text("Which opportunity, unique within the customer.")]
+StageName = Annotated[str, _text("The stage it reached.")]
+AttributeValue = Annotated[
+    str, Meta(max_length=MAX_ATTRIBUTE_VALUE, description="Without control characters; null takes the attribute away.")
+]
+ProfileAttributes = Annotated[
+    dict[Name, AttributeValue | None],
+    Meta(max_length=MAX_ATTRIBUTES, description="What is to be set; attributes not named stay as they are."),
+]
+Dimension = Annotated[str, _text("The ladder, the classes, the segment, or churn.")]
+Position = Annotated[
+    Annotated[str, _text("A tier or class.")] | bool | None,
+    Meta(description="A tier or class, true or false for a segment or churn; null ends what was set before."),
+]
+Owner = Annotated[str, _text("Who answers for it.")]
+Reason = Annotated[str, _text("Why, in your words.", MAX_REASON)]
+Until = Annotated[
+    str,
+    Meta(
+        description="RFC 3339 with an offset, cut to milliseconds, later than the event's time.",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 
 
 class _Fields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -83,6 +127,35 @@ class InteractionFields(_Fields, kw_only=True):
 class FormFields(_Fields, kw_only=True):
     form: FormName | None = None
     channel: Channel | None = None
+
+
+class FeedbackFields(_Fields, kw_only=True):
+    kind: FeedbackKind
+    score: Score = msgspec.field(default_factory=msgspec.Raw)
+    channel: Channel | None = None
+
+
+class StageFields(_Fields, kw_only=True):
+    """A sales opportunity reached this stage."""
+
+    opportunity: Opportunity
+    stage: StageName
+
+
+class ProfileFields(_Fields, kw_only=True):
+    """What is known of the customer from the event's time on."""
+
+    attributes: ProfileAttributes
+
+
+class OverrideFields(_Fields, kw_only=True):
+    """Somebody sets a position by hand, from the event's time until `until`."""
+
+    dimension: Dimension
+    value: Position
+    owner: Owner
+    reason: Reason
+    until: Until
 
 
 class Attributes(msgspec.Struct, kw_only=True, tag_field="type", gc=False):
@@ -120,6 +193,22 @@ class FormCloudEvent(_CloudEvent, kw_only=True, tag="form"):
     data: FormFields | None = None
 
 
+class FeedbackCloudEvent(_CloudEvent, kw_only=True, tag="feedback"):
+    data: FeedbackFields
+
+
+class StageCloudEvent(_CloudEvent, kw_only=True, tag="stage"):
+    data: StageFields
+
+
+class ProfileCloudEvent(_CloudEvent, kw_only=True, tag="profile"):
+    data: ProfileFields
+
+
+class OverrideCloudEvent(_CloudEvent, kw_only=True, tag="override"):
+    data: OverrideFields
+
+
 # In shorthand the fields are repeated, as a struct cannot inherit from two that have fields; a test compares them.
 class PurchaseShorthand(Attributes, kw_only=True, forbid_unknown_fields=True, tag="purchase"):
     amount: Amount
@@ -151,8 +240,57 @@ class FormShorthand(Attributes, kw_only=True, forbid_unknown_fields=True, tag="f
     channel: Channel | None = None
 
 
-CloudEvent = PurchaseCloudEvent | RefundCloudEvent | ClickCloudEvent | InteractionCloudEvent | FormCloudEvent
-Shorthand = PurchaseShorthand | RefundShorthand | ClickShorthand | InteractionShorthand | FormShorthand
+class FeedbackShorthand(Attributes, kw_only=True, forbid_unknown_fields=True, tag="feedback"):
+    kind: FeedbackKind
+    score: Score = msgspec.field(default_factory=msgspec.Raw)
+    channel: Channel | None = None
+
+
+class StageShorthand(Attributes, kw_only=True, forbid_unknown_fields=True, tag="stage"):
+    """A sales opportunity reached this stage."""
+
+    opportunity: Opportunity
+    stage: StageName
+
+
+class ProfileShorthand(Attributes, kw_only=True, forbid_unknown_fields=True, tag="profile"):
+    """What is known of the customer from the event's time on."""
+
+    attributes: ProfileAttributes
+
+
+class OverrideShorthand(Attributes, kw_only=True, forbid_unknown_fields=True, tag="override"):
+    """Somebody sets a position by hand, from the event's time until `until`."""
+
+    dimension: Dimension
+    value: Position
+    owner: Owner
+    reason: Reason
+    until: Until
+
+
+CloudEvent = (
+    PurchaseCloudEvent
+    | RefundCloudEvent
+    | ClickCloudEvent
+    | InteractionCloudEvent
+    | FormCloudEvent
+    | FeedbackCloudEvent
+    | StageCloudEvent
+    | ProfileCloudEvent
+    | OverrideCloudEvent
+)
+Shorthand = (
+    PurchaseShorthand
+    | RefundShorthand
+    | ClickShorthand
+    | InteractionShorthand
+    | FormShorthand
+    | FeedbackShorthand
+    | StageShorthand
+    | ProfileShorthand
+    | OverrideShorthand
+)
 
 FIELDS: dict[str, type[_Fields]] = {
     "purchase": PurchaseFields,
@@ -160,6 +298,10 @@ FIELDS: dict[str, type[_Fields]] = {
     "click": ClickFields,
     "interaction": InteractionFields,
     "form": FormFields,
+    "feedback": FeedbackFields,
+    "stage": StageFields,
+    "profile": ProfileFields,
+    "override": OverrideFields,
 }
 
 

@@ -92,7 +92,10 @@ UNSUPPORTED_MEDIA_TYPE = Problem(
 # -- one event is not acceptable
 NOT_AN_EVENT = Problem("not-an-event", 422, "An event is a JSON object", "Send each event as a JSON object: {...}.")
 UNKNOWN_TYPE = Problem(
-    "unknown-type", 422, "The event's type is unknown", "Use one of: purchase, refund, click, interaction, form."
+    "unknown-type",
+    422,
+    "The event's type is unknown",
+    "Use one of: purchase, refund, click, interaction, form, feedback, stage, profile, override.",
 )
 MISSING_FIELD = Problem("missing-field", 422, "A required field is missing", "Add the field.")
 INVALID_FIELD = Problem("invalid-field", 422, "A field has the wrong type or value", "Correct the field.")
@@ -142,6 +145,25 @@ AMOUNT_TOO_LARGE = Problem(
 MISSING_CURRENCY = Problem("missing-currency", 422, "The amount has no currency", 'Add the ISO 4217 code, as "USD".')
 UNKNOWN_CURRENCY = Problem(
     "unknown-currency", 422, "The currency is not an ISO 4217 code", 'Use the three-letter code, as "USD".'
+)
+INVALID_SCORE = Problem(
+    "invalid-score",
+    422,
+    "The score is not one of its scale",
+    "Send a rating from 1 to 5 or an NPS from 0 to 10 as a plain decimal of at most two decimals; a complaint has none.",
+)
+INVALID_ATTRIBUTE = Problem(
+    "invalid-attribute",
+    422,
+    "The customer's attributes cannot be used",
+    "Send at most 50, each with a name of lower case letters, digits and _ that begins with a letter, and a text of up "
+    "to 256 characters without control characters; null takes one away.",
+)
+INVALID_UNTIL = Problem(
+    "invalid-until",
+    422,
+    "The end of the override cannot be used",
+    "Send until as 2026-06-01T00:00:00Z or with an offset, later than the event's time.",
 )
 INVALID_TIME = Problem(
     "invalid-time",

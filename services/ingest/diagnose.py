@@ -16,10 +16,13 @@ from schemas import intake
 from schemas.events import EVENT_TYPES
 from schemas.problems import (
     INVALID_AMOUNT,
+    INVALID_ATTRIBUTE,
     INVALID_FIELD,
     INVALID_ID,
+    INVALID_SCORE,
     INVALID_SUBJECT,
     INVALID_TIME,
+    INVALID_UNTIL,
     MALFORMED_BODY,
     MISSING_CURRENCY,
     MISSING_FIELD,
@@ -31,10 +34,12 @@ from schemas.problems import (
     UNSUPPORTED_SPECVERSION,
     Refused,
 )
-from services.ingest import identifiers
+from services.ingest import attributes, identifiers
 
 _ATTRIBUTES = ("type", *(field.name for field in msgspec.structs.fields(intake.Attributes)))
-_DIRECTIONS = get_args(get_args(intake.Direction)[0])
+_CHOICES = {"direction": get_args(get_args(intake.Direction)[0]), "kind": get_args(get_args(intake.FeedbackKind)[0])}
+_LONGEST = {"page": intake.MAX_TEXT, "reason": intake.MAX_REASON}
+_NO_DATA_NEEDED = ("click", "interaction", "form")
 _AT = re.compile(r"(.*) - at `\$\.?(.*)`")
 
 
@@ -108,9 +113,9 @@ def _data(item: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
         raise Refused(INVALID_FIELD, "data_base64 is not read, send JSON in data", field="data_base64")
     data = item.get("data")
     if data is None:
-        if kind in ("purchase", "refund"):
-            raise Refused(MISSING_FIELD, f"a {kind} has data", field="data")
-        return {}
+        if kind in _NO_DATA_NEEDED:
+            return {}
+        raise Refused(MISSING_FIELD, f"{_one(kind)} has data", field="data")
     if not isinstance(data, dict):
         raise Refused(INVALID_FIELD, f"data is {_kind(data)}, not a JSON object", field="data")
     return data
@@ -128,24 +133,40 @@ def _check_fields(kind: str, fields: Mapping[str, Any], prefix: str) -> None:
     for name, field in known.items():
         if fields.get(name) is not None:
             _check_value(name, fields[name], prefix + name)
-        elif field.required:
+        elif field.required and not (name == "value" and name in fields):  # where null is a value
             problem = MISSING_CURRENCY if name == "currency" else MISSING_FIELD
-            raise Refused(problem, f"a {kind} has a field {name}", field=prefix + name)
+            raise Refused(problem, f"{_one(kind)} has a field {name}", field=prefix + name)
 
 
 def _check_value(name: str, value: object, field: str) -> None:
-    if name == "amount":
+    if name in ("amount", "score"):
         if not isinstance(value, str):
-            raise Refused(INVALID_AMOUNT, f"amount is {_kind(value)}", field=field)
-    elif name == "direction":
-        if value not in _DIRECTIONS:
-            raise Refused(INVALID_FIELD, f"direction is {' or '.join(_DIRECTIONS)}", field=field)
+            problem = INVALID_AMOUNT if name == "amount" else INVALID_SCORE
+            raise Refused(problem, f"{name} is {_kind(value)}", field=field)
+    elif name in _CHOICES:
+        if value not in _CHOICES[name]:
+            raise Refused(INVALID_FIELD, f"{name} is {' or '.join(_CHOICES[name])}", field=field)
+    elif name == "attributes":
+        _check_attributes(value, field)
+    elif name == "value" and isinstance(value, bool):
+        return
     elif isinstance(value, _Number) or not isinstance(value, str):
-        raise Refused(INVALID_FIELD, f"{name} is {_kind(value)}, not a string", field=field)
-    elif name != "currency" and (
-        flaw := identifiers.flaw(value, intake.MAX_TEXT if name == "page" else intake.MAX_IDENTIFIER)
+        problem = INVALID_UNTIL if name == "until" else INVALID_FIELD
+        raise Refused(problem, f"{name} is {_kind(value)}, not a string", field=field)
+    elif name not in ("currency", "until") and (
+        flaw := identifiers.flaw(value, _LONGEST.get(name, intake.MAX_IDENTIFIER))
     ):
         raise Refused(INVALID_FIELD, f"{name} {flaw}", field=field)
+
+
+def _check_attributes(value: object, field: str) -> None:
+    if not isinstance(value, dict):
+        raise Refused(INVALID_ATTRIBUTE, f"attributes is {_kind(value)}, not an object", field=field)
+    for name, text in value.items():
+        if isinstance(text, _Number) or not isinstance(text, str | None):
+            found = f"{name[:64]!r} is {_kind(text)}, neither a string nor null"
+            raise Refused(INVALID_ATTRIBUTE, found, field=f"{field}.{name[:64]}")
+    attributes.check(value, field)
 
 
 def _string(item: Mapping[str, Any], name: str, missing: Any) -> str:
@@ -160,6 +181,10 @@ def _string(item: Mapping[str, Any], name: str, missing: Any) -> str:
 def _meant(name: str, known: Collection[str]) -> str:
     nearest = difflib.get_close_matches(name[:64].lower(), known, n=1)
     return f', did you mean "{nearest[0]}"' if nearest else ""
+
+
+def _one(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _kind(

@@ -54,6 +54,45 @@ _REFUND = {
     "order": "1042",
 }
 
+_FEEDBACK = {
+    "type": "feedback",
+    "id": "survey-8",
+    "source": "survey",
+    "subject": "c-20017",
+    "time": "2026-03-06T10:00:00Z",
+    "kind": "rating",
+    "score": "4.5",
+}
+_STAGE = {
+    "type": "stage",
+    "id": "deal-3-offer",
+    "source": "crm",
+    "subject": "c-20017",
+    "time": "2026-03-06T11:00:00Z",
+    "opportunity": "deal-3",
+    "stage": "offer",
+}
+_PROFILE = {
+    "type": "profile",
+    "id": "profile-12",
+    "source": "crm",
+    "subject": "c-20017",
+    "time": "2026-03-06T12:00:00Z",
+    "attributes": {"region": "Beijing", "industry": None},
+}
+_OVERRIDE = {
+    "type": "override",
+    "id": "contract-4",
+    "source": "crm",
+    "subject": "c-20017",
+    "time": "2026-03-07T09:00:00Z",
+    "dimension": "tier",
+    "value": "key",
+    "owner": "li",
+    "reason": "contract of 2026",
+    "until": "2026-06-01T00:00:00Z",
+}
+
 _EVENT = {"anyOf": [openapi.ref("Shorthand"), openapi.ref("CloudEvent")]}
 
 _REQUEST: dict[str, Any] = {
@@ -65,6 +104,10 @@ _REQUEST: dict[str, Any] = {
                 "shorthand": {"summary": "One event in shorthand", "value": SHORTHAND},
                 "cloud-event": {"summary": "One CloudEvent", "value": _CLOUD_EVENT},
                 "batch": {"summary": "A batch of both", "value": [_REFUND, _CLOUD_EVENT]},
+                "feedback": {"summary": "What a customer thinks: a rating, an NPS or a complaint", "value": _FEEDBACK},
+                "stage": {"summary": "A sales opportunity moves on", "value": _STAGE},
+                "profile": {"summary": "Attributes of a customer; null takes one away", "value": _PROFILE},
+                "override": {"summary": "A position set by hand until an instant", "value": _OVERRIDE},
             },
         },
         CLOUD_EVENT: {"schema": openapi.ref("CloudEvent"), "example": _CLOUD_EVENT},
@@ -98,6 +141,9 @@ _PROBLEMS = (
     problems.AMOUNT_TOO_LARGE,
     problems.MISSING_CURRENCY,
     problems.UNKNOWN_CURRENCY,
+    problems.INVALID_SCORE,
+    problems.INVALID_ATTRIBUTE,
+    problems.INVALID_UNTIL,
     problems.INVALID_TIME,
     problems.TIME_IN_FUTURE,
     problems.TIME_OUT_OF_RANGE,

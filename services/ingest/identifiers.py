@@ -20,11 +20,18 @@ def flaw(text: str, longest: int = MAX_IDENTIFIER) -> str | None:
         return "is empty"
     if len(text) > longest:
         return f"has {len(text)} characters, {longest} are the most"
-    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text):
+    if unreadable(text):
         return "holds a control character"
     if text != text.strip():
         return "has a blank at an end"
     return None
+
+
+def unreadable(text: str) -> bool:
+    """Whether a control character is in it."""
+    if text.isascii() and text.isprintable():
+        return False
+    return any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text)
 
 
 def personal(subject: str) -> str | None:

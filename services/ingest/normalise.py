@@ -7,22 +7,20 @@ microseconds; only what fails there is looked at closely (`diagnose.py`).
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from schemas import events, intake, money
+from schemas import events, intake
 from schemas.problems import (
-    INVALID_FIELD,
     INVALID_ID,
     INVALID_SUBJECT,
-    MISSING_CURRENCY,
     PERSONAL_SUBJECT,
     TOO_DEEP,
     ProblemDetails,
     Refused,
 )
-from services.ingest import diagnose, identifiers, timestamps
+from services.ingest import diagnose, fields, identifiers, timestamps
 
 _SHORTHAND = msgspec.json.Decoder(intake.Shorthand)
 _CLOUD_EVENT = msgspec.json.Decoder(intake.CloudEvent)
@@ -103,10 +101,10 @@ class Normaliser:
         kind, make, is_cloud_event = _MAKERS[type(posted)]
         if is_cloud_event:
             strings += 2 if posted.datacontenttype is None else 4
-            data, more = make(posted.data, "data.")
+            data, more = make(posted.data, "data.", time)
             strings += 0 if posted.data is None else 1
         else:
-            data, more = make(posted, "")
+            data, more = make(posted, "", time)
         event = kind(
             id=posted.id,
             source=posted.source,
@@ -126,84 +124,8 @@ class Normaliser:
             raise Refused(PERSONAL_SUBJECT, f"subject looks like {looks_like}", field="subject")
 
 
-def _text(value: str | None, field: str, longest: int = intake.MAX_IDENTIFIER) -> int:
-    """How many strings it is in the text: its name and itself. Refused where an id would be."""
-    if value is None:
-        return 0
-    if flaw := identifiers.flaw(value, longest):
-        raise Refused(INVALID_FIELD, f"{field} {flaw}", field=field)
-    return 2
-
-
-def _amount(raw: msgspec.Raw, currency: str, prefix: str) -> tuple[int, int]:
-    """Minor units, and how many strings the amount is in the text."""
-    text = bytes(raw)
-    quoted = text[:1] == b'"'
-    decimal = msgspec.json.decode(text, type=str) if quoted else text.decode()
-    try:
-        decimals = money.digits(currency)
-    except Refused as refused:
-        refused.field = prefix + "currency"
-        raise
-    try:
-        return money.to_minor(decimal, decimals), 2 if quoted else 1
-    except Refused as refused:
-        refused.field = prefix + "amount"
-        raise
-
-
-def _purchase(fields: Any, prefix: str) -> tuple[events.PurchaseData, int]:
-    minor, strings = _amount(fields.amount, fields.currency, prefix)
-    strings += 2 + _text(fields.order, prefix + "order") + _text(fields.channel, prefix + "channel")
-    return events.PurchaseData(minor, fields.currency, fields.order, fields.channel), strings
-
-
-def _refund(fields: Any, prefix: str) -> tuple[events.RefundData, int]:
-    minor, strings = None, 0
-    if bytes(fields.amount) not in (b"", b"null"):
-        if fields.currency is None:
-            raise Refused(MISSING_CURRENCY, "the amount has no currency", field=prefix + "currency")
-        minor, strings = _amount(fields.amount, fields.currency, prefix)
-    elif fields.currency is not None:
-        try:
-            money.digits(fields.currency)
-        except Refused as refused:
-            refused.field = prefix + "currency"
-            raise
-    strings += (0 if fields.currency is None else 2) + _text(fields.order, prefix + "order")
-    return events.RefundData(minor, fields.currency, fields.order), strings
-
-
-def _click(fields: Any, prefix: str) -> tuple[events.ClickData, int]:
-    if fields is None:
-        return events.ClickData(), 0
-    strings = _text(fields.page, prefix + "page", intake.MAX_TEXT) + _text(fields.channel, prefix + "channel")
-    return events.ClickData(fields.page, fields.channel), strings
-
-
-def _interaction(fields: Any, prefix: str) -> tuple[events.InteractionData, int]:
-    if fields is None:
-        return events.InteractionData(), 0
-    strings = _text(fields.channel, prefix + "channel") + (0 if fields.direction is None else 2)
-    return events.InteractionData(fields.channel, fields.direction or "inbound"), strings
-
-
-def _form(fields: Any, prefix: str) -> tuple[events.FormData, int]:
-    if fields is None:
-        return events.FormData(), 0
-    strings = _text(fields.form, prefix + "form") + _text(fields.channel, prefix + "channel")
-    return events.FormData(fields.form, fields.channel), strings
-
-
-_MAKERS: dict[type, tuple[Callable[..., Any], Callable[[Any, str], tuple[Any, int]], bool]] = {
-    intake.PurchaseShorthand: (events.Purchase, _purchase, False),
-    intake.RefundShorthand: (events.Refund, _refund, False),
-    intake.ClickShorthand: (events.Click, _click, False),
-    intake.InteractionShorthand: (events.Interaction, _interaction, False),
-    intake.FormShorthand: (events.Form, _form, False),
-    intake.PurchaseCloudEvent: (events.Purchase, _purchase, True),
-    intake.RefundCloudEvent: (events.Refund, _refund, True),
-    intake.ClickCloudEvent: (events.Click, _click, True),
-    intake.InteractionCloudEvent: (events.Interaction, _interaction, True),
-    intake.FormCloudEvent: (events.Form, _form, True),
+_MAKERS: dict[type, tuple[Callable[..., events.Event], fields.Maker, bool]] = {
+    posted: (*fields.MAKERS[str(posted.__struct_config__.tag)], is_cloud_event)
+    for union, is_cloud_event in ((intake.Shorthand, False), (intake.CloudEvent, True))
+    for posted in get_args(union)
 }

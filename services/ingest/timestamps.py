@@ -23,28 +23,34 @@ def cut(instant: datetime) -> datetime:
 
 
 def read(text: str, accepted: datetime) -> datetime:
+    """The `instant` of an event; Refused also if it is more than LEAD after `accepted`."""
+    found = instant(text)
+    if found - accepted > LEAD:
+        raise Refused(TIME_IN_FUTURE, f"{text[:64]!r} is {_span(found - accepted)} ahead of acceptance")
+    return found
+
+
+def instant(text: str) -> datetime:
     """`text` as UTC in whole milliseconds; second 60 is the next second.
 
-    Refused if it is not RFC 3339 with an offset, before 1970, or more than LEAD after `accepted`.
+    Refused if it is not RFC 3339 with an offset, or before 1970.
     """
     if _RFC_3339.fullmatch(text) is None:
         raise Refused(INVALID_TIME, f"{text[:64]!r} is not RFC 3339 with an offset")
     leap = text[_SECONDS] == "60"
     try:
-        instant = datetime.fromisoformat((text[:17] + "59" + text[19:] if leap else text).upper())
+        found = datetime.fromisoformat((text[:17] + "59" + text[19:] if leap else text).upper())
         # Beyond what datetime holds (year 1 or 9999 in another zone) is out of range like all else before 1970.
-        instant = instant.astimezone(UTC) + timedelta(seconds=1) if leap else instant.astimezone(UTC)
+        found = found.astimezone(UTC) + timedelta(seconds=1) if leap else found.astimezone(UTC)
     except ValueError:
         raise Refused(INVALID_TIME, f"{text[:64]!r} is no date and time of the calendar") from None
     except OverflowError:
         raise Refused(TIME_OUT_OF_RANGE, f"{text[:64]!r} is out of range") from None
-    if instant.microsecond:
-        instant = cut(instant)
-    if instant < EPOCH:
+    if found.microsecond:
+        found = cut(found)
+    if found < EPOCH:
         raise Refused(TIME_OUT_OF_RANGE, f"{text[:64]!r} is before 1970")
-    if instant - accepted > LEAD:
-        raise Refused(TIME_IN_FUTURE, f"{text[:64]!r} is {_span(instant - accepted)} ahead of acceptance")
-    return instant
+    return found
 
 
 def _span(ahead: timedelta) -> str:
