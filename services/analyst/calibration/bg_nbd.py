@@ -20,7 +20,13 @@ def estimate(customers: Repeats, unit_days: float) -> Estimate:
     mean_age = float(customers.age.mean()) / unit_days
     starts = [
         (r, share * mean_age, a, b)
-        for r, share, a, b in ((1, 1, 1, 1), (0.25, 0.15, 0.8, 2.5), (0.5, 0.5, 0.5, 5), (3, 2, 2, 8), (0.1, 0.05, 0.3, 1))
+        for r, share, a, b in (
+            (1, 1, 1, 1),
+            (0.25, 0.15, 0.8, 2.5),
+            (0.5, 0.5, 0.5, 5),
+            (3, 2, 2, 8),
+            (0.1, 0.05, 0.3, 1),
+        )
     ]
     return maximise(NAMES, log_likelihood(customers, unit_days), starts, len(customers.x))
 

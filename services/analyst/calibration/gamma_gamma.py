@@ -47,7 +47,9 @@ def estimate(seen: Spends) -> Estimate:
     if len(seen.x) < FEWEST:
         raise ValueError(f"{len(seen.x)} customers have repeat purchases with a value, at least {FEWEST} are needed")
     mean = float((seen.total / seen.x).mean())
-    starts = [(p, q, share * mean) for p, q, share in ((1, 2, 1), (6, 4, 0.5), (3, 10, 3), (0.5, 1.5, 0.2), (20, 3, 0.1))]
+    starts = [
+        (p, q, share * mean) for p, q, share in ((1, 2, 1), (6, 4, 0.5), (3, 10, 3), (0.5, 1.5, 0.2), (20, 3, 0.1))
+    ]
     found = maximise(NAMES, log_likelihood(seen), starts, len(seen.x))
     if not found.flaws and found.parameters["q"] <= 1:
         flaw = f"q is {found.parameters['q']:.3g}, not above 1: purchases have no mean value under it"

@@ -42,7 +42,13 @@ def cluster(customers: Sequence[History], until: int, k: int, seed: int) -> Grou
     revenue = max(float(seen[:, 2].sum()), 1.0)
     return Groups(
         [
-            Group(len(part), *(float(median) for median in np.median(part, axis=0)), float(part[:, 2].sum()) / revenue)
+            Group(
+                customers=len(part),
+                recency_days=float(np.median(part[:, 0])),
+                orders=float(np.median(part[:, 1])),
+                spend=float(np.median(part[:, 2])),
+                revenue=float(part[:, 2].sum()) / revenue,
+            )
             for part, _ in groups
         ],
         np.array([index[label] for label in labels.tolist()]),

@@ -66,10 +66,10 @@ def maximise(
     agree = sum(float(end.fun) - value <= _SAME for end in ends)
     curved = bool(np.linalg.eigvalsh(curvature).min() > 0)
     parameters = np.exp(logs)
-    errors = parameters * np.sqrt(np.diag(np.linalg.inv(curvature)) / observations) if curved else []
+    errors = parameters * np.sqrt(np.diag(np.linalg.inv(curvature)) / observations) if curved else np.array([])
     return Estimate(
         parameters=dict(zip(names, parameters.tolist(), strict=True)),
-        errors=dict(zip(names, np.asarray(errors).tolist(), strict=False)),
+        errors=dict(zip(names, errors.tolist(), strict=False)),
         log_likelihood=-value * observations,
         observations=observations,
         starts=len(starts),
@@ -95,9 +95,7 @@ def _newton(loss: Callable[[Vector], tuple[float, Vector]], logs: Vector) -> tup
 
 def _curvature(loss: Callable[[Vector], tuple[float, Vector]], logs: Vector) -> NDArray[np.float64]:
     """Second derivatives, from differences of the gradient."""
-    rows = [
-        (loss(logs + step)[1] - loss(logs - step)[1]) / (2 * _STEP) for step in np.eye(len(logs)) * _STEP
-    ]
+    rows = [(loss(logs + step)[1] - loss(logs - step)[1]) / (2 * _STEP) for step in np.eye(len(logs)) * _STEP]
     square = np.array(rows)
     return (square + square.T) / 2
 

@@ -9,7 +9,7 @@ Rows    `customer date [items] amount`, parted by blanks or commas, the date as 
 import gzip
 import lzma
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -88,14 +88,14 @@ def canonical(customer: str) -> str:
 
 def _lines(file: Path) -> list[tuple[int, str]]:
     """The lines that are not empty, each with its number from 1."""
-    opened = {".xz": lzma.open, ".gz": gzip.open}.get(file.suffix, open)
+    unpack: dict[str, Callable[[bytes], bytes]] = {".xz": lzma.decompress, ".gz": gzip.decompress}
     try:
-        with opened(file, "rt", encoding="utf-8-sig") as text:
-            return [(number, line.strip()) for number, line in enumerate(text, start=1) if line.strip()]
+        text = unpack.get(file.suffix, bytes)(file.read_bytes()).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Unreadable(f"{file} is not text in UTF-8") from None
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise Unreadable(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    return [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def _rows(file: Path, lines: list[tuple[int, str]], currency: str) -> Book:
