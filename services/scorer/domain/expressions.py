@@ -1,21 +1,27 @@
 """The restricted language of conditions: read into a tree, never evaluated as code.
 
-condition  = conjunction { "or" conjunction }
+condition   = conjunction { "or" conjunction }
 conjunction = negation { "and" negation }
-negation   = "not" negation | "(" condition ")" | comparison
-comparison = feature operator constant | constant operator feature
-           | feature ["not"] "between" constant "and" constant
-           | feature ["not"] "in" "[" constant { "," constant } "]"
-operator   = "<" | "<=" | ">" | ">=" | "==" | "!="
-constant   = number, as 10_000 or 12.50 | span, as 30d or 12mo
+negation    = "not" negation | "(" condition ")" | comparison
+comparison  = name operator constant | constant operator name
+            | name ["not"] "between" constant "and" constant
+            | name ["not"] "in" "[" constant { "," constant } "]"
+operator    = "<" | "<=" | ">" | ">=" | "==" | "!="
+constant    = number, as 10_000, -3 or 12.50 | span, as 30d or 12mo | text, as 'call' or "call"
+            | a name that begins with "calibrated."
+name        = word { "." word }
 """
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from services.scorer.domain.comparisons import Operator
 
 LONGEST = 2_000
 DEEPEST = 50
+KEYWORDS = frozenset({"and", "or", "not", "in", "between"})
+CALIBRATED = "calibrated"
 
 
 class ExpressionError(Exception):
@@ -33,9 +39,9 @@ class Token(NamedTuple):
 
 
 class Constant(NamedTuple):
-    """kind: `number` or `span`."""
+    """text: as written; of kind `text` what stands between the quotes."""
 
-    kind: str
+    kind: Literal["number", "span", "text", "calibrated"]
     text: str
     offset: int
 
@@ -43,8 +49,8 @@ class Constant(NamedTuple):
 class Compared(NamedTuple):
     """A comparison as written; a constant on the left has been turned to the right."""
 
-    feature: str
-    operator: str
+    name: str
+    operator: Operator
     constants: tuple[Constant, ...]
     text: str
     offset: int
@@ -67,20 +73,58 @@ Node = Compared | Not | And | Or
 _TOKEN = re.compile(
     r"(?P<blank>\s+)"
     r"|(?P<span>[0-9][0-9_]*(?:ms|min|mo|s|h|d|w|y)\b)"
-    r"|(?P<number>[0-9][0-9_]*(?:\.[0-9]+)?(?![\w.]))"
-    r"|(?P<name>[A-Za-z_]\w*)"
+    r"|(?P<number>-?[0-9][0-9_]*(?:\.[0-9]+)?(?![\w.%]))"
+    r"|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
+    r"|(?P<text>'[^']*'|\"[^\"]*\")"
     r"|(?P<operator><=|>=|==|!=|<|>)"
     r"|(?P<mark>[()\[\],])"
 )
-_KEYWORDS = {"and", "or", "not", "in", "between"}
-_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_UNITS = {"ms", "s", "min", "h", "d", "w", "mo", "y", "days", "months", "years", "hours", "weeks"}
+_MIRRORED: dict[str, Operator] = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_CONSTANTS = ("number", "span", "text", CALIBRATED)
 
 
 def parse(text: str) -> Node:
     """The tree of an expression; ExpressionError where it is not one."""
     if len(text) > LONGEST:
-        raise ExpressionError(0, f"the expression is longer than {LONGEST} characters")
+        raise ExpressionError(0, f"the expression is longer than {LONGEST} characters; name features for its parts")
     return _Parser(text).whole()
+
+
+def written(node: Node) -> str:
+    """The tree as an expression with one blank between words and no bracket too many; `parse` reads it as the same."""
+    match node:
+        case Or(parts=parts):
+            return " or ".join(_bracketed(part, Or) for part in parts)
+        case And(parts=parts):
+            return " and ".join(_bracketed(part, Or | And) for part in parts)
+        case Not(inner=inner):
+            return f"not {_bracketed(inner, Or | And)}"
+        case Compared(name=name, operator=operator, constants=constants):
+            shown = [_quoted(c.text) if c.kind == "text" else c.text for c in constants]
+            if operator.endswith("between"):
+                return f"{name} {operator} {shown[0]} and {shown[1]}"
+            return f"{name} {operator} " + (f"[{', '.join(shown)}]" if operator.endswith("in") else shown[0])
+
+
+def comparisons(node: Node) -> Iterator[Compared]:
+    """In the order written."""
+    match node:
+        case Compared():
+            yield node
+        case Not(inner=inner):
+            yield from comparisons(inner)
+        case And(parts=parts) | Or(parts=parts):
+            for part in parts:
+                yield from comparisons(part)
+
+
+def _bracketed(node: Node, looser: object) -> str:
+    return f"({written(node)})" if isinstance(node, looser) else written(node)  # type: ignore[arg-type]
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 def _tokens(text: str) -> Iterator[Token]:
@@ -90,23 +134,29 @@ def _tokens(text: str) -> Iterator[Token]:
         if match is None:
             raise ExpressionError(offset, _unreadable(text, offset))
         kind, word = str(match.lastgroup), match.group()
+        if kind in ("operator", "mark") or word in KEYWORDS:
+            kind = word
+        elif kind == "name" and word.split(".")[0] == CALIBRATED:
+            kind = CALIBRATED
         if kind != "blank":
-            yield Token(word if word in _KEYWORDS or kind in ("operator", "mark") else kind, word, offset)
+            yield Token(kind, word, offset)
         offset = match.end()
     yield Token("end", "", offset)
 
 
 def _unreadable(text: str, offset: int) -> str:
+    word = re.split(r"[\s()\[\],<>=!]", text[offset:])[0]
     if text[offset] == "=":
         return "'=' compares with two signs: '=='"
     if text[offset] in "&|!":
         return "write 'and', 'or', 'not'"
-    if text[offset] in "+-*/%":
+    if text[offset] in "+-*/":
         return "there is no arithmetic; name a feature for what you want to compare"
     if text[offset] in "'\"":
-        return "comparisons with text are not built yet"
-    word = re.split(r"[\s()\[\],<>=!]", text[offset:])[0]
-    return f"cannot read {word!r}; numbers are written 10_000 or 12.50, spans 30d or 12mo"
+        return f"the text has no end; close it with {text[offset]}"
+    if re.fullmatch(r"[0-9.]+%", word):
+        return f"there is no '%'; write {word} as a part of 1, as 0.5 for 50%"
+    return f"cannot read {word[:40]!r}; numbers are written 10_000 or 12.50, spans 30d or 12mo"
 
 
 class _Parser:
@@ -119,8 +169,16 @@ class _Parser:
     def whole(self) -> Node:
         node = self._condition()
         if self._now.kind != "end":
-            raise ExpressionError(self._now.offset, f"expected 'and' or 'or' before {self._now.text!r}")
+            raise ExpressionError(self._now.offset, self._left_over())
         return node
+
+    def _left_over(self) -> str:
+        word, before = self._now, self._tokens[self._place - 1]
+        if word.text in _UNITS and before.kind == "number":
+            return f"write the unit right behind the number, as {before.text}{word.text[0]}"
+        if word.text.lower() in KEYWORDS:
+            return f"write {word.text.lower()!r} in small letters"
+        return f"expected 'and' or 'or' before {word.text[:40]!r}"
 
     @property
     def _now(self) -> Token:
@@ -129,7 +187,7 @@ class _Parser:
     def _take(self, *kinds: str, wanted: str) -> Token:
         token = self._now
         if token.kind not in kinds:
-            found = repr(token.text) if token.text else "the end"
+            found = repr(token.text[:40]) if token.text else "the end"
             raise ExpressionError(token.offset, f"expected {wanted}, found {found}")
         self._place += 1
         return token
@@ -141,21 +199,23 @@ class _Parser:
         return True
 
     def _condition(self) -> Node:
-        parts = [self._conjunction()]
-        while self._took("or"):
-            parts.append(self._conjunction())
-        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+        parts = self._joined("or", self._conjunction)
+        return parts[0] if len(parts) == 1 else Or(parts)
 
     def _conjunction(self) -> Node:
-        parts = [self._negation()]
-        while self._took("and"):
-            parts.append(self._negation())
-        return parts[0] if len(parts) == 1 else And(tuple(parts))
+        parts = self._joined("and", self._negation)
+        return parts[0] if len(parts) == 1 else And(parts)
+
+    def _joined(self, word: str, part: Callable[[], Node]) -> tuple[Node, ...]:
+        parts = [part()]
+        while self._took(word):
+            parts.append(part())
+        return tuple(parts)
 
     def _negation(self) -> Node:
         self._depth += 1
         if self._depth > DEEPEST:
-            raise ExpressionError(self._now.offset, f"nested deeper than {DEEPEST} levels")
+            raise ExpressionError(self._now.offset, f"nested deeper than {DEEPEST} levels; name features for its parts")
         try:
             if self._took("not"):
                 return Not(self._negation())
@@ -169,27 +229,32 @@ class _Parser:
 
     def _comparison(self) -> Node:
         begin = self._now.offset
-        if self._now.kind in ("number", "span"):
-            left = self._constant()
+        operator: Operator
+        if self._now.kind in _CONSTANTS:
+            constants: tuple[Constant, ...] = (self._constant(),)
             sign = self._take(*_MIRRORED, wanted="a comparison such as '>='")
-            name = self._take("name", wanted="a feature's name")
-            return Compared(name.text, _MIRRORED[sign.text], (left,), self._since(begin), name.offset)
-        name = self._take("name", wanted="a feature's name")
+            operator, name = _MIRRORED[sign.text], self._name()
+        else:
+            name = self._name()
+            operator, constants = self._asked()
+        if self._now.kind in _MIRRORED:
+            message = f"compare once; write `{name.text} between LOW and HIGH`, or two comparisons joined by 'and'"
+            raise ExpressionError(self._now.offset, message)
+        return Compared(name.text, operator, constants, self._since(begin), name.offset)
+
+    def _asked(self) -> tuple[Operator, tuple[Constant, ...]]:
         negated = self._took("not")
         if self._took("between"):
             low = self._constant()
             self._take("and", wanted="'and' between the two bounds")
-            constants: tuple[Constant, ...] = (low, self._constant())
-            operator = "not between" if negated else "between"
-        elif self._took("in"):
-            constants = tuple(self._list())
-            operator = "not in" if negated else "in"
-        elif negated:
+            return ("not between" if negated else "between"), (low, self._constant())
+        if self._took("in"):
+            return ("not in" if negated else "in"), tuple(self._list())
+        if negated:
             raise ExpressionError(self._now.offset, "expected 'in' or 'between' after 'not'")
-        else:
-            operator = self._take(*_MIRRORED, wanted="a comparison such as '>='").text
-            constants = (self._constant(),)
-        return Compared(name.text, operator, constants, self._since(begin), name.offset)
+        sign = self._take(*_MIRRORED, wanted="a comparison such as '>='")
+        operator: Operator = sign.text  # type: ignore[assignment]
+        return operator, (self._constant(),)
 
     def _list(self) -> Iterator[Constant]:
         self._take("[", wanted="'['")
@@ -198,11 +263,18 @@ class _Parser:
             yield self._constant()
         self._take("]", wanted="',' or ']'")
 
+    def _name(self) -> Token:
+        return self._take("name", wanted="a feature's name")
+
     def _constant(self) -> Constant:
         if self._now.kind == "name":
-            raise ExpressionError(self._now.offset, "a feature is compared with a constant, not with another name")
-        token = self._take("number", "span", wanted="a number or a span such as 30d")
-        return Constant(token.kind, token.text, token.offset)
+            message = (
+                f"a name is compared with a constant, not with another name; texts have quotes: '{self._now.text}'"
+            )
+            raise ExpressionError(self._now.offset, message)
+        token = self._take(*_CONSTANTS, wanted="a number, a span such as 30d, or a text in quotes")
+        text = token.text[1:-1] if token.kind == "text" else token.text
+        return Constant(token.kind, text, token.offset)  # type: ignore[arg-type]
 
     def _since(self, begin: int) -> str:
         last = self._tokens[self._place - 1]

@@ -1,55 +1,58 @@
 """Lowering: comparisons as written become conditions over thresholds, shared by the whole policy."""
 
+from collections.abc import Sequence
+from fractions import Fraction
 from functools import reduce
-from operator import itemgetter
-from typing import Any
 
-from services.scorer.domain.comparisons import Comparison, Condition, Operator, Threshold, both, either, negated
-from services.scorer.domain.features import Feature
+from services.scorer.domain.comparisons import (
+    Above,
+    Ask,
+    Comparison,
+    Condition,
+    Constant,
+    Equals,
+    Known,
+    Operator,
+    Reached,
+    Threshold,
+    bit,
+    both,
+    either,
+    negated,
+)
+from services.scorer.domain.features import Operand, PAlive
 from services.scorer.domain.spans import Span
-
-Constant = int | Span
 
 
 class Thresholds:
     """The thresholds of one policy: each different one once."""
 
     def __init__(self) -> None:
-        self.all: list[Threshold] = []
+        self._known: dict[tuple[Operand, Ask], Threshold] = {}
 
-    def comparison(self, feature: Feature, operator: Operator, text: str, constants: list[Constant]) -> Comparison:
-        """Constants are all quantities (minor units, events) or all spans, as the feature's family wants."""
-        used: list[Threshold] = []
-        truth = _Lowering(self, feature, used).condition(operator, constants)
-        return Comparison(
-            feature,
-            operator,
-            text,
-            tuple(c for c in constants if isinstance(c, int)),
-            tuple(c for c in constants if isinstance(c, Span)),
-            tuple(used),
-            truth,
-        )
+    @property
+    def all(self) -> tuple[Threshold, ...]:
+        """By index."""
+        return tuple(self._known.values())
 
-    def threshold(self, feature: Feature, **limit: Any) -> Threshold:
-        wanted = Threshold(len(self.all), feature, **limit)
-        for known in self.all:
-            if (known.feature, known.limit, known.span, known.after_ms) == (
-                feature,
-                wanted.limit,
-                wanted.span,
-                wanted.after_ms,
-            ):
-                return known
-        self.all.append(wanted)
-        return wanted
+    def comparison(self, operand: Operand, operator: Operator, text: str, constants: Sequence[Constant]) -> Comparison:
+        """Constants are all of the kind that the operand's unit wants (`comparisons.Constant`)."""
+        lowering = _Lowering(self, operand)
+        truth = lowering.condition(operator, constants)
+        return Comparison(operand, operator, text, tuple(constants), tuple(lowering.used), truth)
+
+    def threshold(self, operand: Operand, ask: Ask) -> Threshold:
+        return self._known.setdefault((operand, ask), Threshold(len(self._known), operand, ask))
 
 
 class _Lowering:
-    def __init__(self, thresholds: Thresholds, feature: Feature, used: list[Threshold]) -> None:
-        self._thresholds, self._feature, self._used = thresholds, feature, used
+    """used: the thresholds of the comparison, in the order they were asked for."""
 
-    def condition(self, operator: Operator, constants: list[Constant]) -> Condition:  # noqa: PLR0911
+    def __init__(self, thresholds: Thresholds, operand: Operand) -> None:
+        self._thresholds, self._operand = thresholds, operand
+        self.used: list[Threshold] = []
+
+    def condition(self, operator: Operator, constants: Sequence[Constant]) -> Condition:  # noqa: PLR0911
         match operator:
             case ">":
                 return self._above(constants[0])
@@ -60,9 +63,9 @@ class _Lowering:
             case "<=":
                 return self._not(self._above(constants[0]))
             case "between":
-                return self._within(*constants)
+                return self._within(constants[0], constants[1])
             case "not between":
-                return self._not(self._within(*constants))
+                return self._not(self._within(constants[0], constants[1]))
             case "==" | "in":
                 return self._one_of(constants)
             case "!=" | "not in":
@@ -70,25 +73,41 @@ class _Lowering:
 
     def _reached(self, constant: Constant) -> Condition:
         """At least the constant."""
-        return self._at(limit=constant - 1) if isinstance(constant, int) else self._at(span=constant)
+        match constant:
+            case int():
+                return self._asked(Above(constant - 1))
+            case Fraction():
+                return self._asked(Above(constant, inclusive=True))
+            case Span():
+                return self._asked(Reached(constant))
+            case str():
+                return self._asked(Equals(constant))
 
     def _above(self, constant: Constant) -> Condition:
-        """More than the constant, for an age by a millisecond."""
-        return self._at(limit=constant) if isinstance(constant, int) else self._at(span=constant, after_ms=1)
+        """More than the constant, for a duration by a millisecond. P(alive) is never equal to one (rule 13)."""
+        match constant:
+            case int():
+                return self._asked(Above(constant))
+            case Fraction():
+                return self._asked(Above(constant, inclusive=isinstance(self._operand.feature, PAlive)))
+            case Span():
+                return self._asked(Reached(constant, after_ms=1))
+            case str():
+                raise AssertionError("texts have no order")  # the compiler has refused it
 
     def _within(self, low: Constant, high: Constant) -> Condition:
         return both(self._reached(low), negated(self._above(high)))
 
-    def _one_of(self, constants: list[Constant]) -> Condition:
-        return reduce(either, [self._within(c, c) for c in constants])
+    def _one_of(self, constants: Sequence[Constant]) -> Condition:
+        return reduce(either, [self._reached(c) if isinstance(c, str) else self._within(c, c) for c in constants])
 
     def _not(self, condition: Condition) -> Condition:
-        """The opposite, which is false too while an age is unknown."""
+        """The opposite, which is false too while the operand is unknown."""
         opposite = negated(condition)
-        return both(self._at(span=None), opposite) if self._feature.unit == "duration" else opposite
+        return both(self._asked(Known()), opposite) if self._operand.may_be_unknown else opposite
 
-    def _at(self, **limit: Any) -> Condition:
-        threshold = self._thresholds.threshold(self._feature, **limit)
-        if threshold not in self._used:
-            self._used.append(threshold)
-        return itemgetter(threshold.index)
+    def _asked(self, ask: Ask) -> Condition:
+        threshold = self._thresholds.threshold(self._operand, ask)
+        if threshold not in self.used:
+            self.used.append(threshold)
+        return bit(threshold)

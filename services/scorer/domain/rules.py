@@ -96,7 +96,7 @@ thresholds that have a say, as a mask of the truths."""
 class Playbook(msgspec.Struct, frozen=True):
     """What a transition of `dimension` triggers.
 
-    value: where the move must end, None for anywhere
+    value: where the move must end, None for anywhere; of a class that is left, where it must begin
     when:  a rule of its own, asked of the ledger at the transition's decision (`explain.applies`); its thresholds are
            in `thresholds`, not in the policy's
     """
@@ -111,7 +111,11 @@ class Playbook(msgspec.Struct, frozen=True):
 
     def enters(self, before: Value, after: Value) -> bool:
         """Whether this move is what the playbook waits for."""
-        if before == after or (self.value is not None and after != self.value):
+        if before == after:
+            return False
+        if self.verb == "leaves" and isinstance(self.dimension, Classes):
+            return before == self.value
+        if self.value is not None and after != self.value:
             return False
         if self.verb in ("rises", "falls"):
             values = self.dimension.values
