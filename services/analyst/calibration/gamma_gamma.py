@@ -30,6 +30,8 @@ class Spends(msgspec.Struct, frozen=True):
     @property
     def correlation(self) -> float:
         """Of the number of transactions with their mean value. The model takes it for 0."""
+        if len(self.x) < 2:
+            return 0.0
         mean = self.total / self.x
         return float(np.corrcoef(self.x, mean)[0, 1]) if self.x.std() > 0 and mean.std() > 0 else 0.0
 

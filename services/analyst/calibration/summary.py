@@ -1,5 +1,6 @@
 """A fit as a person reads it in the terminal, and as a program reads it (`--json`)."""
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -66,7 +67,7 @@ def document(fit: Fit) -> dict[str, Any]:
         "correlation": round(fit.correlation, 6),
         "frequencies": fit.frequencies,
         "weeks": [
-            {"until": msgspec.to_builtins(fit.first.fromordinal(w.ends)), "actual": w.actual, "expected": w.expected}
+            {"until": date.fromordinal(w.ends), "actual": w.actual, "expected": w.expected}
             for w in fit.weeks
         ],
         "horizon_days": fit.horizon_days,
