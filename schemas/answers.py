@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.decisions import Cause, Decision, Next, Step, Value
-from schemas.explanations import FeatureValue, RuleView
+from schemas.explanations import FeatureValue, Held, RuleView
 from schemas.instants import Instant
 
 Cursor = Annotated[str, Meta(description="opaque; give it back as `cursor` to read on")]
@@ -31,6 +31,7 @@ class CustomerRow(msgspec.Struct, frozen=True, kw_only=True):
     """A customer in a list, as decided last.
 
     since:      from when the tier has held; null: since the customer is known
+    classes:    the class in each list of classes
     churn:      whether churn is raised; null: the policy has no churn rule
     changed_at: the instant in event time at which the newest of the positions held was taken; null: none was taken yet
     """
@@ -38,6 +39,7 @@ class CustomerRow(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     tier: str
     since: Instant | None
+    classes: dict[str, str]
     segments: list[str]
     churn: bool | None
     changed_at: Instant | None
@@ -53,7 +55,10 @@ class CustomerList(msgspec.Struct, frozen=True, kw_only=True):
 class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
     """A customer at the instant `at`, by the scorer's own rules and the newest state known.
 
+    policy:        the name of the policy that holds at the instant
     tier:          on the ladder `tier`; `tiers` has every ladder
+    classes:       the class in each list of classes
+    standing:      by dimension, since when it has held and how firmly, and what masks it
     rules:         every rule of the policy with its conditions, and how much is missing where one does not hold
     next:          for each dimension that will change without any event, its first change, soonest first
     last_decision: the record of the newest announced transition; null if there was none
@@ -61,10 +66,13 @@ class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
 
     subject: str
     at: Instant
+    policy: str
     tier: str
     tiers: dict[str, str]
+    classes: dict[str, str]
     segments: list[str]
     churn: bool | None
+    standing: dict[str, Held]
     features: dict[str, FeatureValue]
     rules: list[RuleView]
     next: list[Next]
@@ -141,8 +149,8 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
 
     since:     the instant in event time from which churn has held
     raised_at: when that was decided
-    ending:    recovered: an event brought the customer back; retracted: late data shows that it never was so;
-               reason_gone: anything else, as time alone; null while it is open
+    ending:    recovered: an event brought the customer back; retracted: late data or a merge shows that it never was
+               so; reason_gone: anything else, as time alone or an override; null while it is open
     raised_by: the decision that raised it, with its conditions
     """
 
@@ -195,6 +203,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The installation in numbers, as of one instant.
 
     tiers, segments: customers in each, where there is any
+    classes:         the same by list of classes
     churn:           customers for whom churn is raised
     transitions:     announced ones, by where they led and what caused them
     position:        of the newest transition on /v1/stream
@@ -202,6 +211,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     customers: int
     tiers: dict[str, int]
+    classes: dict[str, dict[str, int]]
     segments: dict[str, int]
     churn: int
     transitions: list[TransitionCount]

@@ -52,7 +52,7 @@ class FormData(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FeedbackData(msgspec.Struct, frozen=True, omit_defaults=True):
-    """score_centi: hundredths of the score as given, 1 to 5 for a rating and 0 to 10 for an NPS; None for a complaint."""
+    """score_centi: hundredths of the score given, 1 to 5 for a rating, 0 to 10 for an NPS; None for a complaint."""
 
     kind: FeedbackKind
     score_centi: int | None = None

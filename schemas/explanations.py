@@ -50,7 +50,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since:    event time from which it has held; None where everyone began
     computed: what the rules say, where an override masks it
     override: until when somebody's override holds, and why
-    falls_at: when the grace period and dwell end, if nothing happens before; the tier has not been earned since `failing`
+    failing:  since when the tier has not been earned
+    falls_at: when grace and dwell end, if nothing happens before
     strategy, resources: what the policy says of the class
     """
 

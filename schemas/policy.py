@@ -29,8 +29,8 @@ class Feature(_Part, frozen=True, kw_only=True):
     count:      how many events of these types
     sum:        the field to add up; `minus: refund.amount` takes refunds off
     mean:       the mean score of feedback
-    feedback:   the mean of all feedback, weighted by its kind, from 0 (worst) to 100: ratings of 1 to 5, NPS of 0 to 10,
-                a complaint is 0
+    feedback:   the mean of all feedback, weighted by its kind, from 0 (worst) to 100: ratings of 1 to 5, NPS of 0 to
+                10, a complaint is 0
     ratio:      one count or sum divided by another, unknown while the other is 0
     since_last: the time since the newest event of this type, a duration
     regularity: of orders: `x.mean` and `x.spread` of the gaps between them (durations), `x.variation` = spread / mean

@@ -78,7 +78,7 @@ TIER_CHANGES = Topic(
 )
 SEGMENT_CHANGES = Topic(
     name="segment-changes",
-    about="Announced entries to and exits from segments.",
+    about="Announced entries to and exits from segments (after: true or false) and moves from class to class.",
     key="subject",
     carries=decisions.Announcement,
     writer="scorer",

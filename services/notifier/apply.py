@@ -92,8 +92,8 @@ class Applier:
         await customers.remove(connection, gone)
 
     async def _follow_churn(self, connection: AsyncConnection, turns: Sequence[Turn]) -> None:
-        late = {turn.subject for turn in turns if turn.cause in ("late_event", "refund")}
-        known = await alerts.of(connection, {turn.subject for turn in turns}, late)
+        rewritten = {turn.subject for turn in turns if turn.cause not in ("event", "time")}
+        known = await alerts.of(connection, {turn.subject for turn in turns}, rewritten)
         of_customer: dict[str, list[Alert]] = defaultdict(list)
         for alert in known:
             of_customer[alert.subject].append(alert)

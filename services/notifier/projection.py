@@ -18,6 +18,7 @@ class CustomerRow(NamedTuple):
     state: bytes
     tier: str
     tier_since: datetime | None
+    classes: dict[str, str]
     segments: list[str]
     churn: bool | None
     changed_at: datetime | None
@@ -29,6 +30,7 @@ class Projection:
     def __init__(self, policy: Policy) -> None:
         self._names = [dimension.name for dimension in policy.dimensions]
         self._tier = self._names.index(TIER)
+        self._classes = [i for i, dimension in enumerate(policy.dimensions) if dimension.kind == "class"]
         self._segments = [i for i, dimension in enumerate(policy.dimensions) if dimension.kind == "segment"]
         self._churn = next((i for i, dimension in enumerate(policy.dimensions) if dimension.kind == "churn"), None)
         self._initial = [dimension.initial for dimension in policy.dimensions]
@@ -45,6 +47,7 @@ class Projection:
             state=record,
             tier=str(values[self._tier]),
             tier_since=None if tier_since is None else to_datetime(tier_since),
+            classes={self._names[i]: str(values[i]) for i in self._classes},
             segments=[self._names[i] for i in self._segments if values[i]],
             churn=None if self._churn is None else bool(values[self._churn]),
             changed_at=None if changed_ms is None else to_datetime(changed_ms),

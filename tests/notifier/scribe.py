@@ -29,6 +29,10 @@ ladders:
     - {name: gold, when: "spend >= 1_000"}
     - {name: silver, when: "spend >= 100"}
     - {name: basic}
+classes:
+  type:
+    - {name: growth, when: "orders >= 5", strategy: "bundles, loyalty", resources: 30%}
+    - {name: potential}
 segments:
   active: "quiet < 30d"
 churn:
@@ -38,6 +42,8 @@ playbooks:
     task: {title: "Say thank you", to: sales, due: 2d, priority: high}
   - on: "tier falls to basic"
     task: {title: "Ask why", to: service, due: 36h}
+  - on: "type enters growth"
+    task: {title: "Offer a bundle", to: sales, due: 7d}
   - on: "active enters"
     when: "orders >= 2"
     task: {title: "Send the catalogue", to: marketing, due: 1d}

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from services.notifier.domain.alerts import Alert, follow
 from services.notifier.domain.turns import Turn
 
@@ -55,11 +57,21 @@ def test_time_alone_ends_it_as_reason_gone():
     assert episodes.endings == [(5, "reason_gone")]
 
 
-def test_a_refund_ends_it_as_reason_gone():
+@pytest.mark.parametrize("cause", ["refund", "manual", "policy", "merge"])
+def test_what_is_no_event_of_the_customer_ends_it_as_reason_gone(cause):
     episodes = Episodes()
     episodes.raised(5)
-    episodes.turn(True, False, [(9, False)], begins=9, cause="refund")
+    episodes.turn(True, False, [(9, False)], begins=9, cause=cause)
     assert episodes.endings == [(5, "reason_gone")]
+
+
+def test_a_merge_that_takes_the_raise_off_the_path_retracts_it():
+    # told:   ───────●5 raised──────────
+    # merged: ──▼3 the other one's purchase
+    episodes = Episodes()
+    episodes.raised(5)
+    episodes.turn(True, False, [], begins=1, cause="merge")
+    assert episodes.endings == [(5, "retracted")]
 
 
 def test_late_data_that_takes_the_raise_off_the_path_retracts_it():

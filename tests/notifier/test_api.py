@@ -90,14 +90,21 @@ async def test_customers_are_listed_in_pages_without_gap_or_repetition(http, des
     assert pages == 3
     assert (await get(http, "/v1/customers", answers.CustomerList, limit=25)).next is not None
     assert rows[0] == answers.CustomerRow(
-        subject="c0", tier="silver", since=NOON, segments=[], churn=False, changed_at=NOON
+        subject="c0",
+        tier="silver",
+        since=NOON,
+        classes={"type": "potential"},
+        segments=[],
+        churn=False,
+        changed_at=NOON,
     )
 
 
-async def test_customers_are_filtered_by_tier_segment_and_churn(http, desk):
+async def test_customers_are_filtered_by_tier_class_segment_and_churn(http, desk):
     desk.scribe.move("c1", "tier", "gold")
     desk.scribe.move("c2", "tier", "gold")
     desk.scribe.move("c2", "active", True)
+    desk.scribe.move("c2", "type", "growth")
     desk.scribe.move("c3", "churn", True, at=NOON + timedelta(hours=1))
     await desk.deliver()
 
@@ -107,6 +114,9 @@ async def test_customers_are_filtered_by_tier_segment_and_churn(http, desk):
 
     assert await found(tier="gold") == ["c1", "c2"]
     assert await found(tier="gold", segment="active") == ["c2"]
+    assert await found(**{"class": "type.growth"}) == ["c2"]
+    assert await found(**{"class": "type.potential"}, tier="gold") == ["c1"]
+    assert await found(**{"class": "stage.growth"}) == []
     assert await found(churn="true") == ["c3"]
     assert await found(churn="false") == ["c1", "c2"]
     assert await found(tier="basic") == ["c3"]
@@ -128,7 +138,11 @@ async def test_a_customer_is_explained_at_the_instant_asked(http, desk, clock):
     clock.now = NOON + timedelta(days=29)
     page = await get(http, "/v1/customers/c1", answers.CustomerView)
     assert (page.subject, page.at, page.tier, page.tiers) == ("c1", clock.now, "silver", {"tier": "silver"})
-    assert (page.segments, page.churn) == (["active"], False)
+    assert (page.policy, page.classes, page.segments, page.churn) == (
+        "corner_shop", {"type": "potential"}, ["active"], False,
+    )  # fmt: skip
+    assert (page.standing["tier"].value, page.standing["tier"].since) == ("silver", NOON)
+    assert (page.standing["type"].value, page.standing["type"].since) == ("potential", None)
     assert page.features["spend"].value == "150.00"
     assert [(n.at, n.dimension, n.after) for n in page.next] == [
         (NOON + timedelta(days=30), "active", False),
@@ -140,6 +154,17 @@ async def test_a_customer_is_explained_at_the_instant_asked(http, desk, clock):
     assert page.last_decision.subject == "c1"
     later = await get(http, "/v1/customers/c1", answers.CustomerView, at=(NOON + timedelta(days=60)).isoformat())
     assert (later.segments, later.churn, later.next) == ([], True, [])
+
+
+async def test_a_page_tells_what_a_class_means(http, desk):
+    for _ in range(5):
+        desk.scribe.purchase("c1", 10)
+    await desk.deliver()
+    held = (await get(http, "/v1/customers/c1", answers.CustomerView)).standing["type"]
+    assert (held.value, held.since, held.strategy, held.resources) == ("growth", NOON, "bundles, loyalty", "30%")
+    history = await get(http, "/v1/customers/c1/history", answers.History)
+    assert history.paths["type"] == [(NOON, "growth")]
+    assert ("type", "class", "growth") in [(d.dimension, d.kind, d.after) for d in history.decisions]
 
 
 async def test_a_customers_history_is_told_newest_first_in_pages(http, desk):
@@ -249,19 +274,22 @@ async def test_the_summary_counts_what_there_is(http, desk):
     for subject in ("c1", "c2"):
         desk.scribe.move(subject, "tier", "gold")
         desk.scribe.move(subject, "active", True, cause="time")
+    desk.scribe.move("c2", "type", "growth", cause="manual")
     desk.scribe.move("c3", "churn", True, cause="time")
     await desk.deliver()
     summary = await get(http, "/v1/summary", answers.Summary)
+    assert summary.classes == {"type": {"growth": 1, "potential": 2}}
     assert (summary.customers, summary.tiers, summary.segments, summary.churn) == (
         3, {"basic": 1, "gold": 2}, {"active": 2}, 1,
     )  # fmt: skip
     assert {(t.dimension, t.after, t.cause, t.count) for t in summary.transitions} == {
         ("tier", "gold", "event", 2),
         ("active", True, "time", 2),
+        ("type", "growth", "manual", 1),
         ("churn", True, "time", 1),
     }
-    assert summary.transitions_by_cause == {"event": 2, "time": 3}
-    assert (summary.tasks_open, summary.tasks_claimed, summary.alerts_open, summary.position) == (2, 0, 1, 5)
+    assert summary.transitions_by_cause == {"event": 2, "time": 3, "manual": 1}
+    assert (summary.tasks_open, summary.tasks_claimed, summary.alerts_open, summary.position) == (3, 0, 1, 6)
 
 
 @pytest.mark.parametrize(
@@ -280,6 +308,7 @@ async def test_the_summary_counts_what_there_is(http, desk):
         ("/v1/customers?cursor=Ilx1MDAwMCI", "invalid-parameter", "cursor"),  # a NUL inside
         ("/v1/tasks?cursor=ImMxIg", "invalid-parameter", "cursor"),  # another list's
         ("/v1/customers?tier=Gold!", "invalid-parameter", "tier"),
+        ("/v1/customers?class=growth", "invalid-parameter", "class"),
         ("/v1/customers?churn=perhaps", "invalid-parameter", "churn"),
         ("/v1/tasks?state=lost", "invalid-parameter", "state"),
         ("/v1/tasks?subject=%00", "invalid-parameter", "subject"),

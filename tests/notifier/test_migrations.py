@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.notifier.store.database import Database, DatabaseAway, WrongSchema
@@ -28,6 +29,19 @@ async def test_migrating_again_or_at_once_changes_nothing(database_url):
     database = Database(database_url)
     await database.check()
     await database.close()
+
+
+async def test_customers_known_before_there_were_classes_stand_in_none(database_url):
+    engine = create_async_engine(database_url)
+    await migrate(database_url, "0001")
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("INSERT INTO customers (subject, partition, state, tier, segments) VALUES ('c1', 0, '', 'gold', '{}')")
+        )
+    await migrate(database_url)
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SELECT subject, classes FROM customers"))).all() == [("c1", {})]
+    await engine.dispose()
 
 
 async def test_a_database_without_tables_is_told_in_one_line(database_url):

@@ -47,6 +47,13 @@ def test_a_transition_a_playbook_waits_for_opens_its_task(worklist):
     assert altered == []
 
 
+def test_a_move_into_a_class_opens_a_task_that_ends_when_the_class_is_left(worklist):
+    ((task,), _) = worklist.turn("type", "potential", "growth")
+    assert (task.title, task.dimension, task.value) == ("Offer a bundle", "type", "growth")
+    worklist.turn("type", "growth", "potential", cause="policy")
+    assert (task.state, task.reason) == ("closed", "type went from growth to potential (policy)")
+
+
 def test_other_transitions_open_nothing(worklist):
     assert worklist.turn("tier", "basic", "silver") == ([], [])
     assert worklist.turn("tier", "gold", "silver") == ([], [])
@@ -103,7 +110,7 @@ def test_a_task_of_another_dimension_is_left_alone(worklist):
 
 def test_only_playbooks_with_a_condition_ask_for_state(worklist):
     assert worklist.playbooks.deferring == {"active"}
-    assert worklist.playbooks.watched == {"tier", "active"}
+    assert worklist.playbooks.watched == {"tier", "type", "active"}
 
 
 def task():

@@ -25,6 +25,14 @@ from services.scorer.domain.state import decode
 from services.shared.web import Json
 
 Name = Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Class = Annotated[
+    str | None,
+    Query(
+        alias="class",
+        pattern=r"^[a-z][a-z0-9_]{0,63}\.[a-z][a-z0-9_]{0,63}$",
+        description="a list of classes and one of them, as `type.growth`",
+    ),
+]
 Subject = Annotated[str, Path(description="the customer's id, percent-encoded")]
 At = Annotated[str | None, Query(description="RFC 3339 with an offset (`+` as %2B); now if absent")]
 
@@ -45,6 +53,7 @@ def router(database: Database, policy: Policy, clock: Callable[[], datetime]) ->
     @routes.get("/v1/customers", **documentation.LIST_CUSTOMERS)
     async def list_customers(
         tier: Name = None,
+        class_: Class = None,
         segment: Name = None,
         churn: Annotated[bool | None, Query(description="whether churn is raised")] = None,
         limit: Limit = 100,
@@ -52,12 +61,21 @@ def router(database: Database, policy: Policy, clock: Callable[[], datetime]) ->
     ) -> Response:
         after = read_cursor(cursor, str)
         async with database.transaction() as connection:
-            rows = await customers.page(connection, tier=tier, segment=segment, churn=churn, after=after, limit=limit)
+            rows = await customers.page(
+                connection,
+                tier=tier,
+                class_=_class(class_),
+                segment=segment,
+                churn=churn,
+                after=after,
+                limit=limit,
+            )
         found = [
             answers.CustomerRow(
                 subject=row.subject,
                 tier=row.tier,
                 since=row.tier_since,
+                classes=row.classes,
                 segments=row.segments,
                 churn=row.churn,
                 changed_at=row.changed_at,
@@ -102,10 +120,13 @@ def router(database: Database, policy: Policy, clock: Callable[[], datetime]) ->
             answers.CustomerView(
                 subject=name,
                 at=answer.at,
+                policy=answer.policy,
                 tier=answer.tiers[TIER],
                 tiers=answer.tiers,
+                classes=answer.classes,
                 segments=answer.segments,
                 churn=answer.churn,
+                standing=answer.standing,
                 features=answer.features,
                 rules=answer.rules,
                 next=answer.next,
@@ -114,6 +135,13 @@ def router(database: Database, policy: Policy, clock: Callable[[], datetime]) ->
         )
 
     return routes
+
+
+def _class(written: str | None) -> tuple[str, str] | None:
+    if written is None:
+        return None
+    dimension, _, name = written.partition(".")
+    return dimension, name
 
 
 def _instant(text: str) -> datetime:

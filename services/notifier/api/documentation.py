@@ -61,7 +61,7 @@ def _post(summary: str, body: str, description: str) -> dict[str, Any]:
     }
 
 
-LIST_CUSTOMERS = _get("Customers, by tier, segment and churn", "CustomerList", problems.INVALID_PARAMETER)
+LIST_CUSTOMERS = _get("Customers, by tier, class, segment and churn", "CustomerList", problems.INVALID_PARAMETER)
 GET_CUSTOMER = _get(
     "One customer at an instant: features, position, why, and what happens next",
     "CustomerView",

@@ -49,6 +49,7 @@ def router(database: Database) -> APIRouter:
             answers.Summary(
                 customers=counted.customers,
                 tiers=counted.tiers,
+                classes=counted.classes,
                 segments=counted.segments,
                 churn=counted.churn,
                 transitions=[

@@ -3,7 +3,7 @@
        raised                          closed
 ───────●───────────────────────────────▼──────
        churn turns true                an event brought the customer back      recovered
-                                       late data: it never was so              retracted
+                                       late data, a merge: it never was so     retracted
                                        anything else, as time alone            reason_gone
 """
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row, Select, any_, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,17 +12,18 @@ from services.notifier.store.tables import CUSTOMERS
 
 # Names of segments hold no blanks: an array of arrays, which PostgreSQL wants rectangular, goes as one of texts.
 _PUT = text("""
-    INSERT INTO customers (subject, partition, state, tier, tier_since, segments, churn, changed_at)
-    SELECT subject, partition, state, tier, tier_since, string_to_array(segments, ' '), churn, changed_at
+    INSERT INTO customers (subject, partition, state, tier, tier_since, classes, segments, churn, changed_at)
+    SELECT subject, partition, state, tier, tier_since, CAST(classes AS jsonb), string_to_array(segments, ' '), churn,
+        changed_at
     FROM unnest(
         CAST(:subjects AS text[]), CAST(:partitions AS int[]), CAST(:states AS bytea[]), CAST(:tiers AS text[]),
-        CAST(:tier_sinces AS timestamptz[]), CAST(:segments AS text[]), CAST(:churns AS boolean[]),
-        CAST(:changed_ats AS timestamptz[])
-    ) AS n (subject, partition, state, tier, tier_since, segments, churn, changed_at)
+        CAST(:tier_sinces AS timestamptz[]), CAST(:classes AS text[]), CAST(:segments AS text[]),
+        CAST(:churns AS boolean[]), CAST(:changed_ats AS timestamptz[])
+    ) AS n (subject, partition, state, tier, tier_since, classes, segments, churn, changed_at)
     ON CONFLICT (subject) DO UPDATE SET
         partition = excluded.partition, state = excluded.state, tier = excluded.tier,
-        tier_since = excluded.tier_since, segments = excluded.segments, churn = excluded.churn,
-        changed_at = excluded.changed_at
+        tier_since = excluded.tier_since, classes = excluded.classes, segments = excluded.segments,
+        churn = excluded.churn, changed_at = excluded.changed_at
 """)
 _REMOVE = text("""
     DELETE FROM customers USING unnest(CAST(:subjects AS text[])) AS n (subject) WHERE customers.subject = n.subject
@@ -34,7 +36,7 @@ _LISTED = [c for c in CUSTOMERS.c if c.name != "state"]
 
 async def put(connection: AsyncConnection, rows: Iterable[CustomerRow]) -> None:
     """Insert or replace; each subject at most once."""
-    ordered = sorted(rows)
+    ordered = sorted(rows, key=lambda row: row.subject)
     if ordered:
         await connection.execute(
             _PUT,
@@ -44,6 +46,7 @@ async def put(connection: AsyncConnection, rows: Iterable[CustomerRow]) -> None:
                 "states": [row.state for row in ordered],
                 "tiers": [row.tier for row in ordered],
                 "tier_sinces": [row.tier_since for row in ordered],
+                "classes": [msgspec.json.encode(row.classes).decode() for row in ordered],
                 "segments": [" ".join(row.segments) for row in ordered],
                 "churns": [row.churn for row in ordered],
                 "changed_ats": [row.changed_at for row in ordered],
@@ -73,15 +76,18 @@ async def page(
     connection: AsyncConnection,
     *,
     tier: str | None,
+    class_: tuple[str, str] | None,
     segment: str | None,
     churn: bool | None,
     after: str | None,
     limit: int,
 ) -> list[Row[Any]]:
-    """Customers in the order of their subjects' bytes, those behind `after`."""
+    """Customers in the order of their subjects' bytes, those behind `after`. class_: the list of classes, the class."""
     query: Select[Any] = select(*_LISTED).order_by(CUSTOMERS.c.subject).limit(limit)
     if tier is not None:
         query = query.where(CUSTOMERS.c.tier == tier)
+    if class_ is not None:
+        query = query.where(CUSTOMERS.c.classes[class_[0]].astext == class_[1])
     if segment is not None:
         query = query.where(literal(segment) == any_(CUSTOMERS.c.segments))
     if churn is not None:

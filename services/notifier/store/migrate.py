@@ -10,8 +10,8 @@ SCRIPTS = "services.notifier.store:migrations"
 _LOCK = 0x7469_6572  # "tier": one migration of a database at a time
 
 
-async def migrate(database_url: str) -> None:
-    """Make or change the tables, in one transaction; changes nothing if they are current.
+async def migrate(database_url: str, revision: str = "head") -> None:
+    """Make or change the tables, in one transaction, up to `revision`; changes nothing if they are current.
 
     Instances that start at once wait for each other. Errors of the database are passed on.
     """
@@ -19,15 +19,15 @@ async def migrate(database_url: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, revision)
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: str) -> None:
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _config() -> Config:

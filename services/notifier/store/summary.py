@@ -9,6 +9,10 @@ from schemas.decisions import Cause
 from services.notifier.store.tables import CUSTOMERS, TALLIES
 
 _TIERS = text("SELECT tier, count(*), count(*) FILTER (WHERE churn) FROM customers GROUP BY tier ORDER BY tier")
+_CLASSES = text("""
+    SELECT c.key AS dimension, c.value AS name, count(*) AS customers FROM customers, jsonb_each_text(classes) AS c
+    GROUP BY c.key, c.value ORDER BY c.key COLLATE "C", c.value COLLATE "C"
+""")
 _SEGMENTS = text("""
     SELECT segment, count(*) AS customers FROM customers, unnest(segments) AS segment GROUP BY segment ORDER BY segment
 """)
@@ -18,6 +22,7 @@ _SIZE = text("SELECT pg_database_size(current_database())")
 class Customers(NamedTuple):
     customers: int
     tiers: dict[str, int]
+    classes: dict[str, dict[str, int]]
     segments: dict[str, int]
     churn: int
 
@@ -34,9 +39,13 @@ class Tally(NamedTuple):
 async def customers(connection: AsyncConnection) -> Customers:
     tiers = (await connection.execute(_TIERS)).all()
     segments = (await connection.execute(_SEGMENTS)).all()
+    classes: dict[str, dict[str, int]] = {}
+    for row in await connection.execute(_CLASSES):
+        classes.setdefault(row.dimension, {})[row.name] = row.customers
     return Customers(
         customers=sum(count for _, count, _ in tiers),
         tiers={tier: count for tier, count, _ in tiers},
+        classes=classes,
         segments={row.segment: row.customers for row in segments},
         churn=sum(churn for _, _, churn in tiers),
     )

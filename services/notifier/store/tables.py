@@ -20,11 +20,11 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 METADATA = MetaData()
 
-VERSION = "0001"
+VERSION = "0002"
 """Of the newest migration, which makes these tables."""
 
 Name = Text(collation="C")
@@ -38,6 +38,7 @@ CUSTOMERS = Table(
     Column("state", LargeBinary, nullable=False, comment="the newest record of the scorer's changelog"),
     Column("tier", Name, nullable=False),
     Column("tier_since", Instant, comment="null: since ever"),
+    Column("classes", JSONB, nullable=False, comment="the class in each list of classes, by the list's name"),
     Column("segments", ARRAY(Name), nullable=False),
     Column("churn", Boolean, comment="null: the policy has no churn rule"),
     Column("changed_at", Instant, comment="when the newest of the positions held was taken; null: none since ever"),

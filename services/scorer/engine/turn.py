@@ -83,7 +83,7 @@ def _announced_on(decision: Decision) -> str | None:
     """The topic that carries it; None for ladders other than `tier`, which stand on `decisions` only."""
     if decision.kind == "ladder":
         return topics.TIER_CHANGES.name if decision.dimension == "tier" else None
-    return topics.SEGMENT_CHANGES.name if decision.kind == "segment" else topics.CHURN_ALERTS.name
+    return topics.CHURN_ALERTS.name if decision.kind == "churn" else topics.SEGMENT_CHANGES.name
 
 
 def _label(value: str | bool) -> str:
