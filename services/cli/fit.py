@@ -114,16 +114,16 @@ def fit(
         f"by `tierline fit` from {len(found.customers):,} customers, {found.first} to {found.until}, {found.currency}",
         *(f"left out: {flaw}" for flaw in found.flaws),
     )
+    if out is not None:
+        _write(out, section)
+    if report is not None:
+        _write(report, page.render(found, section))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(summary.document(found))).decode())
     else:
         summary.show(found, Console(highlight=False))
         click.echo(f"\n{section}" if out is None else f"the calibration is in {out}")
-    if out is not None:
-        _write(out, section)
-    if report is not None:
-        _write(report, page.render(found, section))
-        if not as_json:
+        if report is not None:
             click.echo(f"the report is in {report}")
     if found.flaws:
         raise SystemExit(FAILED)
