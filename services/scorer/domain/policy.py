@@ -1,4 +1,7 @@
-"""A policy's text, compiled: everything beyond the document's shape is checked, each refusal with its place."""
+"""A policy's text, compiled: everything beyond the document's shape is checked, each refusal with its place.
+
+`parse` is the way in. What can be compiled but makes no sense is found by `soundness.py`.
+"""
 
 from hashlib import sha256
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -31,21 +34,33 @@ from services.scorer.domain.playbooks import playbooks, span_ms
 from services.scorer.domain.rates import prices
 from services.scorer.domain.rules import Dimension, Playbook, Policy, Rule
 from services.scorer.domain.scorecards import scorecards
+from services.scorer.domain.soundness import Finding, faults
 from services.scorer.domain.where import ALWAYS_KEPT
 
-__all__ = ["Dimension", "Playbook", "Policy", "PolicyError", "Rule", "compiled", "parse", "span_ms"]
+__all__ = ["Dimension", "Playbook", "Policy", "PolicyError", "Rule", "compiled", "examined", "parse", "span_ms"]
 
 BUILT_IN: dict[str, Feature] = {"tenure": Tenure(), "known_for": KnownFor()}
 
 
 def parse(text: str, source: str = "policy.yaml") -> Policy:
-    """The policy of a YAML text; PolicyError, one line, where it is not one."""
-    return compiled(read(text, source))
+    """The policy of a YAML text; PolicyError, one line, where it is not one or says what is provably false."""
+    policy, findings = examined(text, source)
+    for finding in findings:
+        if finding.severity == "refuse":
+            raise PolicyError(str(finding))
+    return policy
 
 
-def compiled(document: Document) -> Policy:
-    """The document's policy, whether or not its rules make sense together (`soundness.py`); PolicyError."""
-    return _Compiler(document).policy()
+def examined(text: str, source: str = "policy.yaml") -> tuple[Policy, list[Finding]]:
+    """The policy beside all that is to be said of its sense; PolicyError where it is not a policy."""
+    document = read(text, source)
+    policy = _Compiler(document).policy()
+    return policy, faults(policy, document)
+
+
+def compiled(text: str, source: str = "policy.yaml") -> Policy:
+    """The policy, whether or not it makes sense: for tests that draw one at random. PolicyError if it is none."""
+    return _Compiler(read(text, source)).policy()
 
 
 class _Compiler:

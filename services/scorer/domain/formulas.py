@@ -1,0 +1,166 @@
+"""Whether a condition can hold at all: an exact answer for each operand by itself, from the cells of its values.
+
+A condition is brought into the form "one of these boxes": in a box each operand is within some of its cells. A box in
+which an operand has no cell left, or in which the shorter of two windows would hold more than the longer, is empty.
+Where operands depend on each other in other ways (tenure is never longer than known_for), a condition that cannot hold
+may pass as one that can, never the other way round.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
+
+import msgspec
+
+from services.scorer.domain import expressions
+from services.scorer.domain.cells import Cell, cells, longest_ms, shortest_ms
+from services.scorer.domain.comparisons import Comparison, Threshold
+from services.scorer.domain.features import Count, Feature, Operand, Sum, Which
+from services.scorer.domain.rules import Rule
+from services.scorer.domain.spans import Span
+
+MOST_BOXES = 4_096
+
+Box = Mapping[Operand, int]
+"""Per operand the cells it may be in, as a mask."""
+
+
+class Within(msgspec.Struct, frozen=True):
+    """The operand is in one of these cells. No cell at all: never."""
+
+    operand: Operand
+    mask: int
+
+
+class All(msgspec.Struct, frozen=True):
+    """Without parts: always."""
+
+    parts: tuple["Formula", ...]
+
+
+class Any(msgspec.Struct, frozen=True):
+    parts: tuple["Formula", ...]
+
+
+Formula = Within | All | Any
+
+
+class Formulas:
+    """Of the rules that share these thresholds."""
+
+    def __init__(self, thresholds: Iterable[Threshold]) -> None:
+        asked: dict[Operand, list[Threshold]] = {}
+        for threshold in thresholds:
+            asked.setdefault(threshold.operand, []).append(threshold)
+        self._cells = {operand: cells(operand, of) for operand, of in asked.items()}
+
+    def of(self, rule: Rule, *, holds: bool = True) -> Formula:
+        """That the rule holds, or that it does not."""
+        return self._of(expressions.parse(rule.text), iter(rule.compared), holds)
+
+    def of_one(self, comparison: Comparison, *, holds: bool = True) -> Formula:
+        return self._leaf(comparison, holds)
+
+    def possible(self, *formulas: Formula) -> bool:
+        """Whether all can hold at once; True where that is not known."""
+        try:
+            return any(self._consistent(box) for box in _boxes(All(formulas)))
+        except OverflowError:
+            return True
+
+    def never_ends(self, formula: Formula, only_grow: Iterable[Operand]) -> bool:
+        """Whether it holds for ever once it does, if these operands never become less, nor unknown again."""
+        growing = set(only_grow)
+        match formula:
+            case All(parts=parts) | Any(parts=parts):
+                return all(self.never_ends(part, growing) for part in parts)
+            case Within(operand=operand, mask=mask):
+                of = self._cells[operand]
+                # the cells from some cell on
+                return operand in growing and of is not None and (mask | (mask - 1)) == (1 << len(of)) - 1
+
+    def _of(self, node: expressions.Node, compared: Iterator[Comparison], holds: bool) -> Formula:
+        match node:
+            case expressions.And(parts=parts) | expressions.Or(parts=parts):
+                inner = tuple([self._of(part, compared, holds) for part in parts])
+                return All(inner) if isinstance(node, expressions.And) == holds else Any(inner)
+            case expressions.Not(inner=negated):
+                return self._of(negated, compared, not holds)
+            case expressions.Compared():
+                return self._leaf(next(compared), holds)
+
+    def _leaf(self, comparison: Comparison, holds: bool) -> Formula:
+        of = self._cells[comparison.operand]
+        if of is None:
+            return All(())
+        mask = sum(1 << i for i, cell in enumerate(of) if comparison.truth(cell.truths) == holds)
+        return Within(comparison.operand, mask)
+
+    def _consistent(self, box: Box) -> bool:
+        return all(
+            any(few.low < many.high for few in self._in(box, small) for many in self._in(box, large))
+            for small in box
+            for large in box
+            if small is not large and _never_more(small.feature, large.feature)
+        )
+
+    def _in(self, box: Box, operand: Operand) -> list[Cell]:
+        return [cell for i, cell in enumerate(self._cells[operand] or ()) if box[operand] >> i & 1]
+
+
+def _boxes(formula: Formula) -> list[Box]:
+    """OverflowError where there are too many to look at."""
+    match formula:
+        case Within(operand=operand, mask=mask):
+            return [{operand: mask}] if mask else []
+        case Any(parts=parts):
+            return _few([box for part in parts for box in _boxes(part)])
+        case All(parts=parts):
+            return reduce(_crossed, map(_boxes, parts), [{}])
+
+
+def _crossed(left: list[Box], right: list[Box]) -> list[Box]:
+    if len(left) * len(right) > MOST_BOXES:
+        raise OverflowError
+    return [box for a in left for b in right if (box := _met(a, b)) is not None]
+
+
+def _met(a: Box, b: Box) -> Box | None:
+    met = {**a, **b}
+    for operand in a.keys() & b.keys():
+        met[operand] = a[operand] & b[operand]
+        if not met[operand]:
+            return None
+    return met
+
+
+def _few(boxes: list[Box]) -> list[Box]:
+    if len(boxes) > MOST_BOXES:
+        raise OverflowError
+    return boxes
+
+
+def _never_more(small: Feature, large: Feature) -> bool:
+    """Whether the one is never above the other, as it is of fewer of the same entries.
+
+    Not of sums less refunds: one without an order may fall out of the shorter window alone.
+    """
+    match small, large:
+        case Count(), Count():
+            return _part_of(small.which, large.which) and _lasts_as_long(small.window, large.window)
+        case Sum(), Sum():
+            plain = not small.less_refunds and not large.less_refunds
+            return plain and _part_of(small.which, large.which) and _lasts_as_long(small.window, large.window)
+    return False
+
+
+def _part_of(small: Which, large: Which) -> bool:
+    same = large.where is None or (small.where is not None and small.where.text == large.where.text)
+    return same and set(small.kinds) <= set(large.kinds)
+
+
+def _lasts_as_long(short: Span | None, long: Span | None) -> bool:
+    if long is None or short is None:
+        return long is None
+    if short.months and long.months:
+        return short.months <= long.months
+    return longest_ms(short) <= shortest_ms(long)
