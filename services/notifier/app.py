@@ -24,6 +24,7 @@ from services.notifier.feed import Feed
 from services.notifier.intake import Unreadable
 from services.notifier.store import progress
 from services.notifier.store.database import Database, DatabaseAway, WrongSchema
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.policy import Policy
 from services.shared.kafka import TopicMismatch, TopicMissing
 from services.shared.metrics import NotifierMetrics
@@ -98,7 +99,7 @@ def build(
     async def database_away(_: Request, error: DatabaseAway) -> Response:
         return refusal(Refused(DATABASE_UNAVAILABLE, str(error), retry_after_s=RETRY_AFTER_S))
 
-    app.include_router(customers.router(database, policy, clock))
+    app.include_router(customers.router(database, Policies.only(policy), clock))
     app.include_router(tasks.router(database, clock))
     app.include_router(alerts.router(database))
     app.include_router(stream.router(database, feed, settings.stream_keep, metrics.streams))

@@ -14,6 +14,7 @@ from services.notifier.domain.turns import Turn
 from services.notifier.intake import Batch, Kept, Unreadable
 from services.notifier.projection import Projection
 from services.notifier.store import alerts, customers, decisions, held, offsets, progress, tasks
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import applies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.policy import Playbook, Policy
@@ -38,10 +39,10 @@ class Applier:
 
     def __init__(self, policy: Policy, source: str) -> None:
         """source: where the policy was read, for messages."""
-        self._policy = policy
+        self._policy, self._policies = policy, Policies.only(policy)
         self._source = source
         self._playbooks = Playbooks(policy)
-        self._projection = Projection(policy)
+        self._projection = Projection(self._policies)
 
     def check(self, name: str, digest: str) -> None:
         """OtherPolicy unless this is our policy; a partition nothing is known of (no digest) is any policy's."""
@@ -112,7 +113,7 @@ class Applier:
         subjects = {turn.subject for turn in ordered}
         asking = {turn.subject for turn in ordered if self._playbooks.asks(turn)}
         states = await customers.states(connection, asking)
-        known = {subject: decode(record) for subject, record in states.items()}
+        known = {subject: decode(record, self._policies) for subject, record in states.items()}
         of_customer: dict[str, list[Task]] = defaultdict(list)
         for task in await tasks.unfinished(connection, subjects):
             of_customer[task.subject].append(task)
@@ -135,4 +136,4 @@ class Applier:
         """A customer whose state is gone meanwhile (a tombstone) gets no tasks that ask for it."""
         if playbook.when is None:
             return True
-        return customer is not None and applies(playbook, customer, self._policy, to_ms(turn.decided_at))
+        return customer is not None and applies(playbook, customer, self._policies, to_ms(turn.decided_at))

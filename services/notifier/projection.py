@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from schemas.decisions import Kind, Value
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.policy import Policy
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.state import decode
 
 TIER = "tier"
@@ -25,30 +27,28 @@ class CustomerRow(NamedTuple):
 
 
 class Projection:
-    """Reads positions out of state records. Their order is the policy's: the record must be of the same policy."""
+    """Reads positions out of state records."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._names = [dimension.name for dimension in policy.dimensions]
-        self._tier = self._names.index(TIER)
-        self._classes = [i for i, dimension in enumerate(policy.dimensions) if dimension.kind == "class"]
-        self._segments = [i for i, dimension in enumerate(policy.dimensions) if dimension.kind == "segment"]
-        self._churn = next((i for i, dimension in enumerate(policy.dimensions) if dimension.kind == "churn"), None)
-        self._initial = [dimension.initial for dimension in policy.dimensions]
+    def __init__(self, policies: Policies) -> None:
+        self._policies = policies
 
     def row(self, subject: str, partition: int, record: bytes) -> CustomerRow:
         """StateError if the record cannot be read."""
-        standings = decode(record).standings
-        values = [standing.value for standing in standings] or self._initial
-        tier_since = standings[self._tier].since_ms if standings else None
-        changed_ms = max((s.since_ms for s in standings if s.revision and s.since_ms is not None), default=None)
+        customer = decode(record, self._policies)
+        shown = customer.shown()
+        of_kind: dict[Kind, dict[str, Value]] = {"ladder": {}, "class": {}, "segment": {}, "churn": {}}
+        for name, (kind, value, _) in shown.items():
+            of_kind[kind][name] = value
+        _, tier, tier_since_ms = shown[TIER]
+        changed_ms = customer.changed_ms
         return CustomerRow(
             subject=subject,
             partition=partition,
             state=record,
-            tier=str(values[self._tier]),
-            tier_since=None if tier_since is None else to_datetime(tier_since),
-            classes={self._names[i]: str(values[i]) for i in self._classes},
-            segments=[self._names[i] for i in self._segments if values[i]],
-            churn=None if self._churn is None else bool(values[self._churn]),
-            changed_at=None if changed_ms is None else to_datetime(changed_ms),
+            tier=str(tier),
+            tier_since=None if tier_since_ms is None else to_datetime(tier_since_ms),
+            classes={name: str(value) for name, value in of_kind["class"].items()},
+            segments=[name for name, inside in of_kind["segment"].items() if inside],
+            churn=next((bool(value) for value in of_kind["churn"].values()), None),
+            changed_at=None if changed_ms == -NEVER else to_datetime(changed_ms),
         )

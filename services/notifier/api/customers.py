@@ -18,9 +18,9 @@ from services.notifier.domain.history import Revision, paths
 from services.notifier.projection import TIER
 from services.notifier.store import customers, decisions
 from services.notifier.store.database import Database
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.policy import Policy
 from services.scorer.domain.state import decode
 from services.shared.web import Json
 
@@ -47,7 +47,7 @@ def as_written(record: bytes) -> Decision:
     return cast(Decision, msgspec.Raw(record))
 
 
-def router(database: Database, policy: Policy, clock: Callable[[], datetime]) -> APIRouter:
+def router(database: Database, policies: Policies, clock: Callable[[], datetime]) -> APIRouter:
     routes = APIRouter(tags=["customers"])
 
     @routes.get("/v1/customers", **documentation.LIST_CUSTOMERS)
@@ -115,7 +115,7 @@ def router(database: Database, policy: Policy, clock: Callable[[], datetime]) ->
             if state is None:
                 raise _unknown(name)
             last = await decisions.page(connection, name, everything=False, before=None, limit=1)
-        answer = explain(decode(state), policy, to_ms(instant))
+        answer = explain(decode(state, policies), policies, to_ms(instant))
         return Json(
             answers.CustomerView(
                 subject=name,

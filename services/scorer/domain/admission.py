@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from schemas.decisions import DeadLetterReason
 from schemas.events import Event
-from services.scorer.domain.entries import PURCHASE, REFUND, Entry, entry_of
+from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, entry_of, read_profile
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.orders import Settlement, settle
+from services.scorer.domain.state import Customer
 
 
 class Arrival(NamedTuple):
@@ -27,41 +29,99 @@ class Report(NamedTuple):
 
 
 class Admitted(NamedTuple):
+    """shadowed: counts under another origin (rule 11), kept all the same.  erased: suppressed for ever (rule 12)"""
+
     entries: list[tuple[Entry, Arrival]]
     reports: list[Report]
     duplicates: int
+    shadowed: int = 0
+    erased: int = 0
 
 
-def admit(known: Sequence[Entry], arrivals: Iterable[Arrival]) -> Admitted:
-    """Take duplicates and conflicts out; what a refund asks for beyond its order is reported, yet the refund stays."""
-    by_id = {e.id: e for e in known}
-    by_order = {e.order: e for e in known if e.kind == PURCHASE and e.order}
-    kept = list(known)
-    admitted = Admitted([], [], 0)
-    duplicates = 0
-    settlement: Settlement | None = None
-    for arrival in arrivals:
-        entry = entry_of(arrival.event)
-        twin = by_id.get(entry.id)
-        reason: DeadLetterReason = "id_conflict"
-        if twin is None and entry.kind == PURCHASE and entry.order:
-            twin, reason = by_order.get(entry.order), "order_conflict"
-        if twin is not None:
-            if entry.same_content(twin):
-                duplicates += 1
-            else:
-                admitted.reports.append(Report(reason, _conflict(reason, arrival.event), arrival))
-            continue
-        by_id[entry.id] = entry
-        if entry.kind == PURCHASE and entry.order:
-            by_order[entry.order] = entry
-        if entry.kind in (PURCHASE, REFUND) and (entry.kind == REFUND or any(e.kind == REFUND for e in kept)):
-            before = settlement or settle(kept)
-            settlement = settle([*kept, entry])
-            admitted.reports.extend(_refund_reports(before, settlement, arrival))
-        kept.append(entry)
-        admitted.entries.append((entry, arrival))
-    return admitted._replace(duplicates=duplicates)
+def admit(customer: Customer, subject: str, arrivals: Sequence[Arrival]) -> Admitted:
+    """Take duplicates and conflicts out; what a refund asks for beyond its order is reported, yet the refund stays.
+
+    subject: the customer's own; an event of another was filed under an identity that has been merged into it
+    """
+    fields, ledger = customer.life.policies.fields, customer.ledger
+    entries = [(entry_of(a.event, fields, "" if a.event.subject == subject else a.event.subject), a) for a in arrivals]
+    if _are_new(customer, entries):
+        return Admitted(entries, [], 0)
+    return _Gate(customer, subject, ledger.entries).settle(entries)
+
+
+def _are_new(customer: Customer, entries: Sequence[tuple[Entry, Arrival]]) -> bool:
+    """Whether nothing known has to do with the new ones: no id seen, no order key, no refund, no merge or erasure."""
+    rare, ledger = customer.rare, customer.ledger
+    if customer.waiting or rare.shadowed or rare.erased or rare.joined or rare.frozen or ledger.refunds:
+        return False
+    if len(entries) > 1 and len({entry.id for entry, _ in entries}) < len(entries):
+        return False
+    return not any(entry.order or entry.profile[0] == _REFUND or ledger.holds(entry.id) for entry, _ in entries)
+
+
+_REFUND = chr(65 + REFUND)
+
+
+class _Gate:
+    def __init__(self, customer: Customer, subject: str, known: Sequence[Entry]) -> None:
+        self._customer, self._subject = customer, subject
+        self._kept = [*known, *(w.entry for w in customer.waiting)]
+        self._by_id = {e.id: e for e in self._kept}
+        self._by_order = {e.order: e for e in self._kept if e.order and e.kind == PURCHASE}
+        self._settlement: Settlement | None = None
+        self._entries: list[tuple[Entry, Arrival]] = []
+        self._reports: list[Report] = []
+
+    def settle(self, arrived: Iterable[tuple[Entry, Arrival]]) -> Admitted:
+        duplicates = shadowed = erased = 0
+        for entry, arrival in arrived:
+            profile = read_profile(entry.profile)
+            if entry.time_ms <= self._customer.rare.erased.get(profile.origin, -NEVER):
+                erased += 1
+                continue
+            twin, reason = self._twin(entry)
+            if twin is not None:
+                if read_profile(twin.profile).origin != profile.origin:
+                    shadowed += self._shadow(entry, twin)
+                elif entry.same_content(twin):
+                    duplicates += 1
+                else:
+                    self._reports.append(Report(reason, _conflict(reason, arrival.event), arrival))
+                continue
+            if self._too_old(entry):
+                detail = "clicks and interactions of that time are known by the hour only; it can no longer be counted"
+                self._reports.append(Report("too_old", detail, arrival))
+                continue
+            self._keep(entry, arrival)
+        return Admitted(self._entries, self._reports, duplicates, shadowed, erased)
+
+    def _twin(self, entry: Entry) -> tuple[Entry | None, DeadLetterReason]:
+        twin = self._by_id.get(entry.id)
+        if twin is None and entry.order and entry.kind == PURCHASE:
+            return self._by_order.get(entry.order), "order_conflict"
+        return twin, "id_conflict"
+
+    def _shadow(self, entry: Entry, twin: Entry) -> int:
+        """The same event under two origins: that of the smaller counts. Settled by a merge; see `merging.py`."""
+        self._customer.rare.shadowed.append(entry)
+        return 1
+
+    def _too_old(self, entry: Entry) -> bool:
+        frozen = self._customer.rare.frozen
+        return frozen is not None and entry.kind in TOUCHES and entry.time_ms <= frozen.floor_ms
+
+    def _keep(self, entry: Entry, arrival: Arrival) -> None:
+        self._by_id[entry.id] = entry
+        kind = entry.kind
+        if entry.order and kind == PURCHASE:
+            self._by_order[entry.order] = entry
+        if kind == REFUND or (kind == PURCHASE and any(e.kind == REFUND for e in self._kept)):
+            before = self._settlement or settle(self._kept)
+            self._settlement = settle([*self._kept, entry])
+            self._reports.extend(_refund_reports(before, self._settlement, arrival))
+        self._kept.append(entry)
+        self._entries.append((entry, arrival))
 
 
 def _conflict(reason: DeadLetterReason, event: Event) -> str:

@@ -18,7 +18,6 @@ TOUCHES = (CLICK, INTERACTION, OUTBOUND)
 REST = -1
 """The amount of a refund that takes what is left of its order."""
 
-_FEEDBACK = {"rating": RATING, "nps": NPS, "complaint": COMPLAINT}
 _SEPARATOR = "\x1f"  # ids and texts have no control characters
 
 
@@ -84,7 +83,12 @@ def write_profile(profile: Profile) -> str:
     text = chr(65 + profile.kind) + profile.currency
     if not (profile.stamped or profile.origin or profile.fields):
         return text
-    parts = [text, "s" if profile.stamped else "", profile.origin, *(part for field in profile.fields for part in field)]
+    parts = [
+        text,
+        "s" if profile.stamped else "",
+        profile.origin,
+        *(part for field in profile.fields for part in field),
+    ]
     return _SEPARATOR.join(parts)
 
 
@@ -104,34 +108,23 @@ def hash_of(*parts: str) -> int:
 
 
 def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = "") -> Entry:
-    """The entry an accepted event becomes, with those of its fields that are named."""
-    kind, amount, kept, order, named_id, currency = PROFILE, 0, (), 0, 0, ""
+    """The entry an accepted event becomes, with those of its fields that are named.
+
+    origin: the subject it was filed under, if that is not the customer's own
+    """
+    order = named_id = 0
     match event:
         case events.Purchase(data=data):
-            kind, amount, currency = PURCHASE, data.amount_minor, data.currency
+            kind, currency, amount = PURCHASE, data.currency, data.amount_minor
             order = hash_of(data.order) if data.order is not None else 0
         case events.Refund(data=data):
             kind, currency = REFUND, data.currency or ""
             amount = REST if data.amount_minor is None else data.amount_minor
             if data.order is not None:
                 order, named_id = hash_of(data.order), hash_of(event.source, data.order)
-        case events.Click():
-            kind = CLICK
-        case events.Interaction(data=data):
-            kind = INTERACTION if data.direction == "inbound" else OUTBOUND
-        case events.Form():
-            kind = FORM
-        case events.Feedback(data=data):
-            kind, amount = _FEEDBACK[data.kind], data.score_centi or 0
-        case events.Stage():
-            kind = STAGE
-        case events.Override(data=data):
-            kind, amount = OVERRIDE, to_ms(data.until)
-            kept = _override(data)
-    if kind == PROFILE:
-        kept = tuple(sorted((n, v or "") for n, v in event.data.attributes.items() if n in fields))  # type: ignore[union-attr]
-    elif fields and kind != OVERRIDE:
-        kept = _kept(event.data, fields)
+        case _:
+            kind, currency, amount = _kind(event), "", _amount(event)
+    kept = _kept(event, fields) if fields or kind == OVERRIDE else ()
     if kept or origin or event.stamped:
         profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
     else:
@@ -139,9 +132,45 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
     return Entry(to_ms(event.time), hash_of(event.source, event.id), amount, profile, order, named_id)
 
 
-def _kept(data: object, fields: Collection[str]) -> tuple[tuple[str, str], ...]:
-    kept = ((name, getattr(data, "score_centi" if name == "score" else name, None)) for name in sorted(fields))
-    return tuple((name, str(value)) for name, value in kept if value is not None)
+def _kind(event: events.Event) -> int:
+    match event:
+        case events.Interaction(data=data):
+            return INTERACTION if data.direction == "inbound" else OUTBOUND
+        case events.Feedback(data=data):
+            return _FEEDBACK[data.kind]
+        case _:
+            return _PLAIN[type(event)]
+
+
+_FEEDBACK = {"rating": RATING, "nps": NPS, "complaint": COMPLAINT}
+_PLAIN: dict[type, int] = {
+    events.Click: CLICK,
+    events.Form: FORM,
+    events.Stage: STAGE,
+    events.Profile: PROFILE,
+    events.Override: OVERRIDE,
+}
+
+
+def _amount(event: events.Event) -> int:
+    match event:
+        case events.Feedback(data=data):
+            return data.score_centi or 0
+        case events.Override(data=data):
+            return to_ms(data.until)
+        case _:
+            return 0
+
+
+def _kept(event: events.Event, fields: Collection[str]) -> tuple[tuple[str, str], ...]:
+    match event:
+        case events.Override(data=data):
+            return _override(data)
+        case events.Profile(data=data):
+            return tuple(sorted((name, value or "") for name, value in data.attributes.items() if name in fields))
+        case _:
+            read = ((n, getattr(event.data, "score_centi" if n == "score" else n, None)) for n in sorted(fields))
+            return tuple((name, str(value)) for name, value in read if value is not None)
 
 
 def _override(data: events.OverrideData) -> tuple[tuple[str, str], ...]:

@@ -1,67 +1,103 @@
 """Why a customer stands where they stand, what is missing for more, and what happens next (rule 15)."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from fractions import Fraction
+from typing import NamedTuple
 
-from schemas.decisions import Condition, Next
-from schemas.explanations import Explanation, FeatureValue, RuleView
-from services.scorer.domain.comparisons import Comparison, Truths
-from services.scorer.domain.features import Age, Measure, Quantity, Unit
+from schemas.decisions import Condition, Figure, Next, Value
+from schemas.explanations import Explanation, FeatureValue, Held, OverrideView, RuleView
+from services.scorer.domain.comparisons import Comparison, Constant, Truths
+from services.scorer.domain.entries import read_profile
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.features import PARTS, Feature, Operand, Unit
+from services.scorer.domain.gauges import Gauge
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.paths import Course, Moment
-from services.scorer.domain.policy import Playbook, Policy, Rule
-from services.scorer.domain.spans import anniversary
+from services.scorer.domain.life import Life, Paths
+from services.scorer.domain.machine import Machine, alone, gauge_of
+from services.scorer.domain.playing import coming, fold_customer
+from services.scorer.domain.positions import LadderMover, Mover, Standing
+from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, Policy, Rule
+from services.scorer.domain.spans import Span, anniversary
 from services.scorer.domain.state import Customer
 
+DIGITS = 6
+"""Numbers that are no money and no count are shown with so many decimals."""
 
-def explain(customer: Customer, policy: Policy, at_ms: int) -> Explanation:
+
+def explain(customer: Customer, policies: Policies, at_ms: int) -> Explanation:
     """The whole answer for one customer at one instant, from the entries known."""
-    ledger = Ledger(customer.entries, policy.currency)
-    course = Course(policy, ledger, at_ms)
-    held = dict(zip((d.name for d in policy.dimensions), course.first.positions, strict=True))
-    coming = course.changes_after(0, range(len(policy.dimensions)))
+    life, paths, effects = fold_customer(customer, policies, at_ms)
+    begun = life.era >= 0
+    machine = life.machine if begun else policies.eras[policies.at(at_ms, life.known)].machine
+    policy = machine.policy
+    standings = life.standings if begun else [Standing(m.initial) for m in machine.movers]
+    shown = {m.dimension.name: m.values[s.shown] for m, s in zip(machine.movers, standings, strict=True)}
+    next_ = coming(life, effects, list(shown))
+    kinds = {d.name: d.kind for d in policy.dimensions}
     return Explanation(
         at=to_datetime(at_ms),
-        features={f.name: _feature(policy, f.unit, f.measure(ledger, at_ms)) for f in policy.features},
-        tiers={d.name: str(held[d.name]) for d in policy.dimensions if d.kind == "ladder"},
-        segments=sorted(d.name for d in policy.dimensions if d.kind == "segment" and held[d.name]),
-        churn=next((bool(held[d.name]) for d in policy.dimensions if d.kind == "churn"), None),
+        policy=policy.name,
+        features={
+            operand.name: _feature(life, machine, operand, at_ms) if begun else _nothing(operand)
+            for feature in policy.features
+            for operand in _operands(feature)
+        },
+        tiers={name: str(value) for name, value in shown.items() if kinds[name] == "ladder"},
+        classes={name: str(value) for name, value in shown.items() if kinds[name] == "class"},
+        segments=sorted(name for name, value in shown.items() if kinds[name] == "segment" and value),
+        churn=next((bool(value) for name, value in shown.items() if kinds[name] == "churn"), None),
+        standing={m.dimension.name: _held(m, s, life, paths) for m, s in zip(machine.movers, standings, strict=True)},
         rules=[
-            RuleView(
-                rule=rule.name,
-                text=rule.text,
-                holds=rule.holds(course.first.truths),
-                conditions=conditions(rule, policy, ledger, course.first),
-            )
-            for d in policy.dimensions
-            for rule in d.rules
-        ],
+            _rule_view(life, rule, d, value, part, at_ms) for d in policy.dimensions for rule, value, part in _rules(d)
+        ]
+        if begun
+        else [],
         next=[
-            Next(at=to_datetime(instant), dimension=policy.dimensions[i].name, after=value)
-            for i, (instant, value) in sorted(coming.items(), key=lambda change: (change[1][0], change[0]))
+            Next(at=to_datetime(instant), dimension=name, after=value)
+            for name, (instant, value) in sorted(next_.items(), key=lambda change: (change[1][0], change[0]))
         ],
     )
 
 
-def applies(playbook: Playbook, customer: Customer, policy: Policy, at_ms: int) -> bool:
+def applies(playbook: Playbook, customer: Customer, policies: Policies, at_ms: int) -> bool:
     """Whether the playbook's own condition holds at the instant; True without one."""
-    return playbook.when is None or holds(playbook.when, Ledger(customer.entries, policy.currency), at_ms)
+    if playbook.when is None:
+        return True
+    life, _, _ = fold_customer(customer, policies, at_ms)
+    if life.era < 0:
+        return False
+    truths: Truths = 0
+    for feature in {t.operand.feature.name: t.operand.feature for t in playbook.thresholds}.values():
+        asked = [t for t in playbook.thresholds if t.operand.feature.name == feature.name]
+        gauge = gauge_of(feature, asked, life.machine.setting)
+        truths |= gauge.read(alone(gauge, life.ledger), life.ledger, at_ms)[0]
+    return playbook.when.holds(truths)
 
 
-def holds(rule: Rule, ledger: Ledger, at_ms: int) -> bool:
-    """Whether one rule's expression is true at the instant."""
-    truths = {
-        t.index: t.look(comparison.feature.measure(ledger, at_ms))[0]
-        for comparison in rule.compared
-        for t in comparison.thresholds
-    }
-    return rule.holds(truths)
+def conditions_of(dimension: Dimension, before: Value, after: Value, life: Life, at_ms: int) -> list[Condition]:
+    """The conditions that explain a move, as they stand at the instant; none of a dimension that is no more."""
+    if not any(m.dimension is dimension for m in life.machine.movers):
+        return []
+    return [
+        condition for rule in rules_between(dimension, before, after) for condition in _conditions(life, rule, at_ms)
+    ]
 
 
-def conditions(rule: Rule, policy: Policy, ledger: Ledger, moment: Moment) -> list[Condition]:
-    """Every comparison of the rule as it stands at the moment."""
-    measures = {c.feature.name: c.feature.measure(ledger, moment.at_ms) for c in rule.compared}
-    return [_condition(rule, policy, c, measures[c.feature.name], moment.truths) for c in rule.compared]
+def rules_between(dimension: Dimension, before: Value, after: Value) -> list[Rule]:
+    """The rules that explain a move: of the better of the two positions and of where it ended; of what was left also
+    what would have let it stay."""
+    match dimension:
+        case Ladder(tiers=tiers):
+            places = [i for i, t in enumerate(tiers) if t.name in (before, after)]
+            rules = [tiers[i].when for i in places if tiers[i].name == after or i == places[0]]
+            rules += [t.stay for t in tiers if t.name == before]
+        case Classes(classes=classes):
+            rules = [c.when for c in classes if c.name in (before, after)]
+        case _:
+            rules = [dimension.rule]
+    return [rule for rule in rules if rule is not None]
 
 
 def money(minor: int, digits: int) -> str:
@@ -72,63 +108,181 @@ def money(minor: int, digits: int) -> str:
     return f"{'-' if minor < 0 else ''}{whole}.{part:0{digits}}"
 
 
-def _condition(rule: Rule, policy: Policy, comparison: Comparison, measure: Measure, truths: Truths) -> Condition:
-    basis, unit = measure.basis(), comparison.feature.unit
-    held = comparison.truth(truths)
-    thresholds = _thresholds(comparison, measure)
-    shown = [money(t, policy.minor_digits) if unit == "money" and isinstance(t, int) else t for t in thresholds]
-    missing = None if held else _missing(comparison, measure)
+# -- rules
+
+
+def _rules(dimension: Dimension) -> list[tuple[Rule, Value, str]]:
+    match dimension:
+        case Ladder(tiers=tiers):
+            return [
+                (rule, t.name, part)
+                for t in tiers
+                for rule, part in ((t.when, "when"), (t.stay, "stay"))
+                if rule is not None
+            ]
+        case Classes(classes=classes):
+            return [(c.when, c.name, "when") for c in classes if c.when is not None]
+        case _:
+            return [(dimension.rule, True, "when")]
+
+
+def _rule_view(life: Life, rule: Rule, dimension: Dimension, value: Value, part: str, at_ms: int) -> RuleView:
+    return RuleView(
+        rule=rule.name,
+        dimension=dimension.name,
+        value=value,
+        part="stay" if part == "stay" else "when",
+        text=rule.text,
+        holds=rule.holds(life.truths),
+        conditions=_conditions(life, rule, at_ms),
+    )
+
+
+def _conditions(life: Life, rule: Rule, at_ms: int) -> list[Condition]:
+    return [_condition(life, rule, comparison, at_ms) for comparison in rule.compared]
+
+
+def _condition(life: Life, rule: Rule, comparison: Comparison, at_ms: int) -> Condition:
+    operand = comparison.operand
+    gauge, registers = life.machine.measure(operand.feature, life.registers, life.ledger)
+    value = gauge.value(registers, life.ledger, at_ms, operand.part)
+    basis = _basis(gauge, gauge.basis(registers, life.ledger, at_ms), life.ledger, life.machine.policy)
+    held = comparison.truth(life.truths)
+    policy, unit = life.machine.policy, operand.unit
+    constants = [_threshold(c, value, at_ms, policy) for c in comparison.constants]
+    shown = [shown_as(c, unit, policy.minor_digits) for c in constants]
+    missing = None if held else _missing(comparison, constants, value)
     return Condition(
         rule=rule.name,
         text=comparison.text,
-        operand=comparison.feature.name,
+        operand=operand.name,
         operator=comparison.operator,
-        threshold=shown[0] if len(thresholds) == 1 and not comparison.operator.endswith("in") else shown,
-        value=_shown(policy, unit, measure.value),
+        threshold=shown[0] if len(shown) == 1 and not comparison.operator.endswith("in") else shown,  # type: ignore[arg-type]
+        value=shown_as(value, unit, policy.minor_digits),
         holds=held,
         entries=basis.entries,
         first=_when(basis.first_ms),
         last=_when(basis.last_ms),
         unpriced=basis.unpriced,
-        short_by=_shown(policy, unit, missing),
+        short_by=shown_as(missing, unit, policy.minor_digits),
+        bound=basis.bound,
     )
 
 
-def _thresholds(comparison: Comparison, measure: Measure) -> list[int | str]:
-    """Minor units, events, or ms; a calendar span that cannot be measured yet stays as written."""
-    if isinstance(measure, Quantity):
-        return list(comparison.quantities)
-    if measure.start_ms is None:
-        return [span.fixed_ms or span.text for span in comparison.spans]
-    return [anniversary(span, measure.start_ms, measure.zone) - measure.start_ms for span in comparison.spans]
+def _threshold(constant: Constant, value: object, at_ms: int, policy: Policy) -> int | Fraction | str:
+    """A constant in the operand's unit; a calendar span that cannot be measured yet stays as written."""
+    if not isinstance(constant, Span):
+        return constant
+    if constant.fixed_ms:
+        return constant.fixed_ms
+    if not isinstance(value, int):
+        return constant.text
+    return anniversary(constant, at_ms - value, policy.zone) - (at_ms - value)
 
 
-def _missing(comparison: Comparison, measure: Measure) -> int | None:
+def _missing(
+    comparison: Comparison, constants: Sequence[int | Fraction | str], value: object
+) -> int | Fraction | float | None:
     """How much more of the operand would make the comparison true; None if more would not, or nothing is known."""
-    if measure.value is None or comparison.operator not in (">", ">=", "between"):
+    least = constants[0]
+    if comparison.operator not in (">", ">=", "between") or isinstance(value, str) or value is None:
         return None
-    if isinstance(measure, Age) and measure.start_ms is not None:
-        least = anniversary(comparison.spans[0], measure.start_ms, measure.zone) - measure.start_ms
-    else:
-        least = comparison.quantities[0]
-    short = least - measure.value + (comparison.operator == ">")
+    if isinstance(least, str) or not isinstance(value, int | Fraction | float):
+        return None
+    whole = comparison.operator == ">" and isinstance(value, int)
+    short = least - value + whole
     return short if short > 0 else None
 
 
-def _feature(policy: Policy, unit: Unit, measure: Measure) -> FeatureValue:
-    basis = measure.basis()
+# -- values
+
+
+class Basis(NamedTuple):
+    """What a value rests on: how many events contributed, the first and last of them (ms), how many unpriced.
+
+    bound: how many of them may have left the window already, as only their hour is known
+    """
+
+    entries: int
+    first_ms: int | None
+    last_ms: int | None
+    unpriced: int
+    bound: int
+
+
+def _basis(gauge: Gauge, places: Sequence[int], ledger: Ledger, policy: Policy) -> Basis:
+    if not places:
+        return Basis(0, None, None, 0, 0)
+    unpriced = 0
+    if gauge.money:
+        for place in places:
+            currency = read_profile(ledger.profile(place)).currency
+            unpriced += bool(currency) and policy.prices.of(0, currency, ledger.time(place)) is None
+    entries = sum(ledger.weight(place) for place in places)
+    first = ledger.weight(places[0])
+    bound = first - 1 if gauge.windowed else 0
+    return Basis(entries, ledger.time(places[0]), ledger.time(places[-1]), unpriced, bound)
+
+
+def _operands(feature: Feature) -> list[Operand]:
+    return [Operand(feature, part) for part in PARTS[type(feature)]]
+
+
+def _feature(life: Life, machine: Machine, operand: Operand, at_ms: int) -> FeatureValue:
+    gauge, registers = machine.measure(operand.feature, life.registers, life.ledger)
+    value = gauge.value(registers, life.ledger, at_ms, operand.part)
+    basis = _basis(gauge, gauge.basis(registers, life.ledger, at_ms), life.ledger, machine.policy)
     return FeatureValue(
-        value=_shown(policy, unit, measure.value),
-        unit=unit,
+        value=shown_as(value, operand.unit, machine.policy.minor_digits),
+        unit=operand.unit,
         entries=basis.entries,
         first=_when(basis.first_ms),
         last=_when(basis.last_ms),
         unpriced=basis.unpriced,
+        bound=basis.bound,
     )
 
 
-def _shown(policy: Policy, unit: Unit, value: int | None) -> int | str | None:
-    return money(value, policy.minor_digits) if unit == "money" and value is not None else value
+def _nothing(operand: Operand) -> FeatureValue:
+    return FeatureValue(value=None, unit=operand.unit, entries=0)
+
+
+def shown_as(value: object, unit: Unit, digits: int) -> Figure:
+    """A value as it is written: money as a decimal string, other numbers rounded."""
+    if value is None or isinstance(value, str):
+        return value
+    if unit == "money" and isinstance(value, int):
+        return money(value, digits)
+    if isinstance(value, int):
+        return value
+    assert isinstance(value, Fraction | float)
+    rounded = round(float(value), DIGITS)
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def _held(mover: Mover, standing: Standing, life: Life, paths: Paths) -> Held:
+    steps = paths.steps.get(mover.dimension.name)
+    masking = [o for o in life.overrides if o[3] == mover.dimension.name] if standing.masked >= 0 else []
+    override = None
+    if masking:
+        newest = max(masking, key=lambda o: (o[1], o[2]))
+        said = dict(read_profile(life.ledger.profile(newest[2])).fields)
+        override = OverrideView(owner=said["owner"], reason=said["reason"], until=to_datetime(newest[0]))
+    falls = isinstance(mover, LadderMover) and standing.failing_ms is not None
+    said_of = {}
+    if isinstance(mover.dimension, Classes):
+        said_of = {c.name: c for c in mover.dimension.classes}
+    of_class = said_of.get(str(mover.values[standing.shown]))
+    return Held(
+        value=mover.values[standing.shown],
+        since=_when(steps[-1][0]) if steps else None,
+        computed=mover.values[standing.place] if standing.masked >= 0 else None,
+        override=override,
+        failing=_when(standing.failing_ms),
+        falls_at=_when(mover.falls_ms(standing)) if falls and isinstance(mover, LadderMover) else None,
+        strategy=of_class.strategy if of_class else None,
+        resources=of_class.resources if of_class else None,
+    )
 
 
 def _when(instant_ms: int | None) -> datetime | None:

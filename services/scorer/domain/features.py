@@ -126,7 +126,7 @@ class Trend(msgspec.Struct, frozen=True):
     """The entries of the last `recent` against those of the `base` before it, both fixed spans.
 
     With R of them recent, B in the base, and L = B * recent / base expected:
-    "" = R / L, unknown while B is 0;  `fewer` = P(X <= R) and `more` = P(X >= R) for X ~ Poisson(L), unknown while B is 0
+    "" = R / L;  `fewer` = P(X <= R) and `more` = P(X >= R) for X ~ Poisson(L); all unknown while B is 0
     """
 
     name: str

@@ -1,140 +1,195 @@
-"""The ledger as features read it: columns of what counts, from when, and by which instant it leaves a window.
+"""The ledger: a customer's entries in event-time order, ties by id hash, kept as packed rows.
 
-Built from the entries whenever they change, and only the columns that are asked for.
+A row is 18 bytes: id hash and profile number (8), time (6), amount (4). What does not fit stands in `extras` by the
+entry's id. Most events only append a row and look at a few others, so nothing is unpacked that is not looked at.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
+from struct import Struct
+from typing import NamedTuple
 
-import msgspec
-
-from services.scorer.domain.entries import PURCHASE, REFUND, Entry
-from services.scorer.domain.orders import Settlement, settle
+from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, read_profile
+from services.scorer.domain.orders import NOTHING, Settlement, Take, settle
 
 NEVER = 2**62
 """An instant later than any other."""
 
+ROW = Struct("<QIhI")  # id << 8 | profile number, time's low 32 bits, its high 16 bits, amount
+SIZE = ROW.size
+_WIDE = 2**32 - 1  # the amount stands in the extras
+_ELSEWHERE = 255  # the profile stands in the extras
+_REFUND = chr(65 + REFUND)
+_PURCHASE = chr(65 + PURCHASE)
+_TOUCH = tuple(chr(65 + kind) for kind in TOUCHES)
 
-Row = tuple[int, int, int, int, bool, int]
-"""(start, anchor, amount, end, unpriced, time) of one item of a column."""
+Extra = tuple[int, int, int, str]
+"""(amount, order, named id, profile or "") of an entry that needs more than its row."""
 
 
-class Column(msgspec.Struct, frozen=True):
-    """Parallel lists, in order of `starts`: item i counts from starts[i] on, until its window leaves anchors[i].
+class Effect(NamedTuple):
+    """At `at_ms` the entry at this place counts, or with a `take` its refund begins to."""
 
-    times:    when the events themselves happened
-    amounts:  signed minor units in the policy's currency, or 1 each where a column only counts
-    ends:     the instant from which the item no longer stands (its order was refunded), NEVER for most
-    unpriced: money counted as 0 because its currency has no rate
-    plain:    starts are anchors, nothing ends early, no amount is negative: slices can be summed and cut by bisection
-    """
-
-    starts: list[int]
-    anchors: list[int]
-    amounts: list[int]
-    ends: list[int]
-    unpriced: list[bool]
-    times: list[int]
-    plain: bool
+    at_ms: int
+    place: int
+    take: Take | None
 
 
 class Ledger:
-    """A customer's entries in event-time order (ties by id hash), read in the policy's currency."""
+    """Rows may be shared between ledgers: what changes is replaced, never written into.
 
-    def __init__(self, entries: list[Entry], currency: str) -> None:
-        self.entries = entries
-        self.currency = currency
-        self._columns: dict[tuple[str, tuple[int, ...]], Column] = {}
+    entered: how many entries, from the first, have been taken into account by whoever plays this ledger
+    """
+
+    __slots__ = ("_entries", "_places", "_settlement", "entered", "extras", "profiles", "rows")
+
+    def __init__(
+        self, rows: bytes = b"", profiles: list[str] | None = None, extras: dict[int, Extra] | None = None
+    ) -> None:
+        self.rows = rows
+        self.profiles = [] if profiles is None else profiles
+        self.extras = {} if extras is None else extras
+        self.entered = 0
+        self._entries: list[Entry] | None = None
         self._settlement: Settlement | None = None
-        self._starts: list[int] | None = None
+        self._places: dict[int, int] | None = None
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> "Ledger":
+        ledger = cls()
+        for entry in sorted(entries, key=attrgetter("time_ms", "id")):
+            ledger.append(entry)
+        return ledger
+
+    def __len__(self) -> int:
+        return len(self.rows) // SIZE
+
+    def append(self, entry: Entry) -> None:
+        """The entry belongs behind all others."""
+        try:
+            number = self.profiles.index(entry.profile)
+        except ValueError:
+            number = len(self.profiles)
+            if number < _ELSEWHERE:
+                self.profiles = [*self.profiles, entry.profile]
+            else:
+                number = _ELSEWHERE
+        amount = entry.amount
+        if entry.order or not 0 <= amount < _WIDE or number == _ELSEWHERE:
+            profile = entry.profile if number == _ELSEWHERE else ""
+            self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, profile)}
+            amount = _WIDE
+        time_ms = entry.time_ms
+        self.rows += ROW.pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
+        self._entries = self._settlement = self._places = None
 
     def with_entries(self, more: Sequence[Entry]) -> "Ledger":
         """Another ledger that also has `more`, in their places."""
-        entries = self.entries + list(more)
-        entries.sort(key=attrgetter("time_ms", "id"))
-        return Ledger(entries, self.currency)
+        return Ledger.of([*self.entries, *more])
+
+    def holds(self, identity: int) -> bool:
+        """Whether an entry has this id."""
+        wanted = identity.to_bytes(7, "little")
+        place = self.rows.find(wanted)
+        while place >= 0:
+            if place % SIZE == 1:
+                return True
+            place = self.rows.find(wanted, place + 1)
+        return False
+
+    # -- one entry
+
+    def time(self, index: int) -> int:
+        _, low, high, _ = ROW.unpack_from(self.rows, index * SIZE)
+        return int(high << 32 | low)
+
+    def profile(self, index: int) -> str:
+        number = self.rows[index * SIZE]
+        return self.profiles[number] if number != _ELSEWHERE else self.extras[self._id(index)][3]
+
+    def amount(self, index: int) -> int:
+        amount: int = ROW.unpack_from(self.rows, index * SIZE)[3]
+        return amount if amount != _WIDE else self.extras[self._id(index)][0]
+
+    def weight(self, index: int) -> int:
+        """How many events the entry stands for."""
+        return max(1, self.amount(index)) if self.profile(index)[0] in _TOUCH else 1
+
+    def _id(self, index: int) -> int:
+        return int(ROW.unpack_from(self.rows, index * SIZE)[0] >> 8)
+
+    # -- all of them
+
+    @property
+    def entries(self) -> list[Entry]:
+        if self._entries is None:
+            self._entries = list(self._unpacked())
+        return self._entries
+
+    def _unpacked(self) -> Iterator[Entry]:
+        for head, low, high, amount in ROW.iter_unpack(self.rows):
+            identity, number, time_ms = head >> 8, head & 0xFF, high << 32 | low
+            if amount == _WIDE:
+                amount, order, named_id, profile = self.extras[identity]  # noqa: PLW2901
+                yield Entry(time_ms, identity, amount, profile or self.profiles[number], order, named_id)
+            else:
+                yield Entry(time_ms, identity, amount, self.profiles[number])
+
+    @property
+    def last_ms(self) -> int:
+        """The time of the last entry; -NEVER without one."""
+        return self.time(len(self) - 1) if self.rows else -NEVER
+
+    def entered_by(self, at_ms: int) -> int:
+        """How many entries have a time up to and with `at_ms`."""
+        return bisect_right(range(len(self)), at_ms, key=self.time)
+
+    # -- orders and refunds
+
+    @property
+    def refunds(self) -> bool:
+        """Whether there is any refund: without one, every order stands and every amount is whole."""
+        return any(profile[0] == _REFUND for profile in self.profiles) or (
+            len(self.profiles) == _ELSEWHERE and any(e.kind == REFUND for e in self.entries)
+        )
 
     @property
     def settlement(self) -> Settlement:
         if self._settlement is None:
-            self._settlement = settle(self.entries)
+            self._settlement = settle(self.entries) if self.refunds else NOTHING
         return self._settlement
 
-    @property
-    def began_ms(self) -> int:
-        """The time of the first event; NEVER without one."""
-        return self.entries[0].time_ms if self.entries else NEVER
+    def stands(self, index: int, at_ms: int) -> bool:
+        """Whether the order still stands at the instant: not wholly refunded."""
+        voided = self.settlement.voided_ms
+        return not voided or voided.get(self._id(index), NEVER) > at_ms
 
-    def next_start(self, after_ms: int) -> int:
-        """The first instant after `after_ms` at which an entry or a refund takes effect; NEVER if there is none."""
-        if not self.entries or self.entries[-1].time_ms <= after_ms:
-            return NEVER  # no refund takes effect later than both itself and its order
-        if self._starts is None:
-            self._starts = [e.time_ms for e in self.entries]
-        return self._starts[bisect_right(self._starts, after_ms)]
+    def takes(self, index: int, until_ms: int) -> list[Take]:
+        """The order's refunds that take effect before `until_ms`."""
+        of_order = self.settlement.of_order
+        return [t for t in of_order.get(self._id(index), ()) if t.start_ms < until_ms] if of_order else []
 
-    def counted(self, kinds: tuple[int, ...]) -> Column:
-        """A column of ones: the entries of these kinds that stand."""
-        column = self._columns.get(("count", kinds))
-        if column is None:
-            rows = [row for kind in kinds for row in self._rows(kind, sign=0)]
-            column = self._columns["count", kinds] = self._column(rows, self._is_plain(kinds))
-        return column
+    def orders(self, at_ms: int) -> Iterator[int]:
+        """The entered orders that stand at the instant, by index."""
+        for index in range(self.entered):
+            if self.profile(index)[0] == _PURCHASE and self.stands(index, at_ms):
+                yield index
 
-    def summed(self, kind: int, *, less_refunds: bool) -> Column:
-        """A column of money: purchases or refunds, purchases also less their refunds."""
-        kinds = (kind, REFUND) if less_refunds else (kind,)
-        column = self._columns.get(("sum", kinds))
-        if column is None:
-            rows = list(self._rows(kind, sign=1))
-            if less_refunds:
-                rows += self._rows(REFUND, sign=-1)
-            plain = not (REFUND in kinds and self.settlement.takes)
-            column = self._columns["sum", kinds] = self._column(rows, plain)
-        return column
+    def place(self, entry: Entry) -> int:
+        """The index of an entry that is in the ledger."""
+        if self._places is None:
+            self._places = {e.id: i for i, e in enumerate(self.entries)}
+        return self._places[entry.id]
 
-    def _is_plain(self, kinds: tuple[int, ...]) -> bool:
-        if REFUND in kinds:
-            return not self.settlement.takes
-        return PURCHASE not in kinds or not self.settlement.voided_ms
+    def effects(self) -> list[Effect]:
+        """Everything that takes effect, in the order it does; a refund without effect still is an entry that enters."""
+        effects = [Effect(e.time_ms, i, None) for i, e in enumerate(self.entries)]
+        takes = self.settlement.takes
+        if takes:
+            effects += [Effect(t.start_ms, self.place(t.refund), t) for t in takes]
+            effects.sort(key=lambda e: (e.at_ms, e.take is not None, e.place))
+        return effects
 
-    def _rows(self, kind: int, sign: int) -> Iterable[Row]:
-        """What counts of one kind; sign 0 makes every amount 1.
-
-        A refunded order ends only where it is counted: its money is taken off by the refunds themselves.
-        """
-        if kind == REFUND:
-            for take in self.settlement.takes:
-                anchor = take.start_ms if take.order is None else take.order.time_ms
-                of = take.refund if take.order is None else take.order
-                priced = of.currency == self.currency
-                yield (
-                    take.start_ms,
-                    anchor,
-                    sign * take.amount * priced if sign else 1,
-                    NEVER,
-                    bool(sign) and not priced,
-                    take.refund.time_ms,
-                )
-        elif kind == PURCHASE:
-            voided = {} if sign else self.settlement.voided_ms
-            for e in self.entries:
-                if e.kind == PURCHASE:
-                    priced = e.currency == self.currency
-                    amount = sign * e.amount * priced if sign else 1
-                    yield e.time_ms, e.time_ms, amount, voided.get(e.id, NEVER), bool(sign) and not priced, e.time_ms
-        else:
-            for e in self.entries:
-                if e.kind == kind:
-                    yield e.time_ms, e.time_ms, 1, NEVER, False, e.time_ms
-
-    @staticmethod
-    def _column(rows: Sequence[Row], plain: bool) -> Column:
-        if not rows:
-            return EMPTY
-        starts, anchors, amounts, ends, unpriced, times = map(list, zip(*sorted(rows), strict=True))
-        return Column(starts, anchors, amounts, ends, unpriced, times, plain)
-
-
-EMPTY = Column([], [], [], [], [], [], True)
+    def currency(self, index: int) -> str:
+        return read_profile(self.profile(index)).currency

@@ -14,30 +14,36 @@ from services.scorer.domain.entries import PURCHASE, REFUND, REST, Entry
 
 
 class Take(msgspec.Struct, frozen=True):
-    """A refund in effect: `amount` is off from `start_ms` until the window leaves `order` (None: the refund itself)."""
+    """A refund in effect: `amount` is off from `start_ms` until the window leaves `order` (None: the refund itself).
+
+    taken: what its order's refunds take up to and with this one
+    """
 
     refund: Entry
     order: Entry | None
     start_ms: int
     amount: int
+    taken: int
 
 
 class Settlement(msgspec.Struct, frozen=True):
     """Every refund settled against the orders known.
 
     takes:       refunds in effect
+    of_order:    the takes of each order, by its id, in the order of their effect
     voided_ms:   per order id the instant from which nothing of it is left
     surplus:     per order id what its refunds ask for beyond its amount, minor units
     foreign:     ids of refunds in another currency than their order's: no effect
     """
 
     takes: list[Take]
+    of_order: dict[int, list[Take]]
     voided_ms: dict[int, int]
     surplus: dict[int, int]
     foreign: set[int]
 
 
-NOTHING = Settlement([], {}, {}, set())
+NOTHING = Settlement([], {}, {}, {}, set())
 
 
 def settle(entries: Sequence[Entry]) -> Settlement:
@@ -45,13 +51,14 @@ def settle(entries: Sequence[Entry]) -> Settlement:
     refunds = [e for e in entries if e.kind == REFUND]
     if not refunds:
         return NOTHING
-    by_key = {e.order: e for e in entries if e.kind == PURCHASE and e.order}
-    by_id = {e.id: e for e in entries if e.kind == PURCHASE and not e.order}
-    settlement = Settlement([], {}, {}, set())
-    of_order: dict[int, list[Entry]] = {}
+    by_key = {e.order: e for e in entries if e.order and e.kind == PURCHASE}
+    by_id = {e.id: e for e in entries if not e.order and e.kind == PURCHASE}
+    settlement = Settlement([], {}, {}, {}, set())
+    refunds_of: dict[int, list[Entry]] = {}
     for refund in refunds:
         if not refund.order:
-            settlement.takes.append(Take(refund, None, refund.time_ms, max(refund.amount, 0)))
+            amount = max(refund.amount, 0)
+            settlement.takes.append(Take(refund, None, refund.time_ms, amount, amount))
             continue
         order = by_key.get(refund.order) or by_id.get(refund.named_id)
         if order is None:
@@ -59,21 +66,24 @@ def settle(entries: Sequence[Entry]) -> Settlement:
         if refund.currency and refund.currency != order.currency:
             settlement.foreign.add(refund.id)
             continue
-        of_order.setdefault(order.id, []).append(refund)
+        refunds_of.setdefault(order.id, []).append(refund)
     for order in (*by_key.values(), *by_id.values()):
-        _settle_order(settlement, order, of_order.get(order.id, ()))
+        if order.id in refunds_of:
+            _settle_order(settlement, order, refunds_of[order.id])
     return settlement
 
 
 def _settle_order(settlement: Settlement, order: Entry, refunds: Iterable[Entry]) -> None:
     """Refunds take from what is left in the order of their effect; in one millisecond those with an amount go first."""
     left = order.amount
+    takes = settlement.of_order[order.id] = []
     for refund in sorted(refunds, key=lambda e: (max(e.time_ms, order.time_ms), e.time_ms, e.amount == REST, e.id)):
         start_ms = max(refund.time_ms, order.time_ms)
-        take = left if refund.amount == REST else min(refund.amount, left)
-        if refund.amount > take:
-            settlement.surplus[order.id] = settlement.surplus.get(order.id, 0) + refund.amount - take
-        left -= take
-        settlement.takes.append(Take(refund, order, start_ms, take))
+        amount = left if refund.amount == REST else min(refund.amount, left)
+        if refund.amount > amount:
+            settlement.surplus[order.id] = settlement.surplus.get(order.id, 0) + refund.amount - amount
+        left -= amount
+        takes.append(Take(refund, order, start_ms, amount, order.amount - left))
         if left == 0:
             settlement.voided_ms.setdefault(order.id, start_ms)
+    settlement.takes.extend(takes)

@@ -2,14 +2,11 @@
 
 from schemas.decisions import Announcement, Decision, Next, Step
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.paths import Path
-from services.scorer.domain.policy import Policy
+from services.scorer.domain.life import Path
 from services.scorer.domain.scoring import Change
 
 
-def decision(
-    change: Change, subject: str, policy: Policy, *, sequence: int, decided_ms: int, catching_up: bool
-) -> Decision:
+def decision(change: Change, subject: str, *, sequence: int, decided_ms: int, catching_up: bool) -> Decision:
     return Decision(
         subject=subject,
         dimension=change.dimension.name,
@@ -24,8 +21,8 @@ def decision(
         decided_at=to_datetime(decided_ms),
         cause=change.cause,
         trigger=change.trigger,
-        policy=policy.name,
-        policy_digest=policy.digest,
+        policy=change.policy.name,
+        policy_digest=change.policy.digest,
         conditions=change.conditions,
         next=_next(change),
         retracts=_steps(change.retracts),

@@ -2,7 +2,7 @@
 
 An event later than the last change of position is in order: steps come out one by one, each at its own instant. An
 earlier one is late: the path is played again from its place, and what differs comes out net, one change a dimension
-(rules 3 and 10).
+(rules 3 and 10). So does what a policy changes that was activated after it took effect (rule 9).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,15 +10,17 @@ from itertools import groupby
 from typing import NamedTuple
 
 from schemas.decisions import Cause, Condition, Trigger, Value
-from schemas.events import AcceptedEvent, Event, Refund
-from services.scorer.domain.admission import Arrival, Report, admit
-from services.scorer.domain.entries import Entry
-from services.scorer.domain.explain import conditions
+from schemas.events import AcceptedEvent, Override, Refund
+from services.scorer.domain.admission import Admitted, Arrival, Report, admit
+from services.scorer.domain.entries import OVERRIDE, Entry, read_profile
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.explain import conditions_of
 from services.scorer.domain.instants import to_datetime, to_ms
-from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.paths import Course, Moment, Path, initial, paths
-from services.scorer.domain.policy import Dimension, Policy
-from services.scorer.domain.state import Customer, Standing, Waiting
+from services.scorer.domain.ledger import NEVER, Effect, Ledger
+from services.scorer.domain.life import Instant, Life, Path, Paths, fold
+from services.scorer.domain.playing import coming_to
+from services.scorer.domain.rules import Dimension, Policy
+from services.scorer.domain.state import Customer, Waiting
 
 __all__ = ["Arrival", "Change", "Outcome", "Report", "decide"]
 
@@ -27,9 +29,11 @@ class Change(NamedTuple):
     """One dimension's path from `from_ms` on is now `path`; what held of the old one but no longer does is `retracts`.
 
     before, after: what was announced last, and what holds now; a change with both alike is recorded, not announced
+    policy:        the one in force that decided
     """
 
     dimension: Dimension
+    policy: Policy
     revision: int
     from_ms: int
     path: Path
@@ -55,33 +59,46 @@ class Outcome(NamedTuple):
     unpriced: int
 
 
-def decide(customer: Customer, policy: Policy, arrivals: Sequence[Arrival], until_ms: int) -> Outcome:
+def decide(
+    customer: Customer, policies: Policies, arrivals: Sequence[Arrival], until_ms: int, subject: str | None = None
+) -> Outcome:
     """Take a micro-batch of one customer's arrivals (in log order), then play time up to `until_ms`.
 
     Duplicates go in log order; after that event-time order makes jitter within the batch free, and a late event takes
     its turn at the instant it became known: as if each timer had fired on time. `customer` is changed in place. Without
-    arrivals this is a timer firing.
+    arrivals this is a timer firing. subject: the customer's own, by default that of the first arrival.
     """
     due_before = customer.due_ms
-    admitted = admit(customer.entries, arrivals) if arrivals else None
-    turn = _Turn(customer, policy)
-    unpriced = 0
-    if admitted is not None:
-        place = _places(customer.changed_ms)
-        for _, instant in groupby(sorted(admitted.entries, key=place), key=place):
-            turn.apply(list(instant))
-        unpriced = sum(bool(e.currency) and e.currency != policy.currency for e, _ in admitted.entries)
+    turn = Turn(customer, policies)
+    admitted = NOBODY
+    if arrivals:
+        admitted = admit(customer, arrivals[0].event.subject if subject is None else subject, arrivals)
+        entries = admitted.entries
+        if len(entries) == 1:
+            turn.apply(entries)
+        else:
+            place = _places(customer.changed_ms)
+            for _, instant in groupby(sorted(entries, key=place), key=place):
+                turn.apply(list(instant))
     turn.advance(until_ms)
-    taken = len(admitted.entries) if admitted else 0
+    taken = len(admitted.entries)
     return Outcome(
         changes=turn.changes,
-        reports=admitted.reports if admitted else [],
-        altered=bool(taken or turn.changes),
+        reports=admitted.reports,
+        altered=bool(taken or turn.changes or admitted.shadowed),
         moved=customer.due_ms != due_before,
         taken=taken,
-        duplicates=admitted.duplicates if admitted else 0,
-        unpriced=unpriced,
+        duplicates=admitted.duplicates,
+        unpriced=sum(_unpriced(entry, policies.newest) for entry, _ in admitted.entries),
     )
+
+
+NOBODY = Admitted([], [], 0)
+
+
+def _unpriced(entry: Entry, policy: Policy) -> bool:
+    currency = read_profile(entry.profile).currency
+    return bool(currency) and policy.prices.of(0, currency, entry.time_ms) is None
 
 
 def _places(changed_ms: int) -> Callable[[tuple[Entry, Arrival]], tuple[int, bool, int]]:
@@ -95,31 +112,50 @@ def _places(changed_ms: int) -> Callable[[tuple[Entry, Arrival]], tuple[int, boo
     return place
 
 
-class _Turn:
+class Turn:
     """The two operations of the core on one customer: `apply` an event, `advance` time."""
 
-    def __init__(self, customer: Customer, policy: Policy) -> None:
-        self._customer, self._policy = customer, policy
-        self._ledger = Ledger(customer.entries, policy.currency)
-        self._course: Course | None = None  # what time will bring on this ledger
-        self._place = -1  # in the course: the last moment played
+    def __init__(self, customer: Customer, policies: Policies) -> None:
+        self._customer, self._policies = customer, policies
         self.changes: list[Change] = []
-        if not customer.standings:
-            customer.standings = [Standing(value) for value in initial(policy)]
+
+    # -- time
 
     def advance(self, until_ms: int) -> None:
         """Play, in order, every instant up to `until_ms` at which something can change without an event."""
         customer = self._customer
-        if customer.due_ms > until_ms:
-            return
-        if self._course is None:
-            self._course, self._place = Course(self._policy, self._ledger, customer.due_ms), -1
-        for moment in self._course.moments(self._place + 1):
-            if moment.at_ms > until_ms:
-                break
-            self._place += 1
-            self._step(moment, *self._come_due(moment.at_ms))
-            customer.due_ms = moment.next_ms
+        while customer.due_ms <= until_ms:
+            life = customer.life
+            if life.known < len(self._policies.eras) and self._learn(min(life.due_ms, self._waited_ms())):
+                continue
+            at_ms = min(life.due_ms, self._waited_ms())
+            if at_ms > until_ms:
+                return
+            came = [w for w in customer.waiting if w.entry.time_ms == at_ms]
+            if came:
+                customer.waiting = [w for w in customer.waiting if w.entry.time_ms > at_ms]
+                self._enter([w.entry for w in came], came[0].type, _trigger_of_waiting(came[0]))
+            else:
+                self._announce(life.at(at_ms, ()), "time", None)
+
+    def _waited_ms(self) -> int:
+        return self._customer.waiting[0].entry.time_ms if self._customer.waiting else NEVER
+
+    def _learn(self, before_ms: int) -> bool:
+        """Take note of one more era, if nothing is due before it became known; True if that was done."""
+        life = self._customer.life
+        era = self._policies.eras[life.known]
+        if era.activated_ms <= era.effective_ms and life.played_ms < era.effective_ms:
+            life.known += 1
+            life.due_ms = min(life.due_ms, era.effective_ms)
+            return True
+        if before_ms < max(era.activated_ms, era.effective_ms):
+            return False
+        now_ms = max(era.activated_ms, life.played_ms)
+        self.replay(life.ledger, era.effective_ms, now_ms, "policy", None, known=life.known + 1)
+        return True
+
+    # -- events
 
     def apply(self, arrived: Sequence[tuple[Entry, Arrival]]) -> None:
         """Put the events of one instant in their place; `now` is the newest append time, nothing later is played.
@@ -127,124 +163,231 @@ class _Turn:
         Late is what takes effect no later than the last change of position, or before its own time (an order that takes
         a refund over). Of several events, the first in the log stands as the trigger of what they change.
         """
-        customer, before = self._customer, self._ledger
+        customer = self._customer
         entry, arrival = arrived[0]
-        after = before.with_entries([e for e, _ in arrived])
-        from_ms = _first_effect(before, after, entry.time_ms)
-        now_ms = max(customer.changed_ms, *(a.appended_ms for _, a in arrived))
-        ahead = entry.time_ms > now_ms
-        if ahead:
-            customer.waiting = customer.waiting + [_waiting(entry.time_ms, a.event) for _, a in arrived]
-        if from_ms <= customer.changed_ms or from_ms < entry.time_ms:
-            self.advance(now_ms)
-            self._hold(after)
-            self._replay(before, after, max(now_ms, customer.changed_ms), arrival.event)
-        elif ahead:
-            self._hold(after)
-            customer.due_ms = min(customer.due_ms, entry.time_ms)
-        else:
-            self.advance(entry.time_ms - 1)
-            self._hold(after)
-            self._course, self._place = Course(self._policy, after, entry.time_ms), 0
-            moment = self._course.first
-            self._step(moment, "refund" if isinstance(arrival.event, Refund) else "event", _trigger(arrival.event))
-            customer.due_ms = moment.next_ms
-
-    def _hold(self, ledger: Ledger) -> None:
-        """Go on with another ledger; what was foreseen on the old one is void."""
-        self._ledger, self._customer.entries, self._course = ledger, ledger.entries, None
-
-    def _come_due(self, at_ms: int) -> tuple[Cause, Trigger | None]:
-        """What an instant due brings: an event that was waiting for it, or time alone."""
-        cause: Cause = "time"
-        trigger = None
-        for event in self._customer.waiting:
-            if event.time_ms == at_ms:
-                cause = "refund" if event.type == "refund" else "event"
-                received_at = None if event.received_ms is None else to_datetime(event.received_ms)
-                trigger = Trigger(
-                    type=event.type, id=event.id, source=event.source, time=to_datetime(at_ms), received_at=received_at
-                )
-        if self._customer.waiting:
-            self._customer.waiting = [event for event in self._customer.waiting if event.time_ms > at_ms]
-        return cause, trigger
-
-    def _step(self, moment: Moment, cause: Cause, trigger: Trigger | None) -> None:
-        """What an instant in order changes, announced as it is."""
-        standings = self._customer.standings
-        moved = [i for i, value in enumerate(moment.positions) if value != standings[i].value]
-        if not moved:
+        time_ms, appended_ms = entry.time_ms, max(a.appended_ms for _, a in arrived)
+        if time_ms > max(customer.changed_ms, appended_ms):
+            waiting = [*customer.waiting, *(_waiting(e, a.event) for e, a in arrived)]
+            customer.waiting = sorted(waiting, key=lambda w: (w.entry.time_ms, w.entry.id))
             return
-        self._customer.changed_ms = moment.at_ms
-        coming = self._course.changes_after(self._place, moved) if self._course else {}
-        for i in moved:
-            after = moment.positions[i]
-            self._change(i, moment, cause, trigger, coming.get(i), from_ms=moment.at_ms, path=[(moment.at_ms, after)])
+        if time_ms > customer.changed_ms and customer.due_ms < time_ms:
+            self.advance(time_ms - 1)
+        life = customer.life
+        entries = [e for e, _ in arrived]
+        if time_ms > life.played_ms and not (life.ledger.refunds and any(e.order or e.currency for e in entries)):
+            self._enter(entries, _type(arrival.event), arrival.event)
+            return
+        before = life.ledger
+        after = before.with_entries(entries)
+        from_ms = _first_effect(before, after, time_ms)
+        if time_ms > life.played_ms and from_ms == time_ms:
+            self._enter(entries, _type(arrival.event), arrival.event)
+        elif time_ms > customer.changed_ms and from_ms == time_ms:
+            self._enter_late(after, time_ms, arrival.event)
+        elif time_ms > customer.changed_ms:
+            self.replay(after, from_ms, max(life.played_ms, time_ms), _late(arrival.event), arrival.event)
+        else:
+            self.advance(max(customer.changed_ms, appended_ms))
+            now_ms = max(customer.changed_ms, appended_ms, customer.life.played_ms)
+            after = customer.ledger.with_entries(entries)
+            self.replay(after, from_ms, now_ms, _late(arrival.event), arrival.event)
 
-    def _replay(self, before: Ledger, after: Ledger, now_ms: int, event: Event) -> None:
-        """Play both ledgers up to now and bring out, per dimension, what differs of the paths."""
-        policy, customer = self._policy, self._customer
-        old, new = paths(policy, before, now_ms), paths(policy, after, now_ms)
-        self._course, self._place = Course(policy, after, now_ms), 0
-        moment = self._course.first
-        customer.due_ms = moment.next_ms
-        customer.changed_ms = max((path[-1][0] for path in new if path), default=-1)
-        moved = [i for i in range(len(new)) if old[i] != new[i]]
-        coming = self._course.changes_after(0, moved) if moved else {}
-        cause: Cause = "refund" if isinstance(event, Refund) else "late_event"
-        for i in moved:
-            same = _common(old[i], new[i])
-            retracts = [step for step in old[i][same:] if step not in new[i][same:]]
-            first = [path[same][0] for path in (old[i], new[i]) if len(path) > same]
-            since_ms = new[i][-1][0] if new[i] else after.began_ms
+    def _enter(self, entries: Sequence[Entry], type_: str, trigger: "AcceptedEvent | Trigger | None") -> None:
+        """Entries of one instant that is later than all that has been played."""
+        life = self._customer.life
+        ledger, at_ms = life.ledger, entries[0].time_ms
+        first = len(ledger)
+        for entry in entries if len(entries) == 1 else sorted(entries, key=lambda e: e.id):
+            ledger.append(entry)
+        effects = [Effect(at_ms, i, None) for i in range(first, len(ledger))]
+        if ledger.refunds:
+            ledger.entered = len(ledger)
+            effects += [
+                Effect(at_ms, ledger.place(t.refund), t) for t in ledger.settlement.takes if t.start_ms == at_ms
+            ]
+        self._announce(life.at(at_ms, effects), "refund" if type_ == "refund" else "event", trigger)
+
+    def _enter_late(self, after: Ledger, at_ms: int, event: AcceptedEvent) -> None:
+        """An event in order whose instant time has already passed: from there on what is known is played again."""
+        customer = self._customer
+        played_ms = customer.life.played_ms
+        life, _ = self._fold(after, at_ms - 1, customer.life.known)
+        self._carry_on(life)
+        for instant in life.play([e for e in after.effects() if e.at_ms >= at_ms], max(played_ms, at_ms)):
+            cause: Cause = "time"
+            trigger = None
+            if instant.at_ms == at_ms:
+                cause, trigger = ("refund" if isinstance(event, Refund) else "event"), event
+            self._announce(instant, cause, trigger)
+
+    def _carry_on(self, life: Life) -> None:
+        """Let the customer live on as `life`; its revisions are those of the decisions made."""
+        revisions = self._revisions()
+        for mover, standing in zip(life.machine.movers, life.standings, strict=True):
+            standing.revision = revisions.pop(mover.dimension.name, 0)
+        life.retired = revisions
+        self._customer.life = life
+
+    def _revisions(self) -> dict[str, int]:
+        life = self._customer.life
+        standing = {m.dimension.name: s.revision for m, s in zip(life.machine.movers, life.standings, strict=False)}
+        return {**life.retired, **standing}
+
+    # -- playing again
+
+    def _fold(self, ledger: Ledger, until_ms: int, known: int) -> tuple[Life, Paths]:
+        return fold(self._policies, ledger, until_ms, known, self._customer.rare.frozen)
+
+    def replay(
+        self,
+        after: Ledger,
+        from_ms: int,
+        now_ms: int,
+        cause: Cause,
+        event: AcceptedEvent | None,
+        known: int | None = None,
+    ) -> None:
+        """Play the old ledger and the new one up to now and bring out, per dimension, what differs of the paths."""
+        customer = self._customer
+        old = customer.life
+        old_effects, new_effects = old.ledger.effects(), after.effects()
+        life, common = self._fold(old.ledger, from_ms - 1, old.known)
+        old_paths, new_paths = Paths(), Paths()
+        was = life.copy()
+        for instant in was.play([e for e in old_effects if e.at_ms >= from_ms], now_ms):
+            old_paths.take(instant)
+        now = life.copy(after)
+        if known is not None:
+            now.known, now.due_ms = known, min(now.due_ms, from_ms)
+        for instant in now.play([e for e in new_effects if e.at_ms >= from_ms], now_ms):
+            new_paths.take(instant)
+        shown = {m.dimension.name: m.values[s.shown] for m, s in zip(was.machine.movers, was.standings, strict=True)}
+        self._carry_on(now)
+        customer.changed_ms = max(
+            (steps[-1][0] for paths in (common, new_paths) for steps in paths.steps.values() if steps), default=-NEVER
+        )
+        self._differences(common, old_paths, new_paths, shown, now_ms, cause, event)
+
+    def _differences(
+        self,
+        common: Paths,
+        old: Paths,
+        new: Paths,
+        shown: dict[str, Value],
+        now_ms: int,
+        cause: Cause,
+        event: AcceptedEvent | None,
+    ) -> None:
+        life = self._customer.life
+        names = [m.dimension.name for m in life.machine.movers]
+        names += [name for name in old.steps if name not in names]
+        differing = [name for name in names if old.steps.get(name, []) != new.steps.get(name, [])]
+        if not differing:
+            return
+        by_name = {
+            m.dimension.name: (m.dimension, m.values[s.shown])
+            for m, s in zip(life.machine.movers, life.standings, strict=True)
+        }
+        coming = self._coming(differing)
+        for name in differing:
+            old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
+            same = _common(old_steps, new_steps)
+            if name in by_name:
+                dimension, after = by_name[name]
+            else:
+                dimension, after = old.dimensions[name], False
+            whole = common.steps.get(name, []) + new_steps
+            since_ms = whole[-1][0] if whole else life.ledger.time(0)
+            before = shown[name] if name in shown else dimension.values[-1]
             self._change(
-                i,
-                moment,
+                dimension,
+                before,
+                after,
                 cause,
-                _trigger(event),
-                coming.get(i),
-                from_ms=min(first),
-                path=new[i][same:],
-                retracts=retracts,
+                event,
+                coming.get(name),
+                at_ms=now_ms,
+                from_ms=min(steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same),
+                path=new_steps[same:],
+                retracts=[step for step in old_steps[same:] if step not in new_steps[same:]],
                 effective_ms=since_ms,
             )
 
+    # -- what comes out
+
+    def _announce(self, instant: Instant, cause: Cause, trigger: "AcceptedEvent | Trigger | None") -> None:
+        """What an instant in order changes, announced as it is."""
+        if not instant.moved:
+            return
+        self._customer.changed_ms = instant.at_ms
+        coming = self._coming([m.dimension.name for m in instant.moved])
+        by_hand = self._overridden(instant)
+        for moved in instant.moved:
+            why: Cause = "manual" if moved.manual and moved.dimension.name in by_hand else cause
+            if cause == "time" and instant.switched:
+                why = "policy"
+            self._change(
+                moved.dimension,
+                moved.before,
+                moved.after,
+                why,
+                trigger,
+                coming.get(moved.dimension.name),
+                at_ms=instant.at_ms,
+                from_ms=instant.at_ms,
+                path=[(instant.at_ms, moved.after)],
+                retracts=[],
+                effective_ms=instant.at_ms,
+            )
+
+    def _overridden(self, instant: Instant) -> list[str]:
+        """The dimensions of which an override begins at the instant."""
+        ledger = self._customer.ledger
+        profiles = (read_profile(ledger.profile(e.place)) for e in instant.effects if e.take is None)
+        return [dict(p.fields)["dimension"] for p in profiles if p.kind == OVERRIDE]
+
+    def _coming(self, names: Sequence[str]) -> dict[str, tuple[int, Value]]:
+        """The first change of each dimension that time alone will bring."""
+        return coming_to(self._customer, names)
+
     def _change(
         self,
-        index: int,
-        moment: Moment,
+        dimension: Dimension,
+        before: Value,
+        after: Value,
         cause: Cause,
-        trigger: Trigger | None,
-        coming: tuple[int, Value] | None,
+        trigger: "AcceptedEvent | Trigger | None",
+        next_: tuple[int, Value] | None,
         *,
+        at_ms: int,
         from_ms: int,
         path: Path,
-        retracts: Path | None = None,
-        effective_ms: int | None = None,
+        retracts: Path,
+        effective_ms: int,
     ) -> None:
-        """Move the standing and bring the change out; its conditions are those of `moment`."""
-        dimension, known = self._policy.dimensions[index], self._customer.standings[index]
-        after = moment.positions[index]
-        since_ms = moment.at_ms if effective_ms is None else effective_ms
-        self._customer.standings[index] = Standing(after, since_ms, known.revision + 1)
+        life = self._customer.life
+        for mover, standing in zip(life.machine.movers, life.standings, strict=True):
+            if mover.dimension.name == dimension.name:
+                standing.revision += 1
+                revision = standing.revision
+                break
+        else:
+            revision = life.retired[dimension.name] = life.retired.get(dimension.name, 0) + 1
         self.changes.append(
             Change(
                 dimension=dimension,
-                revision=known.revision + 1,
+                policy=life.machine.policy,
+                revision=revision,
                 from_ms=from_ms,
                 path=path,
-                before=known.value,
+                before=before,
                 after=after,
-                effective_ms=since_ms,
+                effective_ms=effective_ms,
                 cause=cause,
-                trigger=trigger,
-                conditions=[
-                    condition
-                    for rule in dimension.rules_between(known.value, after)
-                    for condition in conditions(rule, self._policy, self._ledger, moment)
-                ],
-                next=coming,
-                retracts=retracts or [],
+                trigger=_trigger(trigger) if isinstance(trigger, AcceptedEvent) else trigger,
+                conditions=conditions_of(dimension, before, after, life, at_ms),
+                next=next_,
+                retracts=retracts,
             )
         )
 
@@ -264,16 +407,26 @@ def _common(old: Path, new: Path) -> int:
     return next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
 
 
+def _late(event: AcceptedEvent) -> Cause:
+    if isinstance(event, Override):
+        return "manual"
+    return "refund" if isinstance(event, Refund) else "late_event"
+
+
+def _type(event: AcceptedEvent) -> str:
+    return str(type(event).__struct_config__.tag)
+
+
 def _trigger(event: AcceptedEvent) -> Trigger:
-    return Trigger(
-        type=type(event).__struct_config__.tag,  # type: ignore[arg-type]
-        id=event.id,
-        source=event.source,
-        time=event.time,
-        received_at=event.receivedtime,
-    )
+    return Trigger(type=_type(event), id=event.id, source=event.source, time=event.time, received_at=event.receivedtime)
 
 
-def _waiting(time_ms: int, event: AcceptedEvent) -> Waiting:
+def _waiting(entry: Entry, event: AcceptedEvent) -> Waiting:
     received_ms = None if event.receivedtime is None else to_ms(event.receivedtime)
-    return Waiting(time_ms, str(type(event).__struct_config__.tag), event.id, event.source, received_ms)
+    return Waiting(entry, _type(event), event.id, event.source, received_ms)
+
+
+def _trigger_of_waiting(waiting: Waiting) -> Trigger:
+    received_at = None if waiting.received_ms is None else to_datetime(waiting.received_ms)
+    time = to_datetime(waiting.entry.time_ms)
+    return Trigger(type=waiting.type, id=waiting.id, source=waiting.source, time=time, received_at=received_at)

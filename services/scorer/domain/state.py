@@ -1,7 +1,7 @@
 """A customer's state and its bytes, and a partition's position: what the changelog topic holds.
 
-A record begins with a fixed header, so that a restore reads when a customer is next due and under which policy it
-was decided without decoding the rest.
+A record begins with a fixed header, so that a restore reads when a customer is next due and which policies it has
+been decided under without decoding the rest. Bytes are not canonical: two records may say the same with other bytes.
 """
 
 import struct
@@ -9,59 +9,97 @@ from typing import Any
 
 import msgspec
 
-from schemas.decisions import Value
+from schemas.decisions import Kind, Value
 from services.scorer.domain.entries import Entry
-from services.scorer.domain.ledger import NEVER
-from services.scorer.domain.policy import Policy
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.frozen import Frozen
+from services.scorer.domain.ledger import NEVER, Extra, Ledger
+from services.scorer.domain.life import Life, Override
+from services.scorer.domain.positions import Standing
 
-VERSION = 1
+VERSION = 2
 POSITION_KEY = b"\x00"
 """The changelog key of a partition's position; no subject can be it."""
 
-_HEADER = struct.Struct(">Bq8s")  # version, due (ms), policy digest
+_HEADER = struct.Struct(">Bq8s")  # version, due (ms), mark of the newest era decided under
 
 
 class StateError(Exception):
     """The bytes are not a record this version reads."""
 
 
-class Standing(msgspec.Struct, array_like=True, gc=False):
-    """Where a customer stands in one dimension.
-
-    since_ms: event time from which the value has held; None where everyone began
-    revision: of the last decision about this dimension, 0 if there was none
-    """
-
-    value: Value
-    since_ms: int | None = None
-    revision: int = 0
-
-
 class Waiting(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """An event ahead of the clock: kept in the ledger, named here until its time has come."""
+    """An event ahead of the clock: it enters the ledger when its time has come."""
 
-    time_ms: int
+    entry: Entry
     type: str
     id: str
     source: str
     received_ms: int | None
 
 
-class Customer(msgspec.Struct, array_like=True):
-    """One customer's state; `Customer()` is one not known before.
+class Rare(msgspec.Struct, array_like=True):
+    """What most customers do not have.
 
-    entries:    the ledger, in event-time order, ties by id hash
-    standings:  per dimension of the policy, by index; empty before the first event
-    changed_ms: the last instant at which any position changed; an event later than it is in order
-    due_ms:     a lower bound of the next instant at which anything can change without an event; NEVER if none
-    waiting:    events ahead of the clock
+    overrides: in force.  retired: revisions of dimensions that the policy in force does not know
+    shadowed:  after a merge, entries that count under another origin
+    erased:    per origin ("" is the customer's own) the instant of its erasure
+    joined:    subjects merged into this one
     """
 
-    entries: list[Entry] = []
-    standings: list[Standing] = []
-    changed_ms: int = -1
-    due_ms: int = NEVER
-    waiting: list[Waiting] = []
+    overrides: list[Override] = []
+    retired: dict[str, int] = {}
+    shadowed: list[Entry] = []
+    erased: dict[str, int] = {}
+    joined: list[str] = []
+    frozen: Frozen | None = None
+
+
+class Customer:
+    """One customer's state.
+
+    life:       the ledger and how far it has been played
+    changed_ms: the last instant at which any position changed; an event later than it is in order
+    waiting:    events ahead of the clock, by time
+    rare:       what most customers do not have, `life.overrides` and `life.retired` left out
+    """
+
+    __slots__ = ("changed_ms", "life", "rare", "waiting")
+
+    def __init__(self, life: Life, changed_ms: int = -NEVER) -> None:
+        self.life, self.changed_ms = life, changed_ms
+        self.waiting: list[Waiting] = []
+        self.rare = Rare()
+
+    @classmethod
+    def new(cls, policies: Policies) -> "Customer":
+        """One not known before."""
+        return cls(Life(policies, Ledger(), len(policies.eras)))
+
+    def shown(self) -> dict[str, tuple[Kind, Value, int | None]]:
+        """By dimension its kind, the value shown, and since when the rules have said so (None where everyone began)."""
+        life = self.life
+        movers = life.machine.movers
+        standings = life.standings or [Standing(mover.initial) for mover in movers]
+        return {
+            m.dimension.name: (m.dimension.kind, m.values[s.shown], s.since_ms)
+            for m, s in zip(movers, standings, strict=True)
+        }
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.life.ledger
+
+    @property
+    def due_ms(self) -> int:
+        """A lower bound of the next instant at which anything can change without an event; NEVER if none."""
+        due_ms = self.life.due_ms
+        if self.waiting:
+            due_ms = min(due_ms, self.waiting[0].entry.time_ms)
+        eras = self.life.policies.eras
+        if self.life.known < len(eras) and self.life.era >= 0:
+            due_ms = min(due_ms, max(eras[self.life.known].effective_ms, eras[self.life.known].activated_ms))
+        return due_ms
 
 
 class Position(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -80,19 +118,85 @@ class Position(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     caught_up: bool = True
 
 
-_customers = msgspec.msgpack.Decoder(Customer)
+class _Body(msgspec.Struct, array_like=True):
+    """The record behind its header. Times at its end are ms before the last entry's; truths are little endian."""
+
+    rows: bytes
+    profiles: list[str]
+    registers: list[Any]
+    truths: bytes
+    standings: list[Standing]
+    played: int = 0
+    changed: int | None = None
+    extras: dict[int, Extra] = {}
+    waiting: list[Waiting] = []
+    rare: Rare | None = None
+
+
+_bodies = msgspec.msgpack.Decoder(_Body)
 _positions = msgspec.msgpack.Decoder(Position)
 _encoder = msgspec.msgpack.Encoder()
 
 
-def encode(customer: Customer, policy: Policy) -> bytes:
-    header = _HEADER.pack(VERSION, customer.due_ms, bytes.fromhex(policy.digest))
-    return header + _encoder.encode(customer)
+def encode(customer: Customer) -> bytes:
+    life = customer.life
+    ledger, rare = life.ledger, customer.rare
+    last_ms = ledger.last_ms
+    truths = life.truths.to_bytes((life.truths.bit_length() + 7) >> 3, "little")
+    standings = [_trimmed(s) for s in life.standings]
+    body = [ledger.rows, ledger.profiles, life.registers, truths, standings, last_ms - life.played_ms]
+    if life.overrides or life.retired or rare != _NOTHING_RARE:
+        rare = msgspec.structs.replace(rare, overrides=life.overrides, retired=life.retired)
+    else:
+        rare = None  # type: ignore[assignment]
+    changed = None if customer.changed_ms == -NEVER else last_ms - customer.changed_ms
+    if rare is not None:
+        body += [changed, ledger.extras, customer.waiting, rare]
+    elif customer.waiting:
+        body += [changed, ledger.extras, customer.waiting]
+    elif ledger.extras:
+        body += [changed, ledger.extras]
+    elif changed is not None:
+        body.append(changed)
+    mark = life.policies.eras[life.known - 1].mark
+    return _HEADER.pack(VERSION, customer.due_ms, mark) + _encoder.encode(body)
 
 
-def decode(record: bytes) -> Customer:
+_NOTHING_RARE = Rare()
+
+
+def _trimmed(standing: Standing) -> list[int | None]:
+    if standing.masked >= 0 or standing.failing_ms is not None:
+        return [standing.place, standing.revision, standing.since_ms, standing.failing_ms, standing.masked]
+    if standing.since_ms is not None:
+        return [standing.place, standing.revision, standing.since_ms]
+    return [standing.place, standing.revision] if standing.revision else [standing.place]
+
+
+def decode(record: bytes, policies: Policies) -> Customer:
+    """StateError if the bytes are no record of this version, or one decided under policies that are not known."""
     _check(record)
-    customer: Customer = _read(_customers, record)
+    known = policies.place(record[9:17])
+    if known is None:
+        raise StateError("a state record was decided under a policy that is not among those activated")
+    body: _Body = _read(_bodies, record)
+    ledger = Ledger(body.rows, body.profiles, body.extras)
+    life = Life(policies, ledger, known + 1)
+    last_ms = ledger.last_ms
+    life.truths = int.from_bytes(body.truths, "little")
+    life.registers, life.standings = body.registers, body.standings
+    life.played_ms = last_ms - body.played
+    customer = Customer(life, -NEVER if body.changed is None else last_ms - body.changed)
+    customer.waiting = body.waiting
+    if body.rare is not None:
+        customer.rare = body.rare
+        life.overrides, life.retired = body.rare.overrides, body.rare.retired
+        body.rare.overrides, body.rare.retired = [], {}
+    if body.rows:
+        ledger.entered = len(ledger)
+        life.era = policies.at(life.played_ms, life.known)
+        life.machine = policies.eras[life.era].machine
+    life.due_ms = _HEADER.unpack_from(record)[1]
     return customer
 
 
@@ -103,16 +207,15 @@ def due_ms(record: bytes) -> int | None:
     return None if due == NEVER else due
 
 
-def policy_digest(record: bytes) -> str:
-    """From the header alone: the digest of the policy the record was decided under."""
+def mark(record: bytes) -> bytes:
+    """From the header alone: the mark of the newest era the record was decided under."""
     _check(record)
-    digest: bytes = _HEADER.unpack_from(record)[2]
-    return digest.hex()
+    found: bytes = _HEADER.unpack_from(record)[2]
+    return found
 
 
 def encode_position(position: Position) -> bytes:
-    header = _HEADER.pack(VERSION, NEVER, bytes.fromhex(position.policy_digest))
-    return header + _encoder.encode(position)
+    return _HEADER.pack(VERSION, NEVER, bytes.fromhex(position.policy_digest)) + _encoder.encode(position)
 
 
 def decode_position(record: bytes) -> Position:

@@ -16,7 +16,6 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from msgspec.structs import replace
 
-from services.scorer.domain.policy import Policy
 from services.scorer.domain.state import Position
 from services.scorer.engine.arrivals import Arrivals, Feed
 from services.scorer.engine.batches import Pace, Record, Room, Run
@@ -45,7 +44,6 @@ class Partition:
         self,
         number: int,
         *,
-        policy: Policy,
         clock: Clock,
         feed: Feed,
         room: Room,
@@ -57,7 +55,7 @@ class Partition:
         fenced_pause_s: float,
     ) -> None:
         self.number = number
-        self._policy, self._clock, self._metrics = policy, clock, metrics
+        self._clock, self._metrics = clock, metrics
         self._take_over_blocking, self._takeovers, self._commits = take_over, takeovers, commits
         self._fenced_pause_s = fenced_pause_s
         self._arrivals = Arrivals(number, feed, room)
@@ -239,7 +237,7 @@ class Partition:
             self._playback.taken(max(record.timestamp for record in batch))
         behind = self._arrivals.behind(offset)
         until_ms = self._playback.until_ms(behind=behind)
-        turn = Turn(self._policy, taken.position.sequence, self._clock.now_ms(), taken.catching_up)
+        turn = Turn(taken.position.sequence, self._clock.now_ms(), taken.catching_up)
         if batch:
             taken.shard.take(turn, batch, until_ms)
             self._pace.took(len(batch), time.perf_counter() - began_s)

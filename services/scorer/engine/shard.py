@@ -12,9 +12,9 @@ import msgspec
 
 from schemas.decisions import DeadLetter, DeadLetterReason
 from schemas.events import Event
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
-from services.scorer.domain.policy import Policy
 from services.scorer.domain.scoring import Arrival, Outcome, decide
 from services.scorer.domain.state import Customer, decode, due_ms, encode
 from services.scorer.domain.timers import TimerQueue
@@ -33,9 +33,9 @@ class Shard:
     """
 
     def __init__(
-        self, policy: Policy, *, number: int, partitions: int, topic: str, records: dict[bytes, bytes] | None = None
+        self, policies: Policies, *, number: int, partitions: int, topic: str, records: dict[bytes, bytes] | None = None
     ) -> None:
-        self._policy, self._number, self._partitions, self._topic = policy, number, partitions, topic
+        self._policies, self._number, self._partitions, self._topic = policies, number, partitions, topic
         self.records = records if records is not None else {}
         self.timers = TimerQueue(self._due_of)
         self.bytes = self.timed = 0
@@ -58,7 +58,7 @@ class Shard:
                 arrivals.setdefault(cast(bytes, record.key), []).append(arrival)
         for key, of_customer in arrivals.items():
             before = self.records.get(key)
-            customer = Customer() if before is None else decode(before)
+            customer = Customer.new(self._policies) if before is None else decode(before, self._policies)
             due_before_ms = customer.due_ms
             outcome = self._decide(turn, key, customer, of_customer, until_ms)
             if outcome.altered or outcome.moved:
@@ -71,7 +71,7 @@ class Shard:
         keys = self.timers.due(until_ms, limit)
         for key in keys:
             before = self.records[key]
-            customer = decode(before)
+            customer = decode(before, self._policies)
             due_before_ms = customer.due_ms
             outcome = self._decide(turn, key, customer, (), until_ms)
             if outcome.altered:
@@ -86,7 +86,7 @@ class Shard:
         self, turn: Turn, key: bytes, customer: Customer, arrivals: list[Arrival] | tuple[()], until_ms: int
     ) -> Outcome:
         try:
-            outcome = decide(customer, self._policy, arrivals, until_ms)
+            outcome = decide(customer, self._policies, arrivals, until_ms, key.decode())
         except Exception as error:
             at = [f"{arrival.offset}" for arrival in arrivals] or ["a timer"]
             error.add_note(f"deciding customer {key!r} of partition {self._number}, offsets {', '.join(at)}")
@@ -107,7 +107,7 @@ class Shard:
         self, turn: Turn | None, key: bytes, before: bytes | None, customer: Customer, due_before_ms: int
     ) -> None:
         """Put the customer's new record in its place; `turn` if it is to be written too."""
-        after = self.records[key] = encode(customer, self._policy)
+        after = self.records[key] = encode(customer)
         if turn is not None:
             turn.customers[key] = after
         self.bytes += len(after) - (0 if before is None else len(before))

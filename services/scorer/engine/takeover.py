@@ -15,6 +15,7 @@ import structlog
 from msgspec.structs import replace
 
 from schemas import topics
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.policy import Policy
 from services.scorer.domain.state import Position, StateError
 from services.scorer.engine import changelog, eventlog
@@ -86,7 +87,7 @@ class Takeover:
         catching_up = position.events_offset < end or not position.caught_up
         position = replace(position, caught_up=not catching_up)
         shard = Shard(
-            self._policy,
+            Policies.only(self._policy),
             number=partition,
             partitions=self._settings.partitions,
             topic=self._events,

@@ -8,7 +8,6 @@ from schemas import topics
 from schemas.decisions import CaughtUp, DeadLetter, Decision
 from services.scorer.domain import records
 from services.scorer.domain.instants import to_datetime, to_ms
-from services.scorer.domain.policy import Policy
 from services.scorer.domain.scoring import Change
 
 _encode = msgspec.json.Encoder().encode
@@ -24,7 +23,6 @@ class Turn:
     fired_due_ms:  when the timers that changed something were due
     """
 
-    policy: Policy
     sequence: int
     decided_ms: int
     catching_up: bool
@@ -52,7 +50,6 @@ class Turn:
         decision = records.decision(
             change,
             subject,
-            self.policy,
             sequence=self.sequence,
             decided_ms=self.decided_ms,
             catching_up=self.catching_up,

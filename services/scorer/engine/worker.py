@@ -113,7 +113,6 @@ class Worker:
         assert self._feed is not None, "feed_from() comes first"
         partition = Partition(
             number,
-            policy=self._policy,
             clock=self._clock,
             feed=self._feed,
             room=self.room,

@@ -1,0 +1,386 @@
+"""Gauges over orders: when they were, how regular, how likely the next, and what they are worth (rule 13).
+
+Only orders that stand count. One that is wholly refunded is gone from that instant on, and what is kept is built again
+from the others.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from fractions import Fraction
+from functools import lru_cache
+from math import isqrt
+from zoneinfo import ZoneInfo
+
+from services.scorer.domain import churn
+from services.scorer.domain.comparisons import Above, Known, Reached, Threshold
+from services.scorer.domain.entries import PURCHASE, REFUND
+from services.scorer.domain.features import (
+    Expected,
+    KnownFor,
+    Overdue,
+    PAlive,
+    Regularity,
+    Rfm,
+    SinceLast,
+    Sum,
+    Tenure,
+    Value,
+    Which,
+)
+from services.scorer.domain.gauges import Ages, Figure, Gauge, Limits, Numbers, Reading, Registers, Setting, voids
+from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.ledger import NEVER, Ledger
+from services.scorer.domain.orders import Take
+from services.scorer.domain.spans import anniversary
+from services.scorer.domain.windows import VALUE, Total
+
+ORDERS = Which((PURCHASE,))
+
+
+class Since(Gauge):
+    """The time since the newest entry of some kinds. Registers: its instant."""
+
+    orders_only = True
+
+    def __init__(self, feature: SinceLast, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(feature.which, asked, setting)
+        self._ages = Ages(asked, setting.zone)
+        self._of_refunds = REFUND in feature.which.kinds
+
+    def touched_by(self, profile: str) -> bool:
+        return self.counts(profile) and not self._of_refunds
+
+    def fresh(self) -> Registers:
+        return [None]
+
+    def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
+        registers[0] = at_ms
+
+    def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
+        if self._of_refunds:
+            registers[0] = at_ms
+        else:
+            super().take(registers, ledger, take, at_ms)
+
+    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
+        return self._ages.read(registers[0], at_ms)
+
+    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        return None if registers[0] is None else at_ms - registers[0]
+
+    def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
+        start_ms = registers[0]
+        if start_ms is None:
+            return []
+        if self._of_refunds:
+            takes = [t for t in ledger.settlement.takes if t.start_ms == start_ms]
+            return [ledger.place(t.refund) for t in takes[:1]]
+        return [i for i in range(ledger.entered) if ledger.time(i) == start_ms and self.counts(ledger.profile(i))][-1:]
+
+
+class First(Since):
+    """The time since the first order."""
+
+    def __init__(self, feature: Tenure, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(SinceLast(feature.name, ORDERS), asked, setting)
+
+    def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
+        if registers[0] is None:
+            registers[0] = at_ms
+
+
+class Beginning(Gauge):
+    """The time since the first event of any kind."""
+
+    def __init__(self, feature: KnownFor, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(None, asked, setting)
+        self._ages = Ages(asked, setting.zone)
+
+    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
+        return self._ages.read(ledger.time(0), at_ms)
+
+    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        return at_ms - ledger.time(0)
+
+    def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
+        return [0]
+
+
+class Rhythm(Gauge):
+    """Regularity, and what is overdue by it. Registers: gaps, first order, last order, the sum of squares in two."""
+
+    orders_only = True
+
+    def __init__(self, feature: Regularity | Overdue, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(ORDERS, asked, setting)
+        self._overdue = isinstance(feature, Overdue)
+        self._ages = Ages(asked, setting.zone)
+        self._spans = [(1 << t.index, t.operand.part, t.ask) for t in asked if t.operand.part in ("mean", "spread")]
+        self._variation = [(1 << t.index, t.ask) for t in asked if t.operand.part == "variation"]
+
+    def fresh(self) -> Registers:
+        return [-1, 0, 0, 0, 0]
+
+    def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
+        gaps, first, last, high, low = registers
+        if gaps < 0:
+            registers[:] = [0, at_ms, at_ms, 0, 0]
+            return
+        squares = (high << 32 | low) + (at_ms - last) ** 2
+        registers[:] = [gaps + 1, first, at_ms, squares >> 32, squares & 0xFFFFFFFF]
+
+    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
+        if self._overdue:
+            return self._ages.read(self._expected_ms(registers), at_ms)
+        if registers[0] < 2:
+            return 0, NEVER
+        bits, start_ms = 0, registers[2]
+        for bit, part, ask in self._spans:
+            length = self.value(registers, ledger, at_ms, part)
+            if isinstance(ask, Known):
+                bits |= bit
+            elif isinstance(ask, Reached):
+                needed = anniversary(ask.span, start_ms, self.setting.zone) - start_ms + ask.after_ms
+                if isinstance(length, int) and length >= needed:
+                    bits |= bit
+        for bit, ask in self._variation:
+            if self._varies(registers, ask):
+                bits |= bit
+        return bits, NEVER
+
+    @staticmethod
+    def _sums(registers: Registers) -> tuple[int, int, int]:
+        """How many gaps, their sum, and n * (sum of squares) - sum^2."""
+        gaps, first, last, high, low = registers
+        total = last - first
+        return gaps, total, gaps * (high << 32 | low) - total * total
+
+    def _varies(self, registers: Registers, ask: object) -> bool:
+        """variation = sqrt(n * S2 - S1^2) / S1, compared by squares."""
+        _, total, spread = self._sums(registers)
+        if total == 0:
+            return False
+        if isinstance(ask, Known):
+            return True
+        assert isinstance(ask, Above)
+        if ask.limit < 0:
+            return True
+        ours, theirs = Fraction(spread, total * total), Fraction(ask.limit) ** 2
+        return ours > theirs or (ask.inclusive and ours == theirs)
+
+    def _expected_ms(self, registers: Registers) -> int | None:
+        gaps, first, last, _, _ = registers
+        return last + (last - first) // gaps if gaps >= 2 else None
+
+    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        if self._overdue:
+            expected_ms = self._expected_ms(registers)
+            return None if expected_ms is None or at_ms < expected_ms else at_ms - expected_ms
+        if registers[0] < 2:
+            return None
+        gaps, total, spread = self._sums(registers)
+        if part == "mean":
+            return total // gaps
+        if part == "spread":
+            return isqrt(spread) // gaps
+        return isqrt(spread * 10**12) / 10**6 / total if total else None
+
+    def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
+        return list(ledger.orders(at_ms))
+
+
+class Days(Gauge):
+    """The days with orders, BG/NBD's transactions. Registers: repeat days, the first order of the first and last day."""
+
+    orders_only = True
+
+    def __init__(self, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(ORDERS, asked, setting)
+        self._known = sum(1 << t.index for t in asked if isinstance(t.ask, Known))
+        self._above = [
+            (1 << t.index, Fraction(t.ask.limit), t.ask.inclusive) for t in asked if isinstance(t.ask, Above)
+        ]
+
+    def fresh(self) -> Registers:
+        return [-1, 0, 0]
+
+    def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
+        repeats, first, last = registers
+        if repeats < 0:
+            registers[:] = [0, at_ms, at_ms]
+        elif at_ms - last > LONGEST_DAY_MS or day_of(at_ms, self.setting.zone) != day_of(last, self.setting.zone):
+            registers[:] = [repeats + 1, first, at_ms]
+
+    def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
+        return list(ledger.orders(at_ms))
+
+
+LONGEST_DAY_MS = 26 * 3_600_000
+"""No day of any zone is longer, clocks set back included."""
+
+
+@lru_cache(maxsize=16_384)
+def day_of(at_ms: int, zone: ZoneInfo) -> date:
+    return to_datetime(at_ms).astimezone(zone).date()
+
+
+class Alive(Days):
+    """P(alive), held against a limit by the instant at which it comes down to it."""
+
+    def __init__(self, feature: PAlive, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(asked, setting)
+        self._model = feature.model
+
+    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
+        repeats, first, last = registers
+        if repeats < 0:
+            return 0, NEVER
+        bits, next_ms = self._known, NEVER
+        for bit, limit, inclusive in self._above:
+            if repeats == 0:
+                if limit < 1 or (inclusive and limit == 1):
+                    bits |= bit
+                continue
+            age_ms = churn.falls_below(self._model, repeats, last - first, limit)
+            falls_ms = NEVER if age_ms is None else first + age_ms
+            if at_ms < falls_ms:
+                bits |= bit
+                next_ms = min(next_ms, falls_ms)
+        return bits, next_ms
+
+    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        repeats, first, last = registers
+        return None if repeats < 0 else churn.p_alive(self._model, repeats, last - first, at_ms - first)
+
+
+class Expecting(Days):
+    """Purchases to expect, stepping down at whole days of age."""
+
+    def __init__(self, feature: Expected, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(asked, setting)
+        self._model, self._horizon_ms = feature.model, feature.horizon.fixed_ms
+
+    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
+        repeats, first, last = registers
+        if repeats < 0:
+            return 0, NEVER
+        bits, next_ms = self._known, NEVER
+        for bit, limit, _ in self._above:
+            age_ms = churn.expected_falls_to(self._model, repeats, last - first, float(limit), self._horizon_ms)
+            falls_ms = NEVER if age_ms is None else first + age_ms
+            if at_ms < falls_ms:
+                bits |= bit
+                next_ms = min(next_ms, falls_ms)
+        return bits, next_ms
+
+    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        repeats, first, last = registers
+        if repeats < 0:
+            return None
+        age_ms = churn.stepped_age(last - first, at_ms - first)
+        return churn.expected_purchases(self._model, repeats, last - first, age_ms, self._horizon_ms)
+
+
+class Worth(Gauge):
+    """The value of a purchase. Registers: days whose net money is above 0, their sum, the newest day and its money."""
+
+    def __init__(self, feature: Value, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(ORDERS, asked, setting)
+        self._model = feature.model
+        self._numbers = Numbers(asked)
+        self._money = Total(Sum(feature.name, ORDERS, less_refunds=True), (), setting)
+
+    def fresh(self) -> Registers:
+        return [0, 0, 0, -1]
+
+    def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
+        self._add(registers, at_ms, self._money.share(ledger, index))
+
+    def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
+        registers[:] = self.fresh()
+        for index in ledger.orders(at_ms):
+            self._add(registers, ledger.time(index), self._money.held(ledger, index, at_ms + 1))
+
+    def _add(self, registers: Registers, time_ms: int, money: int) -> None:
+        days, total, newest, of_day = registers
+        zone = self.setting.zone
+        if of_day < 0 or time_ms - newest > LONGEST_DAY_MS or day_of(time_ms, zone) != day_of(newest, zone):
+            newest, of_day = time_ms, 0
+        registers[:] = [days + (of_day == 0 and money > 0), total + money, newest, of_day + money]
+
+    def _worth(self, registers: Registers) -> float | None:
+        days, total, _, of_day = registers
+        if of_day < 0:
+            return None
+        return churn.expected_value(self._model, days, total / 10**self.setting.minor_digits)
+
+    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
+        worth = self._worth(registers)
+        return self._numbers.bits(None if worth is None else Fraction(worth)), NEVER
+
+    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        return self._worth(registers)
+
+    def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
+        return list(ledger.orders(at_ms))
+
+
+class Grid(Gauge):
+    """RFM scores. Registers: the last order, how many, and the totals of their money."""
+
+    def __init__(self, feature: Rfm, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(ORDERS, asked, setting)
+        self._feature = feature
+        self._limits = {part: Limits([t for t in asked if t.operand.part == part]) for part in "rfm"}
+        self._known = sum(1 << t.index for t in asked if isinstance(t.ask, Known))
+        self._money = Total(Sum(feature.name, ORDERS, less_refunds=True), (), setting)
+
+    def refundable(self) -> bool:
+        return True
+
+    def fresh(self) -> Registers:
+        return [None, 0, self._money.fresh()]
+
+    def copy(self, registers: Registers) -> Registers:
+        return [registers[0], registers[1], registers[2].copy()]
+
+    def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
+        registers[0], registers[1] = at_ms, registers[1] + 1
+        self._money.enter(registers[2], ledger, index, at_ms)
+
+    def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
+        self._money.take(registers[2], ledger, take, at_ms)
+        if voids(ledger, take):
+            orders = list(ledger.orders(at_ms))
+            registers[0] = ledger.time(orders[-1]) if orders else None
+            registers[1] = len(orders)
+
+    def _cut_instants(self, last_ms: int) -> list[int]:
+        return [anniversary(span, last_ms, self.setting.zone) for span in self._feature.recency]
+
+    def scores(self, registers: Registers, at_ms: int) -> dict[str, int]:
+        last, orders, money = registers
+        passed = sum(instant <= at_ms for instant in self._cut_instants(last))
+        spent = max(0, money[VALUE])
+        return {
+            "r": 5 - passed,
+            "f": 1 + sum(orders >= cut for cut in self._feature.frequency),
+            "m": 1 + sum(spent >= cut for cut in self._feature.monetary),
+        }
+
+    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
+        if registers[0] is None:
+            return 0, NEVER
+        bits = self._known
+        for part, score in self.scores(registers, at_ms).items():
+            limits = self._limits[part]
+            bits |= limits.masks[limits.passed(score)]
+        if not self._limits["r"].limits:
+            return bits, NEVER
+        return bits, min((i for i in self._cut_instants(registers[0]) if i > at_ms), default=NEVER)
+
+    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        return None if registers[0] is None else self.scores(registers, at_ms)[part]
+
+    def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
+        return list(ledger.orders(at_ms))

@@ -1,0 +1,125 @@
+"""The gauge of a decaying score: points that halve after every half-life.
+
+value(s) = sum of p * 2^(-(s - t) / h) = A * 2^(-(s - at) / h) after the last entry at `at`: closed form, so the instant
+at which it comes to a limit is known. A float decides where it is clear, 50 digits over the ledger where it is not.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+
+from services.scorer.domain.comparisons import Above, Threshold
+from services.scorer.domain.entries import PURCHASE, REFUND, read_profile
+from services.scorer.domain.features import Score, Which
+from services.scorer.domain.gauges import Figure, Gauge, Reading, Registers, Setting
+from services.scorer.domain.ledger import NEVER, Ledger
+from services.scorer.domain.orders import Take
+
+_CLEAR = 1e-9  # of the sum of all points without their signs
+_DIGITS = 60
+_EQUAL = Decimal("1e-40")
+
+AMOUNT, AT, SIZE = range(3)
+"""Registers: the value at AT, that instant, and the value it would have were all points positive."""
+
+
+class Decaying(Gauge):
+    orders_only = True
+
+    def __init__(self, feature: Score, asked: Sequence[Threshold], setting: Setting) -> None:
+        super().__init__(Which(tuple(kind for kind, _ in feature.points)), asked, setting)
+        self._points = dict(feature.points)
+        self._half_life = feature.half_life.fixed_ms
+        self._above = [
+            (1 << t.index, Fraction(t.ask.limit), t.ask.inclusive) for t in asked if isinstance(t.ask, Above)
+        ]
+
+    def touched_by(self, profile: str) -> bool:
+        return self.counts(profile) and read_profile(profile).kind != REFUND
+
+    def fresh(self) -> Registers:
+        return [0.0, 0, 0.0]
+
+    def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
+        points = self._points[read_profile(ledger.profile(index)).kind] * ledger.weight(index)
+        self._add(registers, float(points), at_ms)
+
+    def _add(self, registers: Registers, points: float, at_ms: int) -> None:
+        faded = 2.0 ** (-(at_ms - registers[AT]) / self._half_life) if registers[SIZE] else 0.0
+        registers[:] = [registers[AMOUNT] * faded + points, at_ms, registers[SIZE] * faded + abs(points)]
+
+    def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
+        registers[:] = self.fresh()
+        for time_ms, points in self._given(ledger, at_ms):
+            self._add(registers, float(points), time_ms)
+
+    def _given(self, ledger: Ledger, at_ms: int) -> list[tuple[int, Fraction]]:
+        """All points given by the instant and not taken away by then, with their instants, ascending."""
+        given = []
+        for index in range(ledger.entered):
+            kind = read_profile(ledger.profile(index)).kind
+            if kind in self._points and kind != REFUND and (kind != PURCHASE or ledger.stands(index, at_ms)):
+                given.append((ledger.time(index), self._points[kind] * ledger.weight(index)))
+        if REFUND in self._points:
+            given += [(t.start_ms, self._points[REFUND]) for t in ledger.settlement.takes if t.start_ms <= at_ms]
+        return sorted(given)
+
+    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
+        bits, next_ms = 0, NEVER
+        for bit, limit, inclusive in self._above:
+            above = self._is_above(registers, ledger, at_ms, limit, inclusive=inclusive)
+            bits |= bit * above
+            if registers[AMOUNT] and limit and (registers[AMOUNT] > 0) == (limit > 0) and above == (limit > 0):
+                next_ms = min(next_ms, self._crossing(registers, ledger, at_ms, limit, inclusive=inclusive))
+        return bits, next_ms
+
+    def _at(self, registers: Registers, at_ms: int) -> float:
+        return float(registers[AMOUNT] * 2.0 ** (-(at_ms - registers[AT]) / self._half_life))
+
+    def _is_above(self, registers: Registers, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> bool:
+        value = self._at(registers, at_ms)
+        error = _CLEAR * (registers[SIZE] * 2.0 ** (-(at_ms - registers[AT]) / self._half_life) + abs(float(limit)))
+        if abs(value - limit) > error:
+            return value > limit
+        return self._exactly_above(ledger, at_ms, limit, inclusive=inclusive)
+
+    def _exactly_above(self, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> bool:
+        with localcontext(Context(prec=_DIGITS)):
+            two, value = Decimal(2), Decimal(0)
+            for time_ms, points in self._given(ledger, at_ms):
+                age = Decimal(time_ms - at_ms) / self._half_life
+                value += Decimal(points.numerator) / points.denominator * two**age
+            gap = value - Decimal(limit.numerator) / limit.denominator
+            return inclusive if abs(gap) < _EQUAL else gap > 0
+
+    def _crossing(self, registers: Registers, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> int:
+        """The first ms after `at_ms` at which the answer is another: the value only comes nearer to 0."""
+        exact = registers[AT] + self._half_life * math.log2(registers[AMOUNT] / float(limit))
+        now = limit > 0
+        return _first_after(
+            at_ms, exact, lambda ms: self._is_above(registers, ledger, ms, limit, inclusive=inclusive) != now
+        )
+
+    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        return self._at(registers, at_ms)
+
+    def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
+        return [
+            index
+            for index in range(ledger.entered)
+            if self.counts(profile := ledger.profile(index))
+            and (read_profile(profile).kind != PURCHASE or ledger.stands(index, at_ms))
+        ]
+
+
+def _first_after(at_ms: int, estimate: float, flipped: Callable[[int], bool]) -> int:
+    """The first ms after `at_ms` at which `flipped` is true; it flips once, about at the estimate."""
+    if estimate >= NEVER:
+        return NEVER
+    first = max(at_ms + 1, math.floor(estimate) - 1)
+    while first > at_ms + 1 and flipped(first):
+        first -= 1
+    while not flipped(first):
+        first += 1
+    return first

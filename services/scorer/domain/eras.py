@@ -1,0 +1,78 @@
+"""Eras: which policy holds when, in event time (rule 9). One sequence, only ever added to."""
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+from services.scorer.domain.features import Stage
+from services.scorer.domain.ledger import NEVER
+from services.scorer.domain.machine import Machine
+from services.scorer.domain.rules import Policy
+
+STAGE_FIELDS = frozenset(("opportunity", "stage"))
+
+
+class Era(NamedTuple):
+    """The policy holds from `effective_ms` on, that instant included, until the next era's.
+
+    activated_ms: when that became known; later than `effective_ms` if the past is decided anew
+    mark:         8 bytes that name the sequence up to and with this era
+    """
+
+    effective_ms: int
+    activated_ms: int
+    machine: Machine
+    mark: bytes
+
+    @property
+    def policy(self) -> Policy:
+        return self.machine.policy
+
+
+class Policies:
+    """eras: the first holds from the beginning; `effective_ms` and `activated_ms` never decrease.
+
+    fields: what entries must keep for their rules
+    """
+
+    def __init__(self, eras: tuple[Era, ...]) -> None:
+        self.eras = eras
+        self.fields = frozenset().union(*(_fields(era.policy) for era in eras))
+        self._by_mark = {era.mark: i for i, era in enumerate(eras)}
+
+    @classmethod
+    def only(cls, policy: Policy) -> "Policies":
+        """One policy for all time."""
+        return cls((Era(-NEVER, -NEVER, Machine(policy), _mark(b"", policy, -NEVER)),))
+
+    def then(self, policy: Policy, effective_ms: int, activated_ms: int) -> "Policies":
+        """The same with one more era; ValueError if it would begin before the last one."""
+        last = self.eras[-1]
+        if effective_ms < last.effective_ms or activated_ms < last.activated_ms:
+            raise ValueError("a policy cannot take effect before the one activated last")
+        era = Era(effective_ms, activated_ms, Machine(policy), _mark(last.mark, policy, effective_ms))
+        return Policies((*self.eras, era))
+
+    @property
+    def newest(self) -> Policy:
+        return self.eras[-1].policy
+
+    def place(self, mark: bytes) -> int | None:
+        """The era of this mark, by index; None if the sequence does not hold it."""
+        return self._by_mark.get(mark)
+
+    def at(self, at_ms: int, known: int) -> int:
+        """The era in force at the instant, of the first `known` ones."""
+        place = known - 1
+        while place > 0 and self.eras[place].effective_ms > at_ms:
+            place -= 1
+        return place
+
+
+def _mark(before: bytes, policy: Policy, effective_ms: int) -> bytes:
+    text = f"{policy.digest}{effective_ms}".encode()
+    return blake2b(before + text, digest_size=8).digest()
+
+
+def _fields(policy: Policy) -> frozenset[str]:
+    fields = policy.fields | frozenset(policy.document.attributes)
+    return fields | STAGE_FIELDS if any(isinstance(f, Stage) for f in policy.features) else fields

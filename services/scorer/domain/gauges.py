@@ -1,0 +1,201 @@
+"""Gauges: how a feature is kept while events come and time passes, and what its policy asks of it.
+
+A gauge's *registers* are a short list of plain numbers, kept in the customer's state; where the ledger is at hand a
+register names an entry by its index. All of a gauge can be had again from the ledger alone: `enter` every entry that
+took effect, in order. What is asked at an instant is `read`: which thresholds hold, and a lower bound of the instant
+at which, with no further event, that changes.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from services.scorer.domain.comparisons import Above, Equals, Known, Reached, Threshold
+from services.scorer.domain.entries import COMPLAINT, INTERACTION, NPS, OUTBOUND, PURCHASE, RATING, REFUND, read_profile
+from services.scorer.domain.features import Which
+from services.scorer.domain.ledger import NEVER, Ledger
+from services.scorer.domain.orders import Take
+from services.scorer.domain.prices import Prices
+from services.scorer.domain.spans import Span, anniversary
+
+Registers = list[Any]
+
+Reading = tuple[int, int]
+"""(the gauge's thresholds that hold, as bits of the truths; a lower bound of when that changes by itself, or NEVER)"""
+
+Figure = int | Fraction | float | str | None
+"""A part's value: minor units, events, ms, a number, a text; None while unknown."""
+
+
+class Setting(NamedTuple):
+    """What of its policy every gauge may need."""
+
+    zone: ZoneInfo
+    prices: Prices
+    minor_digits: int
+
+
+class Gauge:
+    """The base: nothing is kept, nothing is asked.
+
+    bits: the thresholds asked of the feature, as a mask of the truths
+    """
+
+    orders_only = False
+    """Whether a refund matters only in that it may void an order."""
+    money = False
+    """Whether it is a sum of money, in which an amount without a rate counts as 0."""
+    windowed = False
+    """Whether entries leave as time passes."""
+
+    def __init__(self, which: Which | None, asked: Sequence[Threshold], setting: Setting) -> None:
+        self.which, self.asked, self.setting = which, asked, setting
+        self.bits = sum(1 << t.index for t in asked)
+
+    def counts(self, profile: str) -> bool:
+        """Whether entries of this profile are among those the feature is about."""
+        which = self.which
+        if which is None:
+            return False
+        read = read_profile(profile)
+        return read.kind in which.kinds and (which.where is None or which.where.holds(fields_of(profile)))
+
+    def touched_by(self, profile: str) -> bool:
+        """Whether an entry of this profile may change the registers."""
+        return self.counts(profile)
+
+    def refundable(self) -> bool:
+        """Whether refunds may change the registers."""
+        return self.which is not None and (PURCHASE in self.which.kinds or REFUND in self.which.kinds)
+
+    def fresh(self) -> Registers:
+        return []
+
+    def copy(self, registers: Registers) -> Registers:
+        return registers.copy()
+
+    def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
+        """The entry takes effect at its time, `at_ms`; all that came before has."""
+
+    def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
+        """A refund takes effect. By default what is kept is built again from the orders that stand."""
+        if self.orders_only and not voids(ledger, take):
+            return
+        registers[:] = self.fresh()
+        for index in ledger.orders(at_ms):
+            if self.counts(ledger.profile(index)):
+                self.enter(registers, ledger, index, ledger.time(index))
+
+    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
+        """`at_ms` is not before anything that took effect."""
+        return 0, NEVER
+
+    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        return None
+
+    def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
+        """The entries the value rests on, by index, ascending."""
+        return []
+
+
+def voids(ledger: Ledger, take: Take) -> bool:
+    """Whether it is this refund that takes the last of its order."""
+    order = take.order
+    if order is None or take.taken != order.amount:
+        return False
+    return next(t for t in ledger.settlement.of_order[order.id] if t.taken == order.amount) is take
+
+
+def fields_of(profile: str) -> dict[str, str | Fraction]:
+    """An entry's fields as conditions on events read them."""
+    read = read_profile(profile)
+    fields: dict[str, str | Fraction] = dict(read.fields)
+    if "score" in fields:
+        fields["score"] = Fraction(int(str(fields["score"])), 100)
+    if read.kind in KIND_NAMES:
+        name, value = KIND_NAMES[read.kind]
+        fields[name] = value
+    return fields
+
+
+KIND_NAMES = {
+    INTERACTION: ("direction", "inbound"),
+    OUTBOUND: ("direction", "outbound"),
+    RATING: ("kind", "rating"),
+    NPS: ("kind", "nps"),
+    COMPLAINT: ("kind", "complaint"),
+}
+"""What conditions on events read off the kind of an entry itself."""
+
+
+class Limits:
+    """`value > limit` for several integer limits at once."""
+
+    def __init__(self, asked: Sequence[Threshold]) -> None:
+        above = sorted((int(t.ask.limit), t.index) for t in asked if isinstance(t.ask, Above))
+        self.limits = [limit for limit, _ in above]
+        self.masks = [0]
+        for _, index in above:
+            self.masks.append(self.masks[-1] | 1 << index)
+
+    def passed(self, value: int) -> int:
+        """How many limits, from the lowest, the value is above; `masks` of it are their bits."""
+        return bisect_left(self.limits, value)
+
+
+class Numbers:
+    """`value > limit` and `value >= limit` for exact numbers that may be unknown, and `known`."""
+
+    def __init__(self, asked: Sequence[Threshold]) -> None:
+        self._known = sum(1 << t.index for t in asked if isinstance(t.ask, Known))
+        self._above = [
+            (1 << t.index, Fraction(t.ask.limit), t.ask.inclusive) for t in asked if isinstance(t.ask, Above)
+        ]
+
+    def bits(self, value: Fraction | None) -> int:
+        if value is None:
+            return 0
+        bits = self._known
+        for bit, limit, inclusive in self._above:
+            if value > limit or (inclusive and value == limit):
+                bits |= bit
+        return bits
+
+
+class Ages:
+    """The time since an instant against spans: each is reached once and then stays."""
+
+    def __init__(self, asked: Sequence[Threshold], zone: ZoneInfo, part: str = "") -> None:
+        mine = [t for t in asked if t.operand.part == part]
+        self._known = sum(1 << t.index for t in mine if isinstance(t.ask, Known))
+        self._spans = [(1 << t.index, t.ask.span, t.ask.after_ms) for t in mine if isinstance(t.ask, Reached)]
+        self._zone = zone
+
+    def read(self, start_ms: int | None, at_ms: int) -> Reading:
+        if start_ms is None:
+            return 0, NEVER
+        if at_ms < start_ms:
+            return 0, start_ms
+        bits, next_ms = self._known, NEVER
+        for bit, span, after_ms in self._spans:
+            reached_ms = (start_ms + span.fixed_ms if span.fixed_ms else self._anniversary(span, start_ms)) + after_ms
+            if reached_ms <= at_ms:
+                bits |= bit
+            elif reached_ms < next_ms:
+                next_ms = reached_ms
+        return bits, next_ms
+
+    def _anniversary(self, span: Span, start_ms: int) -> int:
+        return anniversary(span, start_ms, self._zone)
+
+
+def texts(asked: Sequence[Threshold]) -> dict[str, int]:
+    """The bits of each text asked for; of any other text `known` alone, which stands at ""."""
+    known = sum(1 << t.index for t in asked if isinstance(t.ask, Known))
+    bits = {"": known}
+    for t in asked:
+        if isinstance(t.ask, Equals):
+            bits[t.ask.text] = bits.get(t.ask.text, known) | 1 << t.index
+    return bits

@@ -1,0 +1,273 @@
+"""A customer's life, played: instant by instant, everything of one millisecond and then one evaluation (rules 1, 2).
+
+Between two instants at which something enters or may change nothing can change, so nothing is looked at. A life is
+played on from where it stands; from the beginning it comes out the same, whatever order the events arrived in.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from schemas.decisions import Value
+from services.scorer.domain.entries import OVERRIDE, read_profile
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.frozen import Frozen
+from services.scorer.domain.gauges import Registers
+from services.scorer.domain.ledger import NEVER, Effect, Ledger
+from services.scorer.domain.machine import Machine
+from services.scorer.domain.positions import Mover, Standing
+from services.scorer.domain.rules import Dimension, Segment
+
+_OVERRIDE = chr(65 + OVERRIDE)
+
+Override = list[Any]
+"""[until (ms), time (ms), id, dimension, value]: somebody's word, while it holds. `value` None masks nothing."""
+
+
+class Moved(NamedTuple):
+    """manual: it was an override that moved what is shown."""
+
+    dimension: Dimension
+    before: Value
+    after: Value
+    manual: bool = False
+
+
+class Instant(NamedTuple):
+    """What one instant brought.  switched: another policy began to hold"""
+
+    at_ms: int
+    moved: list[Moved]
+    effects: Sequence[Effect]
+    switched: bool
+
+
+class Life:
+    """known: how many eras of the policies count.  era: the one in force, by index; -1 before the first event
+
+    truths:    the thresholds that hold
+    registers: of the machine's gauges
+    standings: of the machine's movers
+    overrides: those in force
+    retired:   by name the revision of dimensions that the policy in force does not know
+    played_ms: the last instant played.  due_ms: nothing changes before it without an event
+    """
+
+    __slots__ = (
+        "due_ms",
+        "era",
+        "known",
+        "ledger",
+        "machine",
+        "overrides",
+        "played_ms",
+        "policies",
+        "registers",
+        "retired",
+        "standings",
+        "truths",
+    )
+
+    def __init__(self, policies: Policies, ledger: Ledger, known: int) -> None:
+        self.policies, self.ledger, self.known = policies, ledger, known
+        self.era = -1
+        self.machine: Machine = policies.eras[0].machine
+        self.truths = 0
+        self.registers: list[Registers] = []
+        self.standings: list[Standing] = []
+        self.overrides: list[Override] = []
+        self.retired: dict[str, int] = {}
+        self.played_ms = -NEVER
+        self.due_ms = NEVER
+
+    def copy(self, ledger: Ledger | None = None) -> "Life":
+        """A life that goes on by itself, on another ledger if given one that begins alike."""
+        copy = Life(self.policies, self.ledger, self.known)
+        copy.ledger = Ledger(self.ledger.rows, self.ledger.profiles, self.ledger.extras) if ledger is None else ledger
+        copy.ledger.entered = self.ledger.entered
+        copy.era, copy.machine, copy.truths = self.era, self.machine, self.truths
+        copy.registers = [g.copy(r) for g, r in zip(self.machine.gauges, self.registers, strict=True)]
+        copy.standings = [s.copy() for s in self.standings]
+        copy.overrides, copy.retired = list(self.overrides), dict(self.retired)
+        copy.played_ms, copy.due_ms = self.played_ms, self.due_ms
+        return copy
+
+    def play(self, effects: Sequence[Effect], until_ms: int) -> Iterator[Instant]:
+        """Every instant up to and with `until_ms`; `effects` are those to come, in order."""
+        place, count = 0, len(effects)
+        while True:
+            at_ms = self.due_ms
+            if place < count and effects[place].at_ms <= at_ms:
+                at_ms = effects[place].at_ms
+            if at_ms > until_ms or at_ms >= NEVER:
+                return
+            first = place
+            while place < count and effects[place].at_ms == at_ms:
+                place += 1
+            yield self.at(at_ms, effects[first:place])
+
+    def at(self, at_ms: int, effects: Sequence[Effect]) -> Instant:
+        """Everything of one instant, later than all played; then one evaluation."""
+        ledger = self.ledger
+        whole = at_ms >= self.due_ms
+        shown: dict[str, Moved] | None = None  # with a switch: what was shown before it
+        for effect in effects:
+            if effect.take is None and ledger.profile(effect.place)[0] == _OVERRIDE:
+                self._override(effect.place, at_ms)
+                whole = True
+        if self.era < 0:
+            self._begin(at_ms)
+            whole = True
+        elif self._next_era_ms() <= at_ms:
+            shown, whole = self._switch(at_ms), True
+        gauges, registers = self.machine.gauges, self.registers
+        touched: list[int] = []
+        if shown is None:
+            for effect in effects:
+                touched.extend(self.machine.enter(registers, ledger, effect))
+        self.played_ms = at_ms
+        if whole:
+            truths, due_ms = self._read_all(at_ms)
+        else:
+            truths, due_ms = self.truths, self.due_ms
+            for i in touched:
+                bits, next_ms = gauges[i].read(registers[i], ledger, at_ms)
+                truths = truths & ~gauges[i].bits | bits
+                due_ms = min(due_ms, next_ms)
+        changed = truths ^ self.truths
+        self.truths = truths
+        if not (whole or changed):
+            self.due_ms = due_ms
+            return Instant(at_ms, [], effects, False)
+        moved, self.due_ms = self._evaluate(at_ms, due_ms, changed, whole=whole)
+        if shown is not None:
+            moved = _over(shown, self.machine.movers, self.standings)
+        return Instant(at_ms, moved, effects, shown is not None)
+
+    def _read_all(self, at_ms: int) -> tuple[int, int]:
+        truths, due_ms = 0, NEVER
+        for gauge, own in zip(self.machine.gauges, self.registers, strict=True):
+            bits, next_ms = gauge.read(own, self.ledger, at_ms)
+            truths |= bits
+            due_ms = min(due_ms, next_ms)
+        return truths, due_ms
+
+    def _evaluate(self, at_ms: int, due_ms: int, changed: int, *, whole: bool) -> tuple[list[Moved], int]:
+        """Move every standing that may move; what moved, and when something may next."""
+        moved = []
+        if whole:
+            self.overrides = [o for o in self.overrides if o[0] > at_ms]
+            due_ms = min([due_ms, self._next_era_ms(), *(o[0] for o in self.overrides)])
+        for mover, standing in zip(self.machine.movers, self.standings, strict=True):
+            if not (whole or changed & mover.bits):
+                continue
+            before, masked = standing.shown, standing.masked
+            due_ms = min(due_ms, mover.step(standing, self.truths, at_ms))
+            standing.masked = self._mask(mover) if self.overrides else -1
+            if standing.shown != before:
+                manual = standing.masked != masked
+                moved.append(Moved(mover.dimension, mover.values[before], mover.values[standing.shown], manual))
+        return moved, due_ms
+
+    # -- policies
+
+    def _begin(self, at_ms: int) -> None:
+        """The first event: everyone begins in the last place of each dimension."""
+        self.era = self.policies.at(at_ms, self.known)
+        self.machine = self.policies.eras[self.era].machine
+        self.registers = self.machine.fresh()
+        revisions = self.retired
+        self.standings = [Standing(m.initial, revisions.pop(m.dimension.name, 0)) for m in self.machine.movers]
+
+    def _next_era_ms(self) -> int:
+        return self.policies.eras[self.era + 1].effective_ms if self.era + 1 < self.known else NEVER
+
+    def _switch(self, at_ms: int) -> dict[str, Moved]:
+        """The eras that begin now; what each dimension showed before, with False after it where it is no more."""
+        movers, standings = self.machine.movers, self.standings
+        shown = {
+            m.dimension.name: Moved(m.dimension, m.values[s.shown], False)
+            for m, s in zip(movers, standings, strict=True)
+        }
+        effects = self.ledger.effects()
+        while self._next_era_ms() <= at_ms:
+            before = {m.dimension.name: (m, s) for m, s in zip(self.machine.movers, self.standings, strict=True)}
+            self.era += 1
+            self.machine = self.policies.eras[self.era].machine
+            self.registers = self.machine.registers_at(self.ledger, effects, at_ms)
+            self.truths, _ = self._read_all(at_ms)
+            self.standings = [self._carried(mover, before, at_ms) for mover in self.machine.movers]
+            self.retired |= {name: standing.revision for name, (_, standing) in before.items()}
+        return shown
+
+    def _carried(self, mover: Mover, before: dict[str, tuple[Mover, Standing]], at_ms: int) -> Standing:
+        name = mover.dimension.name
+        if name not in before:
+            return Standing(mover.initial, self.retired.pop(name, 0))
+        old, standing = before.pop(name)
+        if old.dimension.kind != mover.dimension.kind:
+            return Standing(mover.initial, standing.revision)
+        mover.cross(standing, old, self.truths, at_ms)
+        standing.masked = -1
+        return standing
+
+    # -- overrides
+
+    def _override(self, index: int, at_ms: int) -> None:
+        fields = dict(read_profile(self.ledger.profile(index)).fields)
+        value: Value | None = fields.get("value") or None
+        if "inside" in fields:
+            value = bool(fields["inside"])
+        until_ms = self.ledger.amount(index)
+        if until_ms > at_ms:
+            self.overrides.append([until_ms, at_ms, index, fields["dimension"], value])
+
+    def _mask(self, mover: Mover) -> int:
+        """The place of the newest override of the dimension; -1 without one."""
+        mine = [o for o in self.overrides if o[3] == mover.dimension.name]
+        if not mine:
+            return -1
+        value = max(mine, key=lambda o: (o[1], o[2]))[4]
+        places = [i for i, v in enumerate(mover.values) if v is value or (v == value and isinstance(value, str))]
+        return places[0] if places else -1
+
+
+def _over(shown: dict[str, Moved], movers: Sequence[Mover], now: Sequence[Standing]) -> list[Moved]:
+    """What moved over a switch of policies: from what was shown before it to what is shown now."""
+    result = []
+    for mover, standing in zip(movers, now, strict=True):
+        name = mover.dimension.name
+        after = mover.values[standing.shown]
+        before = shown.pop(name).before if name in shown else mover.values[mover.initial]
+        if before != after:
+            result.append(Moved(mover.dimension, before, after))
+    gone = [m for m in shown.values() if isinstance(m.dimension, Segment) and m.before is True]
+    return gone + result
+
+
+Path = list[tuple[int, Value]]
+"""(instant, value from then on) of one dimension, ascending; before it the value everyone begins with."""
+
+
+class Paths:
+    """The paths of every dimension, as they come out of a life."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Path] = {}
+        self.dimensions: dict[str, Dimension] = {}
+
+    def take(self, instant: Instant) -> None:
+        for moved in instant.moved:
+            self.steps.setdefault(moved.dimension.name, []).append((instant.at_ms, moved.after))
+            self.dimensions[moved.dimension.name] = moved.dimension
+
+
+def fold(
+    policies: Policies, ledger: Ledger, until_ms: int, known: int, frozen: Frozen | None = None
+) -> tuple[Life, Paths]:
+    """The life of a ledger up to and with `until_ms`, and its paths: from its beginning, or from where it is frozen."""
+    life, paths = Life(policies, ledger, known), Paths()
+    effects = ledger.effects()
+    ledger.entered = 0
+    for instant in life.play(effects, until_ms):
+        paths.take(instant)
+    return life, paths

@@ -1,0 +1,154 @@
+"""A policy made ready to run: a gauge for each feature that some rule asks for, a mover for each dimension."""
+
+from collections.abc import Sequence
+
+from services.scorer.domain.buying import Alive, Beginning, Expecting, First, Grid, Rhythm, Since, Worth
+from services.scorer.domain.comparisons import Threshold
+from services.scorer.domain.decaying import Decaying
+from services.scorer.domain.features import (
+    Attribute,
+    Count,
+    Expected,
+    Feature,
+    Feedback,
+    KnownFor,
+    Mean,
+    Overdue,
+    PAlive,
+    Ratio,
+    Regularity,
+    Rfm,
+    Score,
+    Scorecard,
+    SinceLast,
+    Stage,
+    Sum,
+    Tenure,
+    Trend,
+    Value,
+)
+from services.scorer.domain.gauges import Gauge, Registers, Setting
+from services.scorer.domain.ledger import Effect, Ledger
+from services.scorer.domain.positions import Mover, mover_of
+from services.scorer.domain.profiles import Noted, Staged
+from services.scorer.domain.rules import Policy
+from services.scorer.domain.windows import Average, Card, Quotient, Total, TrendGauge
+
+_MOST_PROFILES = 4_096
+
+
+class Machine:
+    """gauges: with their bits.  movers: a dimension each, in the policy's order."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.setting = Setting(policy.zone, policy.prices, policy.minor_digits)
+        asked: dict[str, list[Threshold]] = {}
+        for threshold in policy.thresholds:
+            asked.setdefault(threshold.operand.feature.name, []).append(threshold)
+        features = {t.operand.feature.name: t.operand.feature for t in policy.thresholds}
+        self.gauges = tuple(gauge_of(f, asked[name], self.setting) for name, f in features.items())
+        self.movers: tuple[Mover, ...] = tuple(mover_of(d, policy.zone) for d in policy.dimensions)
+        self.refundable = tuple(i for i, gauge in enumerate(self.gauges) if gauge.refundable())
+        self.kept = {name: i for i, name in enumerate(features)}
+        self._touched: dict[str, tuple[int, ...]] = {}
+        self._unasked: dict[str, Gauge] = {}
+
+    def measure(self, feature: Feature, registers: Sequence[Registers], ledger: Ledger) -> tuple[Gauge, Registers]:
+        """A feature's gauge and its registers now: those kept, or made for the occasion if no rule asks for it."""
+        place = self.kept.get(feature.name)
+        if place is not None:
+            return self.gauges[place], self.gauges[place].copy(registers[place])
+        gauge = self._unasked.get(feature.name)
+        if gauge is None:
+            gauge = self._unasked[feature.name] = gauge_of(feature, (), self.setting)
+        return gauge, alone(gauge, ledger)
+
+    def touched(self, profile: str) -> tuple[int, ...]:
+        """The gauges that an entry of this profile may change, by index."""
+        touched = self._touched.get(profile)
+        if touched is None:
+            if len(self._touched) >= _MOST_PROFILES:
+                self._touched.clear()
+            touched = tuple(i for i, gauge in enumerate(self.gauges) if gauge.touched_by(profile))
+            self._touched[profile] = touched
+        return touched
+
+    def fresh(self) -> list[Registers]:
+        return [gauge.fresh() for gauge in self.gauges]
+
+    def enter(self, registers: list[Registers], ledger: Ledger, effect: Effect) -> tuple[int, ...]:
+        """Let one effect into the registers; the gauges it may have changed."""
+        if effect.take is not None:
+            for i in self.refundable:
+                self.gauges[i].take(registers[i], ledger, effect.take, effect.at_ms)
+            return self.refundable
+        ledger.entered = effect.place + 1
+        touched = self.touched(ledger.profile(effect.place))
+        for i in touched:
+            self.gauges[i].enter(registers[i], ledger, effect.place, effect.at_ms)
+        return touched
+
+    def registers_at(self, ledger: Ledger, effects: Sequence[Effect], at_ms: int) -> list[Registers]:
+        """The registers of all gauges at an instant, had from the ledger alone."""
+        registers, ledger.entered = self.fresh(), 0
+        for effect in effects:
+            if effect.at_ms > at_ms:
+                break
+            self.enter(registers, ledger, effect)
+        return registers
+
+
+def alone(gauge: Gauge, ledger: Ledger) -> Registers:
+    """One gauge's registers over all that has been entered, had from the ledger alone."""
+    registers, entered = gauge.fresh(), ledger.entered
+    until_ms = ledger.time(entered - 1) if entered else 0
+    refundable = gauge.refundable()
+    for effect in ledger.effects():
+        if effect.place >= entered or effect.at_ms > until_ms:
+            continue
+        if effect.take is None:
+            ledger.entered = effect.place + 1
+            if gauge.touched_by(ledger.profile(effect.place)):
+                gauge.enter(registers, ledger, effect.place, effect.at_ms)
+        elif refundable:
+            gauge.take(registers, ledger, effect.take, effect.at_ms)
+    ledger.entered = entered
+    return registers
+
+
+def gauge_of(feature: Feature, asked: Sequence[Threshold], setting: Setting) -> Gauge:  # noqa: PLR0911, PLR0912
+    """The gauge that keeps a feature."""
+    match feature:
+        case Count() | Sum():
+            return Total(feature, asked, setting)
+        case Mean() | Feedback():
+            return Average(feature, asked, setting)
+        case Ratio():
+            return Quotient(feature, asked, setting)
+        case Trend():
+            return TrendGauge(feature, asked, setting)
+        case Scorecard():
+            return Card(feature, asked, setting)
+        case SinceLast():
+            return Since(feature, asked, setting)
+        case Tenure():
+            return First(feature, asked, setting)
+        case KnownFor():
+            return Beginning(feature, asked, setting)
+        case Regularity() | Overdue():
+            return Rhythm(feature, asked, setting)
+        case PAlive():
+            return Alive(feature, asked, setting)
+        case Expected():
+            return Expecting(feature, asked, setting)
+        case Value():
+            return Worth(feature, asked, setting)
+        case Rfm():
+            return Grid(feature, asked, setting)
+        case Score():
+            return Decaying(feature, asked, setting)
+        case Stage():
+            return Staged(feature, asked, setting)
+        case Attribute():
+            return Noted(feature, asked, setting)
