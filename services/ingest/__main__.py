@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from services.ingest.app import build
 from services.shared import logging
 from services.shared.serving import MISUSED, serve
-from services.shared.settings import IngestSettings
+from services.shared.settings import IngestSettings, unusable
 
 
 def main() -> int:
@@ -15,8 +15,7 @@ def main() -> int:
     try:
         settings = IngestSettings()
     except ValidationError as error:
-        wrong = "; ".join(f"{e['loc'][0]}={e['input']!r}: {e['msg']}" for e in error.errors())
-        print(f"ingest: {wrong}", file=sys.stderr)
+        print(f"ingest: {unusable(error)}", file=sys.stderr)
         return MISUSED
     logging.configure("ingest", log_format=settings.log_format, level=settings.log_level)
     return serve(build(settings), settings.host, settings.port, drain_s=settings.ack_timeout_ms / 1000 + 5)

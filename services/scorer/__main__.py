@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from services.scorer.app import CannotRun, create_app, reason
 from services.scorer.engine.host import App
 from services.shared import logging
-from services.shared.settings import ScorerSettings
+from services.shared.settings import ScorerSettings, unusable
 
 log = structlog.get_logger()
 
@@ -86,8 +86,7 @@ def _settings() -> ScorerSettings:
     try:
         return ScorerSettings()
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors())
-        raise CannotRun(wrong, 2) from error
+        raise CannotRun(unusable(error), 2) from error
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import CollectorRegistry
 
-from services.scorer.domain.policy import Policy, PolicyError, parse
+from services.scorer import policies
+from services.scorer.domain.policy import PolicyError
 from services.scorer.endpoints import Server
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.host import App
@@ -32,7 +33,10 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
 
     on_failure: told once, from the event loop, why the worker cannot go on; the app is then to be stopped.
     """
-    policy = _policy(settings)
+    try:
+        policy = policies.read(settings.policy)
+    except PolicyError as error:
+        raise CannotRun(str(error), 2) from error
     registry = CollectorRegistry()
     worker = Worker(settings, policy, ScorerMetrics(registry), clock=Clock(), on_failure=on_failure)
     server = Server(settings.metrics_host, settings.metrics_port, registry, worker)
@@ -71,15 +75,3 @@ def reason(error: BaseException) -> CannotRun | None:
     if isinstance(error, CannotRun):
         return error
     return CannotRun(str(error), 2) if isinstance(error, Refusal) else None
-
-
-def _policy(settings: ScorerSettings) -> Policy:
-    path = settings.policy
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise CannotRun(f"policy {path} cannot be read: {error.strerror}; TIERLINE_POLICY names the file", 2) from error
-    except UnicodeDecodeError as error:
-        raise CannotRun(f"policy {path} is not UTF-8 text", 2) from error
-    except PolicyError as error:
-        raise CannotRun(str(error), 2) from error

@@ -1,13 +1,13 @@
 """The catalogue of settings: every environment variable the services read, with its default and meaning.
 
 README's tables are made from these classes. A value that cannot be used is one clear line and exit code 2
-(`services/cli`).
+(`unusable`).
 """
 
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -80,3 +80,13 @@ class NotifierSettings(KafkaSettings):
 
 
 CATALOGUE: tuple[type[KafkaSettings], ...] = (IngestSettings, ScorerSettings, NotifierSettings)
+
+
+def unusable(error: ValidationError) -> str:
+    """What is wrong with settings, in one line: each variable, its value, what is allowed."""
+    found = []
+    for wrong in error.errors(include_url=False):
+        variable = ".".join(str(part) for part in wrong["loc"])
+        wanted = wrong["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        found.append(f"{variable}={wrong['input']!r} cannot be used: it {wanted}")
+    return "; ".join(found)
