@@ -1,6 +1,8 @@
 """Cut points: of recency, frequency and money into five groups each, and the spend of those who bring most revenue."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -42,16 +44,27 @@ def rfm(customers: Sequence[History], until: int) -> Cuts:
 def fifths(values: Iterable[int]) -> list[int]:
     """Four different cuts above 0 that part the values into five groups as equal as can be.
 
-    Equal values stay together, so a group may be larger than a fifth; the others then share the rest. With fewer than
-    five different values the last cuts are above all of them.
+    Equal values stay together, so a group may be larger than a fifth; the others then share the rest. No group is
+    empty, unless there are fewer than five different values: then the last cuts are above them all.
     """
-    rest = sorted(values)
+    rest = sorted(Counter(values).items())
     cuts: list[int] = []
     for groups in range(GROUPS, 1, -1):
-        edge = rest[-(-len(rest) // groups) - 1] if rest else cuts[-1]
-        rest = [value for value in rest if value > edge]
-        cuts.append(rest[0] if rest else edge + 1)
+        if len(rest) > 1:
+            taken = _nearest(rest, groups)
+            rest = rest[taken:]
+            cuts.append(rest[0][0])
+        else:
+            cuts.append((rest.pop()[0] if rest else cuts[-1]) + 1)
     return cuts
+
+
+def _nearest(counted: Sequence[tuple[int, int]], groups: int) -> int:
+    """How many of the different values come nearest to one of so many groups, enough being left for the others."""
+    share = sum(count for _, count in counted) / groups
+    most = max(1, len(counted) - groups + 1)
+    so_far = list(accumulate(count for _, count in counted[:most]))
+    return min(range(most), key=lambda place: abs(so_far[place] - share)) + 1
 
 
 def top_spend(customers: Iterable[History]) -> TopSpend:
