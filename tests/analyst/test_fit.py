@@ -1,5 +1,6 @@
 """The whole fit on the 1/10 sample of CDNOW gives what its publishers give."""
 
+import json
 from datetime import date
 
 import msgspec
@@ -9,9 +10,10 @@ import yaml
 from schemas import policy
 from services.analyst.calibration import page, summary
 from services.analyst.calibration.notation import as_yaml, decimal_text
-from services.analyst.calibration.purchases import Book, Order
+from services.analyst.calibration.purchases import Book, Order, canonical, read
 from services.analyst.fit import Fit, Wish, fit
-from tests.analyst.populations import SAMPLE_UNTIL, cdnow_book, cdnow_sample
+from services.demo import cdnow
+from tests.analyst.populations import SAMPLE_UNTIL, UTC, cdnow_book, cdnow_sample
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +154,10 @@ def test_ids_without_a_purchase_are_counted():
 )
 def test_a_parameter_is_written_in_six_digits_without_an_exponent(value, text):
     assert decimal_text(value) == text
+
+
+def test_the_same_purchases_as_events_give_the_same_calibration(sample, tmp_path):
+    purchases = [p for p in cdnow.purchases() if canonical(p.customer.removeprefix("cdnow-")) in cdnow_sample()]
+    (file := tmp_path / "events.ndjson").write_text("\n".join(json.dumps(p.event(0)) for p in purchases))
+    found = fit(read(file, UTC), Wish(until=SAMPLE_UNTIL))
+    assert found.calibration == sample.calibration
