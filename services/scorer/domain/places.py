@@ -44,17 +44,17 @@ class Place:
         return self._begun(index, end) if offset < len(node.value) and not node.value[offset].isspace() else index
 
     def _after(self, character: str, index: int, end: int, style: str | None) -> int:
-        """The index behind the character, which stands at `index` or behind blanks that YAML left out."""
+        """The index behind the character, which stands at `index` or behind what YAML left out there."""
         text = self._text
+        if style == '"' and text.startswith("\\", index) and not text.startswith("\\\n", index):
+            return index + ESCAPES.get(text[index + 1], 2)
         if character.isspace():
             behind = self._begun(index, end)
-            return behind if "\n" in text[index:behind] else min(index + 1, end)
+            return behind if "\n" in text[index:behind] else min(index + 1, behind)
         index = self._begun(index, end)
-        if style == "'" and text.startswith("''", index):
-            return index + 2
         if style == '"' and text.startswith("\\", index):
-            return index + ESCAPES.get(text[index + 1], 2)
-        return min(index + 1, end)
+            return self._after(character, index if text[index + 1] != "\n" else index + 1, end, style)
+        return min(index + (2 if style == "'" and text.startswith("''", index) else 1), end)
 
     def _begun(self, index: int, end: int) -> int:
         """The first character from here on that is no blank."""
