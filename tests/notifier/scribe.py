@@ -10,11 +10,13 @@ import msgspec
 from schemas.decisions import CaughtUp, Condition, Decision, Step, Trigger, Value
 from schemas.events import Purchase, PurchaseData
 from services.notifier.intake import Batch, take_changelog, take_decisions
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.policy import Policy, parse
+from services.scorer.domain.positions import Standing
 from services.scorer.domain.records import decision
 from services.scorer.domain.scoring import Arrival, decide
-from services.scorer.domain.state import POSITION_KEY, Customer, Position, Standing, encode, encode_position
+from services.scorer.domain.state import POSITION_KEY, Customer, Position, encode, encode_position
 
 POLICY = """
 policy: corner_shop
@@ -72,6 +74,7 @@ class Scribe:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self.policies = Policies.only(policy)
         self.logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.sequences: dict[int, int] = defaultdict(int)
         self.partition_of: dict[str, int] = {}
@@ -96,12 +99,12 @@ class Scribe:
             **{
                 "subject": subject,
                 "dimension": dimension,
-                "kind": next(d.kind for d in self.policy.dimensions if d.name == dimension),
+                "kind": self.policy.dimension(dimension).kind,
                 "revision": standing.revision + 1,
                 "sequence": self._next_sequence(partition),
                 "from_": at,
                 "path": [(at, after)] if path is None else list(path),
-                "before": standing.value,
+                "before": self.held(subject, dimension),
                 "after": after,
                 "effective_at": at,
                 "decided_at": at + timedelta(seconds=1),
@@ -114,7 +117,8 @@ class Scribe:
                 **fields,
             }
         )
-        self._standings[subject][dimension] = Standing(after, to_ms(record.effective_at), record.revision)
+        place = self.policy.dimension(dimension).values.index(after)
+        self._standings[subject][dimension] = Standing(place, record.revision, to_ms(record.effective_at))
         self.append(DECISIONS, partition, subject.encode(), _encode(record))
         self.state(subject)
         return record
@@ -122,7 +126,7 @@ class Scribe:
     def purchase(self, subject: str, amount: int, at: datetime = NOON) -> None:
         """An event through the real core: its decisions, the state, the partition's position. amount: in dollars."""
         partition = self.partition_of.get(subject, 0)
-        customer = self._customers.setdefault(subject, Customer())
+        customer = self._customers.setdefault(subject, Customer.new(self.policies))
         self._events += 1
         event = Purchase(
             id=f"p{self._events}",
@@ -133,18 +137,17 @@ class Scribe:
             data=PurchaseData(amount_minor=amount * 100, currency="USD"),
         )
         arrival = Arrival(event, to_ms(at), self._events, b"")
-        outcome = decide(customer, self.policy, [arrival], to_ms(at))
+        outcome = decide(customer, self.policies, [arrival], to_ms(at))
         for change in outcome.changes:
             record = decision(
                 change,
                 subject,
-                self.policy,
                 sequence=self._next_sequence(partition),
                 decided_ms=to_ms(at),
                 catching_up=False,
             )
             self.append(DECISIONS, partition, subject.encode(), _encode(record))
-        self.append(CHANGELOG, partition, subject.encode(), encode(customer, self.policy))
+        self.append(CHANGELOG, partition, subject.encode(), encode(customer))
         self.position(partition, self._events)
 
     def varied_life(self) -> None:
@@ -162,10 +165,18 @@ class Scribe:
             self.move(subject, "tier", "basic", at=NOON + timedelta(days=400), cause="time")
             self.position(self.partition_of.get(subject, 0), 100)
 
+    def held(self, subject: str, dimension: str) -> Value:
+        """Where the customer stands by the decisions so far."""
+        return self.policy.dimension(dimension).values[self._standing(subject, dimension).place]
+
     def state(self, subject: str) -> bytes:
         """The customer's present state to the changelog."""
-        standings = [self._standing(subject, d.name) for d in self.policy.dimensions]
-        record = encode(Customer(standings=standings), self.policy)
+        customer = Customer.new(self.policies)
+        customer.life.standings = [self._standing(subject, d.name) for d in self.policy.dimensions]
+        customer.changed_ms = max(
+            (s.since_ms for s in customer.life.standings if s.since_ms is not None), default=customer.changed_ms
+        )
+        record = encode(customer)
         self.append(CHANGELOG, self.partition_of.get(subject, 0), subject.encode(), record)
         return record
 
@@ -209,8 +220,8 @@ class Scribe:
         return batch
 
     def _standing(self, subject: str, dimension: str) -> Standing:
-        held = self._standings.setdefault(subject, {d.name: Standing(d.initial) for d in self.policy.dimensions})
-        return held[dimension]
+        beginning = {d.name: Standing(len(d.values) - 1) for d in self.policy.dimensions}
+        return self._standings.setdefault(subject, beginning)[dimension]
 
     def _next_sequence(self, partition: int) -> int:
         self.sequences[partition] += 1

@@ -166,14 +166,6 @@ async def test_a_policy_that_is_not_there_is_one_line_and_exit_code_2():
     assert "policy /nowhere/policy.yaml cannot be read: No such file" in lines[0]
 
 
-def test_a_policy_that_is_none_is_refused_where_it_stands(tmp_path):
-    policy = tmp_path / "policy.yaml"
-    policy.write_text("policy: [\n")
-    with pytest.raises(CannotServe, match=r"policy\.yaml:2:1: not YAML") as refused:
-        __main__._policy(NotifierSettings.model_construct(policy=policy))
-    assert refused.value.exit_code == 2
-
-
 def test_a_setting_that_cannot_be_used_is_one_line_and_exit_code_2(monkeypatch, capsys):
     monkeypatch.setenv("TIERLINE_NOTIFIER_PORT", "many")
     assert __main__.main() == 2

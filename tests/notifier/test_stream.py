@@ -103,7 +103,7 @@ async def follow(http):
 
 async def move(desk, *subjects):
     for subject in subjects:
-        before = desk.scribe._standing(subject, "tier").value
+        before = desk.scribe.held(subject, "tier")
         desk.scribe.move(subject, "tier", "silver" if before != "silver" else "gold")
     await desk.deliver()
 
