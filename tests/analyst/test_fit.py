@@ -13,7 +13,20 @@ from services.analyst.calibration.notation import as_yaml, decimal_text
 from services.analyst.calibration.purchases import Book, Order, canonical, read
 from services.analyst.fit import Fit, Wish, fit
 from services.demo import cdnow
+from services.scorer.domain.policy import parse
 from tests.analyst.populations import SAMPLE_UNTIL, UTC, cdnow_book, cdnow_sample
+
+POLICY = """
+policy: any
+currency: USD
+zone: UTC
+features:
+  alive: {p_alive: purchase}
+  rfm: {rfm: purchase}
+  spend: {sum: purchase.amount}
+ladders: {tier: [{name: top, when: "spend >= calibrated.top_spend and rfm.m >= 4"}, {name: other}]}
+churn: {at_risk: "alive < 0.3"}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +174,11 @@ def test_the_same_purchases_as_events_give_the_same_calibration(sample, tmp_path
     (file := tmp_path / "events.ndjson").write_text("\n".join(json.dumps(p.event(0)) for p in purchases))
     found = fit(read(file, UTC), Wish(until=SAMPLE_UNTIL))
     assert found.calibration == sample.calibration
+
+
+def test_a_policy_takes_the_section_as_it_is_written(sample):
+    compiled = parse(POLICY + as_yaml(sample.calibration))
+    alive, rfm = compiled.features[:2]
+    assert alive.model.alpha == 4.4136
+    assert rfm.monetary == tuple(sample.rfm.monetary)
+    assert compiled.top_spend == sample.top_spend.minor

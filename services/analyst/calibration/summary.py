@@ -66,10 +66,7 @@ def document(fit: Fit) -> dict[str, Any]:
         "gamma_gamma": fit.gamma_gamma,
         "correlation": round(fit.correlation, 6),
         "frequencies": fit.frequencies,
-        "weeks": [
-            {"until": date.fromordinal(w.ends), "actual": w.actual, "expected": w.expected}
-            for w in fit.weeks
-        ],
+        "weeks": [{"until": date.fromordinal(w.ends), "actual": w.actual, "expected": w.expected} for w in fit.weeks],
         "horizon_days": fit.horizon_days,
         "later": fit.later,
         "top_spend": {"spend": _money(fit, fit.top_spend.minor), "customers": fit.top_spend.customers},
