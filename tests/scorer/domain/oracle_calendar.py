@@ -29,10 +29,10 @@ def wall(ms: int, zone: ZoneInfo) -> datetime:
 
 @cache
 def parts(span: str) -> tuple[int, str]:
-    found = re.fullmatch(r"([1-9]\d*)(ms|s|min|h|d|w|mo|y)", span)
+    found = re.fullmatch(r"([1-9][\d_]*)(ms|s|min|h|d|w|mo|y)", span)
     if found is None:
         raise ValueError(f"not a span: {span}")
-    return int(found[1]), found[2]
+    return int(found[1].replace("_", "")), found[2]
 
 
 @cache

@@ -1,60 +1,40 @@
-"""The oracle's reader of conditions: `spend > 1_000 and not (quiet between 30d and 60d)`.
+"""The oracle's reader of conditions: `spend > 1_000 and not (quiet between 30d and 60d) and region in ['North']`.
 
-`holds(text, values)` reads the text and answers at once; nothing is compiled, nothing is shared with the core.
+`holds(text, values)` reads the text into a tree and asks it; the operands (`oracle_operands.py`) compare themselves.
+Nothing is shared with the core.
 """
 
-import operator
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
 from functools import cache
-from zoneinfo import ZoneInfo
+from typing import NamedTuple
 
-from tests.scorer.domain.oracle_calendar import anniversary
+from tests.scorer.domain.oracle_operands import Operand
 
-COMPARE: dict[str, Callable[[object, object], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
-TOKEN = re.compile(r"\s*(?:(\d[\d_]*(?:\.\d+)?(?:ms|s|min|h|d|w|mo|y)?\b)|([a-z][a-z0-9_]*)|(<=|>=|==|!=|[<>()\[\],]))")
-SPAN = re.compile(r"\d+(?:ms|s|min|h|d|w|mo|y)")
-
-
-@dataclass(frozen=True)
-class Number:
-    """A count, or money in major units."""
-
-    value: Decimal
-
-    def compare(self, sign: str, literal: str) -> bool:
-        return COMPARE[sign](self.value, Decimal(literal.replace("_", "")))
+TOKEN = re.compile(
+    r"\s*(?:(-?\d[\d_]*(?:\.\d+)?(?:ms|s|min|h|d|w|mo|y)?\b)"
+    r"|('[^']*'|\"[^\"]*\")"
+    r"|([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?)"
+    r"|(<=|>=|==|!=|[<>()\[\],]))"
+)
+SPAN = re.compile(r"\d[\d_]*(?:ms|s|min|h|d|w|mo|y)")
+SIGNS = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+"""Each comparison and what it is with its sides exchanged."""
 
 
-@dataclass(frozen=True)
-class Elapsed:
-    """How long it is, at `now`, since `since`; unknown if there is nothing to count from."""
+class Compared(NamedTuple):
+    """`sign` as written, `not in` and `not between` included; literals are texts."""
 
-    since: int | None
-    now: int
-    zone: ZoneInfo
-
-    def compare(self, sign: str, literal: str) -> bool:
-        if self.since is None:
-            return False
-        return COMPARE[sign](self.now, self.reached(literal))
-
-    def reached(self, literal: str) -> int:
-        """The instant at which the literal's span has passed."""
-        assert self.since is not None
-        return anniversary(self.since, literal, self.zone)
+    operand: str
+    sign: str
+    literals: tuple[str, ...]
 
 
-Operand = Number | Elapsed
+class Tree(NamedTuple):
+    """word: and, or, not.  parts: of it."""
+
+    word: str
+    parts: tuple["Tree | Compared", ...]
 
 
 @cache
@@ -75,19 +55,59 @@ def spans_in(text: str) -> set[str]:
     return {token for token in tokens(text) if SPAN.fullmatch(token)}
 
 
+def comparisons_in(text: str) -> Iterator[Compared]:
+    def below(node: Tree | Compared) -> Iterator[Compared]:
+        if isinstance(node, Compared):
+            yield node
+        else:
+            for part in node.parts:
+                yield from below(part)
+
+    return below(read(text))
+
+
 def holds(text: str, values: Mapping[str, Operand]) -> bool:
-    reading = _Reading([*tokens(text)], values)
-    answer = reading.any_of()
+    return answer(read(text), values)
+
+
+def answer(node: Tree | Compared, values: Mapping[str, Operand]) -> bool:
+    if isinstance(node, Compared):
+        return compared(values[node.operand], node.sign, node.literals)
+    answers = [answer(part, values) for part in node.parts]
+    if node.word == "not":
+        return not answers[0]
+    return all(answers) if node.word == "and" else any(answers)
+
+
+def compared(operand: Operand, sign: str, literals: tuple[str, ...]) -> bool:
+    """A comparison with an unknown is false, whichever it is."""
+    if not operand.known:
+        return False
+    within = sign.removeprefix("not ")
+    if within == "between":
+        low, high = literals
+        found = operand.compare(">=", low) and operand.compare("<=", high)
+    elif within == "in":
+        found = any(operand.compare("==", literal) for literal in literals)
+    else:
+        return operand.compare(sign, literals[0])
+    return found if within == sign else not found
+
+
+@cache
+def read(text: str) -> Tree | Compared:
+    reading = _Reading([*tokens(text)])
+    tree = reading.any_of()
     if reading.left:
         raise ValueError(f"left over in {text!r}: {reading.left}")
-    return answer
+    return tree
 
 
 class _Reading:
-    """or < and < not < comparison. Both sides are always read, so nothing is skipped by a short cut."""
+    """or < and < not < comparison."""
 
-    def __init__(self, left: list[str], values: Mapping[str, Operand]) -> None:
-        self.left, self.values = left, values
+    def __init__(self, left: list[str]) -> None:
+        self.left = left
 
     def take(self, *wanted: str) -> bool:
         if self.left[: len(wanted)] != list(wanted):
@@ -95,45 +115,46 @@ class _Reading:
         del self.left[: len(wanted)]
         return True
 
-    def literal(self) -> str:
-        return self.left.pop(0)
-
-    def any_of(self) -> bool:
-        answer = self.all_of()
+    def any_of(self) -> Tree | Compared:
+        parts = [self.all_of()]
         while self.take("or"):
-            answer = self.all_of() or answer
-        return answer
+            parts.append(self.all_of())
+        return Tree("or", tuple(parts))
 
-    def all_of(self) -> bool:
-        answer = self.one()
+    def all_of(self) -> Tree | Compared:
+        parts = [self.one()]
         while self.take("and"):
-            answer = self.one() and answer
-        return answer
+            parts.append(self.one())
+        return Tree("and", tuple(parts))
 
-    def one(self) -> bool:
+    def one(self) -> Tree | Compared:
         if self.take("not"):
-            return not self.one()
+            return Tree("not", (self.one(),))
         if self.take("("):
-            answer = self.any_of()
+            inside = self.any_of()
             assert self.take(")")
-            return answer
-        return self.comparison(self.values[self.left.pop(0)])
+            return inside
+        return self.comparison()
 
-    def comparison(self, operand: Operand) -> bool:
+    def comparison(self) -> Compared:
+        first = self.left.pop(0)
+        if first[0] in "-'\"" or first[0].isdigit():
+            sign = SIGNS[self.left.pop(0)]
+            return Compared(self.left.pop(0), sign, (first,))
+        negated = "not " if self.take("not") else ""
         if self.take("between"):
-            low = self.literal()
+            low = self.left.pop(0)
             assert self.take("and")
-            return operand.compare(">=", low) & operand.compare("<=", self.literal())
-        if self.take("not", "in"):
-            return all(operand.compare("!=", literal) for literal in self.members())
+            return Compared(first, negated + "between", (low, self.left.pop(0)))
         if self.take("in"):
-            return any(operand.compare("==", literal) for literal in self.members())
-        return operand.compare(self.left.pop(0), self.literal())
+            return Compared(first, negated + "in", tuple(self.members()))
+        assert not negated
+        return Compared(first, self.left.pop(0), (self.left.pop(0),))
 
     def members(self) -> list[str]:
         assert self.take("[")
-        members = [self.literal()]
+        members = [self.left.pop(0)]
         while self.take(","):
-            members.append(self.literal())
+            members.append(self.left.pop(0))
         assert self.take("]")
         return members

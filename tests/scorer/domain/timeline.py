@@ -11,13 +11,23 @@ from schemas.events import (
     Click,
     ClickData,
     Event,
+    Feedback,
+    FeedbackData,
+    FeedbackKind,
     Form,
+    FormData,
     Interaction,
     InteractionData,
+    Override,
+    OverrideData,
+    Profile,
+    ProfileData,
     Purchase,
     PurchaseData,
     Refund,
     RefundData,
+    Stage,
+    StageData,
 )
 from tests.scorer.domain.oracle_calendar import EPOCH, to_ms
 
@@ -35,8 +45,16 @@ def _head(time: Time, head: dict[str, Any]) -> dict[str, Any]:
     return {"id": f"auto-{next(_ids)}", "source": "shop", "subject": SUBJECT, "time": at} | head
 
 
-def buy(time: Time, amount_minor: int, order: str | None = None, currency: str = "EUR", **head: Any) -> Event:
-    return Purchase(**_head(time, head), data=PurchaseData(amount_minor=amount_minor, currency=currency, order=order))
+def buy(
+    time: Time,
+    amount_minor: int,
+    order: str | None = None,
+    currency: str = "EUR",
+    channel: str | None = None,
+    **head: Any,
+) -> Event:
+    data = PurchaseData(amount_minor=amount_minor, currency=currency, order=order, channel=channel)
+    return Purchase(**_head(time, head), data=data)
 
 
 def refund(
@@ -45,13 +63,33 @@ def refund(
     return Refund(**_head(time, head), data=RefundData(amount_minor=amount_minor, currency=currency, order=order))
 
 
-def click(time: Time, **head: Any) -> Event:
-    return Click(**_head(time, head), data=ClickData())
+def click(time: Time, page: str | None = None, **head: Any) -> Event:
+    return Click(**_head(time, head), data=ClickData(page=page))
 
 
-def contact(time: Time, direction: Literal["inbound", "outbound"] = "inbound", **head: Any) -> Event:
-    return Interaction(**_head(time, head), data=InteractionData(direction=direction))
+def contact(
+    time: Time, direction: Literal["inbound", "outbound"] = "inbound", channel: str | None = None, **head: Any
+) -> Event:
+    return Interaction(**_head(time, head), data=InteractionData(direction=direction, channel=channel))
 
 
-def form(time: Time, **head: Any) -> Event:
-    return Form(**_head(time, head))
+def form(time: Time, name: str | None = None, **head: Any) -> Event:
+    return Form(**_head(time, head), data=FormData(form=name))
+
+
+def feedback(time: Time, kind: FeedbackKind, score_centi: int | None = None, **head: Any) -> Event:
+    return Feedback(**_head(time, head), data=FeedbackData(kind=kind, score_centi=score_centi))
+
+
+def stage(time: Time, name: str, opportunity: str = "o1", **head: Any) -> Event:
+    return Stage(**_head(time, head), data=StageData(opportunity=opportunity, stage=name))
+
+
+def profile(time: Time, **attributes: str | None) -> Event:
+    return Profile(**_head(time, {}), data=ProfileData(attributes=attributes))
+
+
+def override(time: Time, until: Time, dimension: str, value: str | bool | None, **head: Any) -> Event:
+    ends = EPOCH + timedelta(milliseconds=ms(until))
+    data = OverrideData(dimension=dimension, value=value, owner="li", reason="by hand", until=ends)
+    return Override(**_head(time, head), data=data)
