@@ -151,6 +151,7 @@ DeadLetterReason = Literal[
     "wrong_partition",
     "unreadable",
     "too_old",
+    "ledger_full",
 ]
 
 

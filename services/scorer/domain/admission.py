@@ -6,8 +6,9 @@ from typing import NamedTuple
 from schemas.decisions import DeadLetterReason
 from schemas.events import Event
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, entry_of, read_profile
-from services.scorer.domain.ledger import NEVER
+from services.scorer.domain.ledger import FULL, NEVER
 from services.scorer.domain.orders import Settlement, settle
+from services.scorer.domain.shadows import origin_of
 from services.scorer.domain.state import Customer
 
 
@@ -29,13 +30,17 @@ class Report(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """shadowed: counts under another origin (rule 11), kept all the same.  erased: suppressed for ever (rule 12)"""
+    """shadowed: known under another origin (rule 11), kept aside.  erased: suppressed for ever (rule 12)
+
+    reversed: one of those is of the smaller origin, so that it is the one to count
+    """
 
     entries: list[tuple[Entry, Arrival]]
     reports: list[Report]
     duplicates: int
     shadowed: int = 0
     erased: int = 0
+    reversed: bool = False
 
 
 def admit(customer: Customer, subject: str, arrivals: Sequence[Arrival]) -> Admitted:
@@ -52,8 +57,8 @@ def admit(customer: Customer, subject: str, arrivals: Sequence[Arrival]) -> Admi
 
 def _are_new(customer: Customer, entries: Sequence[tuple[Entry, Arrival]]) -> bool:
     """Whether nothing known has to do with the new ones: no id seen, no order key, no refund, no merge or erasure."""
-    rare, ledger = customer.rare, customer.ledger
-    if customer.waiting or rare.shadowed or rare.erased or rare.joined or rare.frozen or ledger.refunds:
+    ledger = customer.life.ledger
+    if customer.rare is not None or customer.waiting or ledger.refunds or len(ledger) + len(entries) > FULL:
         return False
     if len(entries) > 1 and len({entry.id for entry, _ in entries}) < len(entries):
         return False
@@ -69,6 +74,8 @@ class _Gate:
         self._kept = [*known, *(w.entry for w in customer.waiting)]
         self._by_id = {e.id: e for e in self._kept}
         self._by_order = {e.order: e for e in self._kept if e.order and e.kind == PURCHASE}
+        self._erased = customer.rare.erased if customer.rare else {}
+        self._reversed = False
         self._settlement: Settlement | None = None
         self._entries: list[tuple[Entry, Arrival]] = []
         self._reports: list[Report] = []
@@ -77,24 +84,28 @@ class _Gate:
         duplicates = shadowed = erased = 0
         for entry, arrival in arrived:
             profile = read_profile(entry.profile)
-            if entry.time_ms <= self._customer.rare.erased.get(profile.origin, -NEVER):
+            if entry.time_ms <= self._erased.get(profile.origin, -NEVER):
                 erased += 1
                 continue
             twin, reason = self._twin(entry)
             if twin is not None:
-                if read_profile(twin.profile).origin != profile.origin:
+                if origin_of(twin) != profile.origin:
                     shadowed += self._shadow(entry, twin)
                 elif entry.same_content(twin):
                     duplicates += 1
                 else:
                     self._reports.append(Report(reason, _conflict(reason, arrival.event), arrival))
                 continue
+            if len(self._kept) >= FULL:
+                detail = f"the customer's ledger is full: {FULL} entries; merge or erase what is not a customer's"
+                self._reports.append(Report("ledger_full", detail, arrival))
+                continue
             if self._too_old(entry):
                 detail = "clicks and interactions of that time are known by the hour only; it can no longer be counted"
                 self._reports.append(Report("too_old", detail, arrival))
                 continue
             self._keep(entry, arrival)
-        return Admitted(self._entries, self._reports, duplicates, shadowed, erased)
+        return Admitted(self._entries, self._reports, duplicates, shadowed, erased, self._reversed)
 
     def _twin(self, entry: Entry) -> tuple[Entry | None, DeadLetterReason]:
         twin = self._by_id.get(entry.id)
@@ -102,13 +113,18 @@ class _Gate:
             return self._by_order.get(entry.order), "order_conflict"
         return twin, "id_conflict"
 
-    def _shadow(self, entry: Entry, twin: Entry) -> int:
-        """The same event under two origins: that of the smaller counts. Settled by a merge; see `merging.py`."""
-        self._customer.rare.shadowed.append(entry)
-        return 1
+    def _shadow(self, entry: Entry, twin: Entry) -> bool:
+        """The same event under two origins; False if this one is in the shadow already."""
+        shadowed = self._customer.rarely().shadowed
+        origin = origin_of(entry)
+        if any(e.id == entry.id and origin_of(e) == origin for e in shadowed):
+            return False
+        shadowed.append(entry)
+        self._reversed |= (origin or self._subject) < (origin_of(twin) or self._subject)
+        return True
 
     def _too_old(self, entry: Entry) -> bool:
-        frozen = self._customer.rare.frozen
+        frozen = self._customer.frozen
         return frozen is not None and entry.kind in TOUCHES and entry.time_ms <= frozen.floor_ms
 
     def _keep(self, entry: Entry, arrival: Arrival) -> None:

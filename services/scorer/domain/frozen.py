@@ -10,9 +10,10 @@ class Frozen(msgspec.Struct, array_like=True, frozen=True):
     """floor_ms:  the newest time known by the hour only; a click or interaction up to it is refused
 
     standings: by dimension, where it stood at the floor and with what memory
-    steps:     by dimension the path up to the floor, which nothing changes any more
+               (one that is not named is set there by its rules alone, without memory)
+    steps:     by dimension the last step of its path up to the floor
     """
 
     floor_ms: int
     standings: dict[str, Standing]
-    steps: dict[str, list[tuple[int, Value]]]
+    steps: dict[str, tuple[int, Value]]

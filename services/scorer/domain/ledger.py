@@ -4,7 +4,6 @@ A row is 18 bytes: id hash and profile number (8), time (6), amount (4). What do
 entry's id. Most events only append a row and look at a few others, so nothing is unpacked that is not looked at.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from struct import Struct
@@ -15,6 +14,9 @@ from services.scorer.domain.orders import NOTHING, Settlement, Take, settle
 
 NEVER = 2**62
 """An instant later than any other."""
+
+FULL = 45_000
+"""No ledger holds more entries: a record must stay below the 1 MiB that Kafka takes."""
 
 ROW = Struct("<QIhI")  # id << 8 | profile number, time's low 32 bits, its high 16 bits, amount
 SIZE = ROW.size
@@ -40,9 +42,10 @@ class Ledger:
     """Rows may be shared between ledgers: what changes is replaced, never written into.
 
     entered: how many entries, from the first, have been taken into account by whoever plays this ledger
+    refunds: whether there is any refund: without one, every order stands and every amount is whole
     """
 
-    __slots__ = ("_entries", "_places", "_settlement", "entered", "extras", "profiles", "rows")
+    __slots__ = ("_entries", "_places", "_settlement", "entered", "extras", "profiles", "refunds", "rows")
 
     def __init__(
         self, rows: bytes = b"", profiles: list[str] | None = None, extras: dict[int, Extra] | None = None
@@ -51,6 +54,7 @@ class Ledger:
         self.profiles = [] if profiles is None else profiles
         self.extras = {} if extras is None else extras
         self.entered = 0
+        self.refunds = self._has_refunds()
         self._entries: list[Entry] | None = None
         self._settlement: Settlement | None = None
         self._places: dict[int, int] | None = None
@@ -81,6 +85,7 @@ class Ledger:
             self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, profile)}
             amount = _WIDE
         time_ms = entry.time_ms
+        self.refunds = self.refunds or entry.profile[0] == _REFUND
         self.rows += ROW.pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
         self._entries = self._settlement = self._places = None
 
@@ -141,18 +146,17 @@ class Ledger:
         """The time of the last entry; -NEVER without one."""
         return self.time(len(self) - 1) if self.rows else -NEVER
 
-    def entered_by(self, at_ms: int) -> int:
-        """How many entries have a time up to and with `at_ms`."""
-        return bisect_right(range(len(self)), at_ms, key=self.time)
+    def began_ms(self, otherwise_ms: int) -> int:
+        """The time of the first entry; without one, the instant given."""
+        return self.time(0) if self.rows else otherwise_ms
 
     # -- orders and refunds
 
-    @property
-    def refunds(self) -> bool:
-        """Whether there is any refund: without one, every order stands and every amount is whole."""
-        return any(profile[0] == _REFUND for profile in self.profiles) or (
-            len(self.profiles) == _ELSEWHERE and any(e.kind == REFUND for e in self.entries)
-        )
+    def _has_refunds(self) -> bool:
+        for profile in self.profiles:
+            if profile[0] == _REFUND:
+                return True
+        return len(self.profiles) == _ELSEWHERE and any(e.kind == REFUND for e in self._unpacked())
 
     @property
     def settlement(self) -> Settlement:

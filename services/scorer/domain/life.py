@@ -85,11 +85,15 @@ class Life:
         copy.ledger = Ledger(self.ledger.rows, self.ledger.profiles, self.ledger.extras) if ledger is None else ledger
         copy.ledger.entered = self.ledger.entered
         copy.era, copy.machine, copy.truths = self.era, self.machine, self.truths
-        copy.registers = [g.copy(r) for g, r in zip(self.machine.gauges, self.registers, strict=True)]
+        copy.registers = [g.copy(r) for g, r in zip(self.machine.gauges, self.registers, strict=False)]
         copy.standings = [s.copy() for s in self.standings]
         copy.overrides, copy.retired = list(self.overrides), dict(self.retired)
         copy.played_ms, copy.due_ms = self.played_ms, self.due_ms
         return copy
+
+    def placed(self) -> Iterator[tuple[Mover, Standing]]:
+        """Every dimension's mover and standing; nothing before the first event."""
+        return zip(self.machine.movers, self.standings, strict=False)
 
     def play(self, effects: Sequence[Effect], until_ms: int) -> Iterator[Instant]:
         """Every instant up to and with `until_ms`; `effects` are those to come, in order."""
@@ -168,6 +172,26 @@ class Life:
                 moved.append(Moved(mover.dimension, mover.values[before], mover.values[standing.shown], manual))
         return moved, due_ms
 
+    def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> Instant:
+        """Begin at the floor, from what stood there; where nothing is known of a dimension, without memory."""
+        floor_ms = frozen.floor_ms
+        self.era = self.policies.at(floor_ms, self.known)
+        self.machine = self.policies.eras[self.era].machine
+        self.registers = self.machine.registers_at(self.ledger, effects, floor_ms)
+        self.truths, _ = self._read_all(floor_ms)
+        for mover in self.machine.movers:
+            standing = frozen.standings.get(mover.dimension.name)
+            if standing is None:
+                standing = Standing(mover.initial)
+                mover.forget(standing, self.truths, floor_ms)
+            self.standings.append(standing.copy())
+        for effect in effects:
+            profile = self.ledger.profile(effect.place)
+            if effect.at_ms <= floor_ms and effect.take is None and profile[0] == _OVERRIDE:
+                self._override(effect.place, effect.at_ms)
+        self.due_ms = floor_ms
+        return self.at(floor_ms, ())
+
     # -- policies
 
     def _begin(self, at_ms: int) -> None:
@@ -183,14 +207,10 @@ class Life:
 
     def _switch(self, at_ms: int) -> dict[str, Moved]:
         """The eras that begin now; what each dimension showed before, with False after it where it is no more."""
-        movers, standings = self.machine.movers, self.standings
-        shown = {
-            m.dimension.name: Moved(m.dimension, m.values[s.shown], False)
-            for m, s in zip(movers, standings, strict=True)
-        }
+        shown = {m.dimension.name: Moved(m.dimension, m.values[s.shown], False) for m, s in self.placed()}
         effects = self.ledger.effects()
         while self._next_era_ms() <= at_ms:
-            before = {m.dimension.name: (m, s) for m, s in zip(self.machine.movers, self.standings, strict=True)}
+            before = {m.dimension.name: (m, s) for m, s in self.placed()}
             self.era += 1
             self.machine = self.policies.eras[self.era].machine
             self.registers = self.machine.registers_at(self.ledger, effects, at_ms)
@@ -268,6 +288,10 @@ def fold(
     life, paths = Life(policies, ledger, known), Paths()
     effects = ledger.effects()
     ledger.entered = 0
+    if frozen is not None:
+        paths.steps = {name: [step] for name, step in frozen.steps.items()}
+        paths.take(life.thaw(frozen, effects))
+        effects = [e for e in effects if e.at_ms > frozen.floor_ms]
     for instant in life.play(effects, until_ms):
         paths.take(instant)
     return life, paths

@@ -66,7 +66,17 @@ class Mover:
     def cross(self, standing: Standing, before: "Mover", truths: Truths, at_ms: int) -> None:
         """Another policy holds from this instant on: carry the standing over from the same dimension of the old one."""
         value = before.values[standing.place]
-        standing.place = self.values.index(value) if value in self.values else self.initial
+        if value in self.values:
+            standing.place = self.values.index(value)
+        else:
+            self.forget(standing, truths, at_ms)
+
+    def forget(self, standing: Standing, truths: Truths, at_ms: int) -> None:
+        """Put the standing where the rules alone say, without memory."""
+        standing.place, standing.since_ms, standing.failing_ms = self._first(truths & self.bits), at_ms, None
+
+    def _first(self, truths: Truths) -> int:
+        return self._look_up(truths)
 
     def _look_up(self, truths: Truths) -> int:
         place = self._seen.get(truths)
@@ -124,13 +134,6 @@ class LadderMover(Mover):
         falls_ms = self._later(failing_ms, tier.grace)
         return falls_ms if since_ms is None else max(falls_ms, self._later(since_ms, tier.dwell))
 
-    def cross(self, standing: Standing, before: Mover, truths: Truths, at_ms: int) -> None:
-        value = before.values[standing.place]
-        if value in self.values:
-            standing.place = self.values.index(value)
-        else:
-            standing.place, standing.since_ms, standing.failing_ms = self._look_up(truths & self.bits), at_ms, None
-
     def _later(self, start_ms: int, span: Span | None) -> int:
         return start_ms if span is None else anniversary(span, start_ms, self._zone)
 
@@ -174,14 +177,9 @@ class ClassMover(Mover):
         allowed = self._classes[place].only_from
         return allowed is None or place == present or self._classes[present].name in allowed
 
-    def cross(self, standing: Standing, before: Mover, truths: Truths, at_ms: int) -> None:
-        value = before.values[standing.place]
-        if value in self.values:
-            standing.place = self.values.index(value)
-        else:
-            matching = self._look_up(truths & self.bits)
-            standing.place = next(i for i in range(len(self._classes)) if matching >> i & 1)
-            standing.since_ms = at_ms
+    def _first(self, truths: Truths) -> int:
+        matching = self._look_up(truths)
+        return next(i for i in range(len(self._classes)) if matching >> i & 1)
 
     def _evaluate(self, truths: Truths) -> int:
         """The classes whose `when` holds, as bits."""

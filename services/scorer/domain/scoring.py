@@ -15,12 +15,15 @@ from services.scorer.domain.admission import Admitted, Arrival, Report, admit
 from services.scorer.domain.entries import OVERRIDE, Entry, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import conditions_of
+from services.scorer.domain.folding import fold_touches, is_due
+from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.ledger import NEVER, Effect, Ledger
 from services.scorer.domain.life import Instant, Life, Path, Paths, fold
 from services.scorer.domain.playing import coming_to
 from services.scorer.domain.rules import Dimension, Policy
-from services.scorer.domain.state import Customer, Waiting
+from services.scorer.domain.shadows import part_shadows
+from services.scorer.domain.state import Customer, Rare, Waiting
 
 __all__ = ["Arrival", "Change", "Outcome", "Report", "decide"]
 
@@ -80,7 +83,14 @@ def decide(
             place = _places(customer.changed_ms)
             for _, instant in groupby(sorted(entries, key=place), key=place):
                 turn.apply(list(instant))
+    if admitted.reversed:
+        now_ms = max(a.appended_ms for a in arrivals)
+        shadowed = customer.rarely().shadowed
+        own = arrivals[0].event.subject if subject is None else subject
+        turn.rebase([*customer.ledger.entries, *shadowed], own, now_ms, "late_event", customer.frozen)
     turn.advance(until_ms)
+    if admitted.entries and is_due(customer.ledger):
+        fold_touches(customer)
     taken = len(admitted.entries)
     return Outcome(
         changes=turn.changes,
@@ -223,20 +233,20 @@ class Turn:
     def _carry_on(self, life: Life) -> None:
         """Let the customer live on as `life`; its revisions are those of the decisions made."""
         revisions = self._revisions()
-        for mover, standing in zip(life.machine.movers, life.standings, strict=True):
+        for mover, standing in life.placed():
             standing.revision = revisions.pop(mover.dimension.name, 0)
         life.retired = revisions
         self._customer.life = life
 
     def _revisions(self) -> dict[str, int]:
         life = self._customer.life
-        standing = {m.dimension.name: s.revision for m, s in zip(life.machine.movers, life.standings, strict=False)}
+        standing = {m.dimension.name: s.revision for m, s in life.placed()}
         return {**life.retired, **standing}
 
     # -- playing again
 
     def _fold(self, ledger: Ledger, until_ms: int, known: int) -> tuple[Life, Paths]:
-        return fold(self._policies, ledger, until_ms, known, self._customer.rare.frozen)
+        return fold(self._policies, ledger, until_ms, known, self._customer.frozen)
 
     def replay(
         self,
@@ -247,62 +257,78 @@ class Turn:
         event: AcceptedEvent | None,
         known: int | None = None,
     ) -> None:
-        """Play the old ledger and the new one up to now and bring out, per dimension, what differs of the paths."""
+        """Play the old ledger and the new one from where they differ up to now; bring out what differs of the paths."""
         customer = self._customer
-        old = customer.life
-        old_effects, new_effects = old.ledger.effects(), after.effects()
+        old, frozen = customer.life, customer.frozen
+        if frozen is not None and from_ms <= frozen.floor_ms:
+            self._replay_whole(after, now_ms, cause, event, frozen, known)
+            return
         life, common = self._fold(old.ledger, from_ms - 1, old.known)
-        old_paths, new_paths = Paths(), Paths()
-        was = life.copy()
-        for instant in was.play([e for e in old_effects if e.at_ms >= from_ms], now_ms):
+        was, old_paths = life.copy(), Paths()
+        for instant in was.play([e for e in old.ledger.effects() if e.at_ms >= from_ms], now_ms):
             old_paths.take(instant)
-        now = life.copy(after)
+        now, new_paths = life.copy(after), Paths()
         if known is not None:
             now.known, now.due_ms = known, min(now.due_ms, from_ms)
-        for instant in now.play([e for e in new_effects if e.at_ms >= from_ms], now_ms):
+        for instant in now.play([e for e in after.effects() if e.at_ms >= from_ms], now_ms):
             new_paths.take(instant)
-        shown = {m.dimension.name: m.values[s.shown] for m, s in zip(was.machine.movers, was.standings, strict=True)}
-        self._carry_on(now)
-        customer.changed_ms = max(
-            (steps[-1][0] for paths in (common, new_paths) for steps in paths.steps.values() if steps), default=-NEVER
-        )
-        self._differences(common, old_paths, new_paths, shown, now_ms, cause, event)
+        self._differences(common, old_paths, new_paths, was, now, now_ms, cause, event)
+
+    def rebase(self, entries: Sequence[Entry], subject: str, at_ms: int, cause: Cause, frozen: Frozen | None) -> None:
+        """Live on with other entries altogether, played from their beginning or from where they are frozen."""
+        customer = self._customer
+        counted, shadowed = part_shadows(entries, subject)
+        self._replay_whole(Ledger.of(counted), max(at_ms, customer.life.played_ms), cause, None, frozen, None)
+        if customer.rare is not None or shadowed or frozen is not None:
+            rare = customer.rarely()
+            rare.shadowed, rare.frozen = shadowed, frozen
+            if rare == Rare():
+                customer.rare = None
+
+    def _replay_whole(
+        self,
+        after: Ledger,
+        now_ms: int,
+        cause: Cause,
+        event: AcceptedEvent | None,
+        frozen: Frozen | None,
+        known: int | None,
+    ) -> None:
+        customer = self._customer
+        old = customer.life
+        was, old_paths = self._fold(old.ledger, now_ms, old.known)
+        now, new_paths = fold(self._policies, after, now_ms, old.known if known is None else known, frozen)
+        self._differences(Paths(), old_paths, new_paths, was, now, now_ms, cause, event)
 
     def _differences(
         self,
         common: Paths,
         old: Paths,
         new: Paths,
-        shown: dict[str, Value],
+        was: Life,
+        now: Life,
         now_ms: int,
         cause: Cause,
         event: AcceptedEvent | None,
     ) -> None:
-        life = self._customer.life
-        names = [m.dimension.name for m in life.machine.movers]
-        names += [name for name in old.steps if name not in names]
+        """Live on as `now`, and bring out per dimension what differs of the paths since `common`."""
+        self._carry_on(now)
+        steps = [path[-1][0] for paths in (common, new) for path in paths.steps.values() if path]
+        self._customer.changed_ms = max(steps, default=-NEVER)
+        shown = {m.dimension.name: m.values[s.shown] for m, s in was.placed()}
+        held = {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in now.placed()}
+        names = dict.fromkeys([*held, *old.steps])
         differing = [name for name in names if old.steps.get(name, []) != new.steps.get(name, [])]
-        if not differing:
-            return
-        by_name = {
-            m.dimension.name: (m.dimension, m.values[s.shown])
-            for m, s in zip(life.machine.movers, life.standings, strict=True)
-        }
-        coming = self._coming(differing)
+        coming = self._coming(differing) if differing else {}
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
             same = _common(old_steps, new_steps)
-            if name in by_name:
-                dimension, after = by_name[name]
-            else:
-                dimension, after = old.dimensions[name], False
+            dimension = held[name][0] if name in held else old.dimensions[name]
             whole = common.steps.get(name, []) + new_steps
-            since_ms = whole[-1][0] if whole else life.ledger.time(0)
-            before = shown[name] if name in shown else dimension.values[-1]
             self._change(
                 dimension,
-                before,
-                after,
+                shown.get(name, dimension.values[-1]),
+                held[name][1] if name in held else dimension.values[-1],
                 cause,
                 event,
                 coming.get(name),
@@ -310,7 +336,7 @@ class Turn:
                 from_ms=min(steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same),
                 path=new_steps[same:],
                 retracts=[step for step in old_steps[same:] if step not in new_steps[same:]],
-                effective_ms=since_ms,
+                effective_ms=whole[-1][0] if whole else self._customer.ledger.began_ms(now_ms),
             )
 
     # -- what comes out
@@ -366,7 +392,7 @@ class Turn:
         effective_ms: int,
     ) -> None:
         life = self._customer.life
-        for mover, standing in zip(life.machine.movers, life.standings, strict=True):
+        for mover, standing in life.placed():
             if mover.dimension.name == dimension.name:
                 standing.revision += 1
                 revision = standing.revision

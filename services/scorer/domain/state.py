@@ -38,20 +38,27 @@ class Waiting(msgspec.Struct, array_like=True, gc=False, frozen=True):
     received_ms: int | None
 
 
+class Joined(msgspec.Struct, array_like=True, frozen=True):
+    """A subject that was merged into `into`; its revisions, by dimension, for the day it is parted again."""
+
+    into: str
+    revisions: dict[str, int]
+
+
 class Rare(msgspec.Struct, array_like=True):
     """What most customers do not have.
 
     overrides: in force.  retired: revisions of dimensions that the policy in force does not know
-    shadowed:  after a merge, entries that count under another origin
+    shadowed:  after a merge, entries in the place of which one of another origin counts
     erased:    per origin ("" is the customer's own) the instant of its erasure
-    joined:    subjects merged into this one
+    joined:    the subjects merged into this one, at any time before
     """
 
     overrides: list[Override] = []
     retired: dict[str, int] = {}
     shadowed: list[Entry] = []
     erased: dict[str, int] = {}
-    joined: list[str] = []
+    joined: dict[str, Joined] = {}
     frozen: Frozen | None = None
 
 
@@ -61,7 +68,8 @@ class Customer:
     life:       the ledger and how far it has been played
     changed_ms: the last instant at which any position changed; an event later than it is in order
     waiting:    events ahead of the clock, by time
-    rare:       what most customers do not have, `life.overrides` and `life.retired` left out
+    rare:       what most customers do not have, None without any of it; of `life.overrides` and `life.retired` it is
+                the encoded form only
     """
 
     __slots__ = ("changed_ms", "life", "rare", "waiting")
@@ -69,7 +77,7 @@ class Customer:
     def __init__(self, life: Life, changed_ms: int = -NEVER) -> None:
         self.life, self.changed_ms = life, changed_ms
         self.waiting: list[Waiting] = []
-        self.rare = Rare()
+        self.rare: Rare | None = None
 
     @classmethod
     def new(cls, policies: Policies) -> "Customer":
@@ -85,6 +93,16 @@ class Customer:
             m.dimension.name: (m.dimension.kind, m.values[s.shown], s.since_ms)
             for m, s in zip(movers, standings, strict=True)
         }
+
+    def rarely(self) -> Rare:
+        """What most customers do not have, made if this one has not."""
+        if self.rare is None:
+            self.rare = Rare()
+        return self.rare
+
+    @property
+    def frozen(self) -> Frozen | None:
+        return None if self.rare is None else self.rare.frozen
 
     @property
     def ledger(self) -> Ledger:
@@ -145,10 +163,8 @@ def encode(customer: Customer) -> bytes:
     truths = life.truths.to_bytes((life.truths.bit_length() + 7) >> 3, "little")
     standings = [_trimmed(s) for s in life.standings]
     body = [ledger.rows, ledger.profiles, life.registers, truths, standings, last_ms - life.played_ms]
-    if life.overrides or life.retired or rare != _NOTHING_RARE:
-        rare = msgspec.structs.replace(rare, overrides=life.overrides, retired=life.retired)
-    else:
-        rare = None  # type: ignore[assignment]
+    if life.overrides or life.retired:
+        rare = msgspec.structs.replace(rare or Rare(), overrides=life.overrides, retired=life.retired)
     changed = None if customer.changed_ms == -NEVER else last_ms - customer.changed_ms
     if rare is not None:
         body += [changed, ledger.extras, customer.waiting, rare]
@@ -160,9 +176,6 @@ def encode(customer: Customer) -> bytes:
         body.append(changed)
     mark = life.policies.eras[life.known - 1].mark
     return _HEADER.pack(VERSION, customer.due_ms, mark) + _encoder.encode(body)
-
-
-_NOTHING_RARE = Rare()
 
 
 def _trimmed(standing: Standing) -> list[int | None]:
@@ -189,9 +202,9 @@ def decode(record: bytes, policies: Policies) -> Customer:
     customer = Customer(life, -NEVER if body.changed is None else last_ms - body.changed)
     customer.waiting = body.waiting
     if body.rare is not None:
-        customer.rare = body.rare
         life.overrides, life.retired = body.rare.overrides, body.rare.retired
-        body.rare.overrides, body.rare.retired = [], {}
+        rest = msgspec.structs.replace(body.rare, overrides=[], retired={})
+        customer.rare = rest if rest != Rare() else None
     if body.rows:
         ledger.entered = len(ledger)
         life.era = policies.at(life.played_ms, life.known)

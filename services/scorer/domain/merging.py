@@ -1,0 +1,153 @@
+"""Two identities become one customer, are parted again, or a person is erased (rules 11 and 12).
+
+Entries keep the subject they were filed under as their origin, so that a merge can be undone. What two identities both
+have counts once: the other entry is kept aside, in the shadow of the one that counts.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from services.scorer.domain.entries import Entry, read_profile, write_profile
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.frozen import Frozen
+from services.scorer.domain.scoring import Change, Turn
+from services.scorer.domain.shadows import origin_of
+from services.scorer.domain.state import Customer, Joined, Rare, Waiting
+
+
+class Merged(NamedTuple):
+    """The changes of the customer that goes on, and of the one that has become another name for it."""
+
+    changes: list[Change]
+    of_alias: list[Change]
+
+
+class Parted(NamedTuple):
+    """The two customers again, each with the changes that brings out."""
+
+    customer: Customer
+    changes: list[Change]
+    other: Customer
+    of_other: list[Change]
+
+
+class MergeError(Exception):
+    """The two cannot be merged or parted; str() says why in one line."""
+
+
+def merge(
+    into: Customer, other: Customer, policies: Policies, *, subject: str, other_subject: str, at_ms: int
+) -> Merged:
+    """Let `into` (of `subject`) take `other` in, at `at_ms`; both are changed in place, `other` is left empty.
+
+    MergeError if they are one already.
+    """
+    if other_subject == subject or other_subject in joined(into) or subject in joined(other):
+        raise MergeError(f"{other_subject!r} and {subject!r} are one customer already")
+    turn, of_other = Turn(into, policies), Turn(other, policies)
+    turn.advance(at_ms)
+    of_other.advance(at_ms)
+    theirs = [_filed(e, other_subject) for e in _all(other)]
+    rare = into.rarely()
+    others = other.rare or Rare()
+    rare.joined |= {other_subject: Joined(subject, _revisions(other))} | others.joined
+    rare.erased |= {origin or other_subject: at for origin, at in others.erased.items()}
+    into.waiting = _in_order([*into.waiting, *(_waits_for(w, other_subject) for w in other.waiting)])
+    frozen = _higher(into.frozen, others.frozen)
+    turn.rebase([*_all(into), *theirs], subject, at_ms, "merge", frozen)
+    other.waiting, other.rare = [], None
+    of_other.rebase([], other_subject, at_ms, "merge", None)
+    return Merged(turn.changes, of_other.changes)
+
+
+def unmerge(customer: Customer, policies: Policies, *, subject: str, other_subject: str, at_ms: int) -> Parted:
+    """Part what came in with `other_subject`; `customer` is changed in place. MergeError if it was not merged in."""
+    if other_subject not in joined(customer):
+        raise MergeError(f"{other_subject!r} is not merged into {subject!r}")
+    turn = Turn(customer, policies)
+    turn.advance(at_ms)
+    rare = customer.rarely()
+    gone = _with_theirs(rare.joined, other_subject)
+    entries, frozen = _all(customer), rare.frozen
+    other = Customer.new(policies)
+    other.life.known, other.life.retired = customer.life.known, dict(rare.joined[other_subject].revisions)
+    others = other.rarely()
+    others.joined = {s: j for s, j in rare.joined.items() if s in gone and s != other_subject}
+    others.erased = {"" if o == other_subject else o: at for o, at in rare.erased.items() if o in gone}
+    rare.joined = {s: j for s, j in rare.joined.items() if s not in gone}
+    rare.erased = {o: at for o, at in rare.erased.items() if o not in gone}
+    other.waiting = [_waits_for(w, "", other_subject) for w in customer.waiting if origin_of(w.entry) in gone]
+    customer.waiting = [w for w in customer.waiting if origin_of(w.entry) not in gone]
+    theirs = [_filed(e, "", other_subject) for e in entries if origin_of(e) in gone]
+    of_other = Turn(other, policies)
+    forgotten = None if frozen is None else Frozen(frozen.floor_ms, {}, {})
+    turn.rebase([e for e in entries if origin_of(e) not in gone], subject, at_ms, "merge", forgotten)
+    of_other.rebase(theirs, other_subject, at_ms, "merge", forgotten)
+    return Parted(customer, turn.changes, other, of_other.changes)
+
+
+def erase(customer: Customer, policies: Policies, *, subject: str, at_ms: int) -> tuple[list[Change], list[str]]:
+    """Forget everything up to and with `at_ms`, of the customer and of all merged into it; what changes, and the
+    subjects that stand for themselves again from then on: they have been erased too, see `erased`."""
+    turn = Turn(customer, policies)
+    turn.advance(at_ms)
+    freed = list(joined(customer))
+    later = [e for e in _all(customer) if e.time_ms > at_ms and not origin_of(e)]
+    customer.waiting = [w for w in customer.waiting if w.entry.time_ms > at_ms and not origin_of(w.entry)]
+    customer.rare = Rare(erased={"": at_ms})
+    turn.rebase(later, subject, at_ms, "manual", None)
+    forgotten = [change._replace(retracts=[], conditions=[], next=None) for change in turn.changes]
+    return forgotten, freed
+
+
+def erased(policies: Policies, at_ms: int) -> Customer:
+    """A customer of whom nothing up to and with the instant may ever be known."""
+    customer = Customer.new(policies)
+    customer.rare = Rare(erased={"": at_ms})
+    return customer
+
+
+def joined(customer: Customer) -> dict[str, Joined]:
+    """The subjects merged into the customer."""
+    return customer.rare.joined if customer.rare else {}
+
+
+def _all(customer: Customer) -> list[Entry]:
+    return [*customer.ledger.entries, *(customer.rare.shadowed if customer.rare else ())]
+
+
+def _filed(entry: Entry, origin: str, only: str = "") -> Entry:
+    """The entry as filed under another origin, if it is now filed under `only`."""
+    profile = read_profile(entry.profile)
+    if profile.origin != only:
+        return entry
+    return msgspec.structs.replace(entry, profile=write_profile(msgspec.structs.replace(profile, origin=origin)))
+
+
+def _waits_for(waiting: Waiting, origin: str, only: str = "") -> Waiting:
+    return msgspec.structs.replace(waiting, entry=_filed(waiting.entry, origin, only))
+
+
+def _in_order(waiting: Iterable[Waiting]) -> list[Waiting]:
+    return sorted(waiting, key=lambda w: (w.entry.time_ms, w.entry.id))
+
+
+def _with_theirs(known: dict[str, Joined], subject: str) -> set[str]:
+    """The subject and all that came in through it."""
+    found = {subject}
+    while more := {s for s, j in known.items() if j.into in found and s not in found}:
+        found |= more
+    return found
+
+
+def _revisions(customer: Customer) -> dict[str, int]:
+    standing = {mover.dimension.name: s.revision for mover, s in customer.life.placed() if s.revision}
+    return {**customer.life.retired, **standing}
+
+
+def _higher(one: Frozen | None, other: Frozen | None) -> Frozen | None:
+    """Where either is folded: the higher floor, and no memory there."""
+    floors = [frozen.floor_ms for frozen in (one, other) if frozen is not None]
+    return Frozen(max(floors), {}, {}) if floors else None
