@@ -190,7 +190,7 @@ class Rhythm(Gauge):
 
 
 class Days(Gauge):
-    """The days with orders, BG/NBD's transactions. Registers: repeat days, the first order of the first and last day."""
+    """The days with orders. Registers: how many after the first, the first order of the first day and of the last."""
 
     orders_only = True
 

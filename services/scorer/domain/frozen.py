@@ -3,17 +3,23 @@
 import msgspec
 
 from schemas.decisions import Value
-from services.scorer.domain.positions import Standing
+
+
+class Footing(msgspec.Struct, array_like=True, frozen=True):
+    """Where a customer stood in one dimension, and with what memory; see `Standing`."""
+
+    value: Value
+    since_ms: int | None
+    failing_ms: int | None
 
 
 class Frozen(msgspec.Struct, array_like=True, frozen=True):
-    """floor_ms:  the newest time known by the hour only; a click or interaction up to it is refused
+    """floor_ms: the newest time known by the hour only; a click or interaction up to it is refused
 
-    standings: by dimension, where it stood at the floor and with what memory
-               (one that is not named is set there by its rules alone, without memory)
-    steps:     by dimension the last step of its path up to the floor
+    footings: by dimension, at the floor; one that is not named is set there by its rules alone, without memory
+    steps:    by dimension the last step of its path up to the floor
     """
 
     floor_ms: int
-    standings: dict[str, Standing]
+    footings: dict[str, Footing]
     steps: dict[str, tuple[int, Value]]

@@ -180,11 +180,13 @@ class Life:
         self.registers = self.machine.registers_at(self.ledger, effects, floor_ms)
         self.truths, _ = self._read_all(floor_ms)
         for mover in self.machine.movers:
-            standing = frozen.standings.get(mover.dimension.name)
-            if standing is None:
-                standing = Standing(mover.initial)
+            footing, standing = frozen.footings.get(mover.dimension.name), Standing(mover.initial)
+            if footing is None or footing.value not in mover.values:
                 mover.forget(standing, self.truths, floor_ms)
-            self.standings.append(standing.copy())
+            else:
+                standing.place = mover.values.index(footing.value)
+                standing.since_ms, standing.failing_ms = footing.since_ms, footing.failing_ms
+            self.standings.append(standing)
         for effect in effects:
             profile = self.ledger.profile(effect.place)
             if effect.at_ms <= floor_ms and effect.take is None and profile[0] == _OVERRIDE:
