@@ -11,10 +11,9 @@ from collections.abc import Iterable
 import msgspec
 
 from services.scorer.domain.entries import TOUCHES, Entry
-from services.scorer.domain.frozen import Frozen
+from services.scorer.domain.frozen import Footing, Frozen
 from services.scorer.domain.ledger import Ledger
 from services.scorer.domain.life import fold
-from services.scorer.domain.positions import Standing
 from services.scorer.domain.state import Customer
 
 CAP = 1_000
@@ -42,8 +41,10 @@ def fold_touches(customer: Customer) -> bool:
     if floor_ms is None or floor_ms >= life.played_ms:
         return False
     at_floor, paths = fold(life.policies, life.ledger, floor_ms, life.known, customer.frozen)
-    standings = {mover.dimension.name: Standing(s.place, 0, s.since_ms, s.failing_ms) for mover, s in at_floor.placed()}
-    frozen = Frozen(floor_ms, standings, {name: steps[-1] for name, steps in paths.steps.items() if steps})
+    footings = {
+        mover.dimension.name: Footing(mover.values[s.place], s.since_ms, s.failing_ms) for mover, s in at_floor.placed()
+    }
+    frozen = Frozen(floor_ms, footings, {name: steps[-1] for name, steps in paths.steps.items() if steps})
     customer.rarely().frozen = frozen
     now, _ = fold(life.policies, Ledger.of(folded), life.played_ms, life.known, frozen)
     revisions = {mover.dimension.name: s.revision for mover, s in life.placed()}
