@@ -30,7 +30,7 @@ Outcome = Annotated[
 class CustomerRow(msgspec.Struct, frozen=True, kw_only=True):
     """A customer in a list, as decided last.
 
-    since:      from when the tier has held; null: since the customer is known
+    since:      from when the rules have placed the customer, whatever an override shows; null: since they are known
     classes:    the class in each list of classes
     churn:      whether churn is raised; null: the policy has no churn rule
     changed_at: the instant in event time at which the newest of the positions held was taken; null: none was taken yet

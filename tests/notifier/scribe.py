@@ -1,14 +1,14 @@
 """Writes what a scorer would write, into logs in memory, for tests to deliver as they like."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 
 from schemas.decisions import CaughtUp, Condition, Decision, Step, Trigger, Value
-from schemas.events import Purchase, PurchaseData
+from schemas.events import Event, Override, OverrideData, Purchase, PurchaseData
 from services.notifier.intake import Batch, take_changelog, take_decisions
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
@@ -124,18 +124,18 @@ class Scribe:
         return record
 
     def purchase(self, subject: str, amount: int, at: datetime = NOON) -> None:
-        """An event through the real core: its decisions, the state, the partition's position. amount: in dollars."""
+        """amount: in dollars."""
+        self.event(Purchase, subject, at, PurchaseData(amount_minor=amount * 100, currency="USD"))
+
+    def override(self, subject: str, dimension: str, value: Value, at: datetime, until: datetime) -> None:
+        self.event(Override, subject, at, OverrideData(dimension, value, "li", "contract", until))
+
+    def event(self, kind: Callable[..., Event], subject: str, at: datetime, data: msgspec.Struct) -> None:
+        """An event through the real core: its decisions, the state, the partition's position."""
         partition = self.partition_of.get(subject, 0)
         customer = self._customers.setdefault(subject, Customer.new(self.policies))
         self._events += 1
-        event = Purchase(
-            id=f"p{self._events}",
-            source="shop",
-            subject=subject,
-            time=at,
-            receivedtime=at,
-            data=PurchaseData(amount_minor=amount * 100, currency="USD"),
-        )
+        event = kind(id=f"p{self._events}", source="shop", subject=subject, time=at, receivedtime=at, data=data)
         arrival = Arrival(event, to_ms(at), self._events, b"")
         outcome = decide(customer, self.policies, [arrival], to_ms(at))
         for change in outcome.changes:

@@ -8,6 +8,7 @@ import pytest_asyncio
 from openapi_spec_validator import validate
 
 from schemas import answers
+from schemas.explanations import OverrideView
 from schemas.problems import CATALOGUE
 from services.notifier.consumer import Consumer
 from services.notifier.store.database import Database
@@ -165,6 +166,26 @@ async def test_a_page_tells_what_a_class_means(http, desk):
     history = await get(http, "/v1/customers/c1/history", answers.History)
     assert history.paths["type"] == [(NOON, "growth")]
     assert ("type", "class", "growth") in [(d.dimension, d.kind, d.after) for d in history.decisions]
+
+
+async def test_an_override_is_shown_with_what_it_masks_and_until_when(http, desk, clock):
+    #  NOON          +1 d                      +10 d
+    #  purchase 150  by hand: gold             silver again
+    overridden, until = NOON + timedelta(days=1), NOON + timedelta(days=10)
+    desk.scribe.purchase("c1", 150)
+    desk.scribe.override("c1", "tier", "gold", overridden, until)
+    await desk.deliver()
+    clock.now = NOON + timedelta(days=2)
+    (row,) = (await get(http, "/v1/customers", answers.CustomerList, tier="gold")).customers
+    assert (row.subject, row.changed_at) == ("c1", overridden)
+    page = await get(http, "/v1/customers/c1", answers.CustomerView)
+    held = page.standing["tier"]
+    assert (page.tier, held.value, held.since, held.computed) == ("gold", "gold", overridden, "silver")
+    assert held.override == OverrideView(owner="li", reason="contract", until=until)
+    assert ("tier", until, "silver") in [(n.dimension, n.at, n.after) for n in page.next]
+    assert page.last_decision is not None
+    assert (page.last_decision.cause, page.last_decision.before) == ("manual", "silver")
+    assert [t.title for t in (await get(http, "/v1/tasks", answers.TaskList)).tasks] == ["Say thank you"]
 
 
 async def test_a_customers_history_is_told_newest_first_in_pages(http, desk):
