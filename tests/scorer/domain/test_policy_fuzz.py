@@ -42,7 +42,7 @@ def test_any_text(text):
     policy_or_one_line(text)
 
 
-MARKS = "<< *a &a !!int { } [ ] | > \\ - ? : # 999999999999999999999 0 -1 1e9 ü ' \"".split(" ")
+MARKS = [*"{}[]|>\\-?:#'", '"', "<<", "*a", "&a", "!!int", "999999999999999999999", "0", "-1", "1e9", "ü"]
 PIECES = st.sampled_from([*sorted({*re.findall(r"\w+|\S", FULL)}), *MARKS, "\n", "  ", ": ", "\t"])
 
 
