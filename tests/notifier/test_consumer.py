@@ -1,139 +1,18 @@
-"""The consumer against a real Kafka and a real PostgreSQL: once each, whatever happens between two steps."""
+"""The consumer against a real Kafka and a real PostgreSQL: what it reads, whose partitions, and what ends it."""
 
 import asyncio
-import contextlib
-import importlib
-import importlib.util
-from datetime import UTC, datetime
 
-import asyncpg
 import pytest
-import pytest_asyncio
-from aiokafka import AIOKafkaProducer
-from prometheus_client import CollectorRegistry
 
-from schemas.topics import DECISIONS as DECISIONS_TOPIC
-from schemas.topics import SCORER_STATE
 from services.notifier import gauges
-from services.notifier.apply import Applier, OtherPolicy
-from services.notifier.consumer import Consumer, OffsetsGone
+from services.notifier.apply import OtherPolicy
+from services.notifier.consumer import OffsetsGone
 from services.notifier.intake import Unreadable
-from services.notifier.store import decisions
-from services.notifier.store.database import Database
-from services.notifier.store.migrate import migrate
-from services.shared.kafka import TopicMissing, create_topics
-from services.shared.metrics import NotifierMetrics
-from services.shared.settings import NotifierSettings
-from tests.fixtures.database import fresh_database
-from tests.notifier.desk import Desk, contents
+from services.shared.kafka import TopicMissing
+from tests.notifier.consuming import PARTITIONS, Topics, arrived
+from tests.notifier.desk import contents
 from tests.notifier.scribe import DECISIONS, Scribe
 from tests.waiting import until
-
-PARTITIONS = 2
-
-
-class Topics:
-    """A scribe's logs on real topics, as a scorer writes them: in transactions."""
-
-    def __init__(self, settings: NotifierSettings, producer: AIOKafkaProducer) -> None:
-        self.settings = settings
-        self._producer = producer
-        self._sent: dict[tuple[str, int], int] = {}
-
-    async def publish(self, scribe: Scribe, *, abort: bool = False) -> None:
-        """What is new in the scribe's logs, in one transaction; aborted it counts as not sent."""
-        await self._producer.begin_transaction()
-        sent = dict(self._sent)
-        for (topic, partition), log in scribe.logs.items():
-            for record in log[sent.get((topic, partition), 0) :]:
-                await self._producer.send(self.settings.topic(topic), record.value, key=record.key, partition=partition)
-            sent[topic, partition] = len(log)
-        if abort:
-            await self._producer.flush()
-            await self._producer.abort_transaction()
-        else:
-            await self._producer.commit_transaction()
-            self._sent = sent
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def settings(kafka, topic_prefix, migrated_url):
-    settings = NotifierSettings.model_construct(
-        kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix, partitions=PARTITIONS, database_url=migrated_url
-    )
-    await asyncio.to_thread(create_topics, settings, (SCORER_STATE, DECISIONS_TOPIC))
-    return settings
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def topics(settings):
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap, transactional_id=f"{settings.topic_prefix}scribe"
-    )
-    await producer.start()
-    yield Topics(settings, producer)
-    await producer.stop()
-
-
-class Instance:
-    """One notifier's consumer, running in a task of its own."""
-
-    def __init__(self, settings, database, policy):
-        self.metrics = NotifierMetrics(CollectorRegistry())
-        self.applier = Applier(policy, "corner_shop.yaml")
-        self.consumer = Consumer(settings, database, self.applier, self.metrics, lambda: datetime.now(UTC))
-        self.task = asyncio.create_task(self.consumer.run())
-
-    async def stop(self):
-        self.consumer.stop()
-        await self.task
-
-    async def kill(self):
-        """As kill -9 does: no step more, whatever it is at."""
-        self.task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.task
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def run(settings, database, policy):
-    instances = []
-
-    def start(**changes):
-        instances.append(Instance(settings.model_copy(update=changes), database, policy))
-        return instances[-1]
-
-    yield start
-    for instance in instances:
-        instance.consumer.stop()
-    await asyncio.gather(*(instance.task for instance in instances), return_exceptions=True)
-
-
-async def arrived(desk, instance=None):
-    """Waits until everything the scribe wrote is in the database; if the instance ends, its error is raised."""
-
-    async def complete():
-        if instance is not None and instance.task.done():
-            instance.task.result()
-        rows = await desk.rows("SELECT partition, sequence, state_sequence FROM progress")
-        return all(
-            any(row == (partition, sequence, sequence) for row in rows)
-            for partition, sequence in desk.scribe.sequences.items()
-        )
-
-    await until(complete, what="all decisions and states in the database")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def expected(postgres, policy):
-    """What should stand in the database after a varied life: delivered in peace, without Kafka."""
-    async with fresh_database(postgres) as url:
-        await migrate(url)
-        desk = Desk(Database(url), policy, Scribe(policy))
-        desk.scribe.varied_life()
-        await desk.deliver()
-        yield await contents(desk, without="consumed")
-        await desk.database.close()
 
 
 async def test_both_topics_come_to_the_database(desk, topics, run, expected):
@@ -155,99 +34,6 @@ async def test_an_aborted_transaction_is_not_read(desk, topics, run, policy):
     await arrived(desk, run())
     assert await desk.rows("SELECT subject FROM customers") == [("c1",)]
     assert await desk.rows("SELECT subject FROM decisions") == [("c1",)]
-
-
-STEPS = [
-    "services.notifier.store.offsets.load",
-    "services.notifier.store.offsets.move",
-    "services.notifier.store.customers.put",
-    "services.notifier.store.progress.move",
-    "services.notifier.store.feed.take",
-    "services.notifier.store.decisions.add",
-    "services.notifier.store.held.hold",
-    "services.notifier.store.held.release",
-    "services.notifier.store.tasks.add",
-    "services.notifier.store.alerts.add",
-    "services.notifier.consumer.Consumer._observe",  # the transaction is committed, nobody has noted it yet
-]
-
-
-@pytest.mark.parametrize("step", STEPS)
-async def test_a_crash_after_any_step_loses_nothing_and_doubles_nothing(desk, topics, run, expected, monkeypatch, step):
-    desk.scribe.varied_life()
-    await topics.publish(desk.scribe)
-    # Batches of one record of each partition or so: the crash comes in the middle.
-    crash_at(monkeypatch, step, call=3 if "load" not in step else 1)
-    first = run(batch_records=4)
-    with pytest.raises(Crash):
-        await first.task
-    monkeypatch.undo()
-    await arrived(desk, run())
-    assert await contents(desk, without="consumed") == expected
-
-
-async def test_a_kill_in_the_middle_of_a_statement_loses_nothing(desk, topics, run, expected, monkeypatch):
-    desk.scribe.varied_life()
-    await topics.publish(desk.scribe)
-    reached = asyncio.Event()
-
-    async def hang(*_):
-        reached.set()
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr("services.notifier.store.tasks.add", hang)
-    first = run()
-    await asyncio.wait_for(reached.wait(), 20)
-    await first.kill()
-    monkeypatch.undo()
-    await arrived(desk, run())
-    assert await contents(desk, without="consumed") == expected
-
-
-async def test_a_zombie_writes_nothing_and_finds_its_place_again(desk, topics, run, expected, monkeypatch, policy):
-    """Between its poll and its transaction another instance has done the same work."""
-    desk.scribe.varied_life()
-    await topics.publish(desk.scribe)
-    zombie, other = run(), Applier(policy, "corner_shop.yaml")
-    apply, overtaken = zombie.applier.apply, []
-
-    async def late(connection, batch):
-        if not overtaken:
-            async with desk.database.transaction() as elsewhere:
-                overtaken.append(await other.apply(elsewhere, batch))
-        return await apply(connection, batch)
-
-    monkeypatch.setattr(zombie.applier, "apply", late)
-    await arrived(desk, zombie)
-    await until(lambda: zombie.metrics.zombies._value.get() == 1, what="the conflict is counted")
-    assert await contents(desk, without="consumed") == expected
-    desk.scribe.move("c9", "tier", "gold")
-    desk.scribe.position()
-    await topics.publish(desk.scribe)
-    await arrived(desk, zombie)
-
-
-async def test_the_database_going_away_in_a_transaction_is_waited_for(
-    desk, topics, run, expected, monkeypatch, migrated_url
-):
-    desk.scribe.varied_life()
-    await topics.publish(desk.scribe)
-    add, cut = decisions.add, []
-
-    async def cut_off(connection, batch):
-        await add(connection, batch)
-        if not cut:
-            driver = (await connection.get_raw_connection()).driver_connection
-            cut.append(driver.get_server_pid())
-            killer = await asyncpg.connect(desk.database.dsn)
-            await killer.execute("SELECT pg_terminate_backend($1)", cut[0])
-            await killer.close()
-
-    monkeypatch.setattr(decisions, "add", cut_off)
-    instance = run()
-    await arrived(desk, instance)
-    assert cut
-    assert await contents(desk, without="consumed") == expected
 
 
 async def test_instances_share_the_partitions_and_hand_them_over(desk, topics, run, expected):
@@ -332,35 +118,3 @@ async def test_another_policys_state_ends_the_consumer(desk, topics, run):
 async def test_missing_topics_end_the_consumer(settings, run):
     with pytest.raises(TopicMissing, match="tierline setup"):
         await run(topic_prefix=f"{settings.topic_prefix}other-").task
-
-
-class Crash(Exception):
-    """The process is gone."""
-
-
-def crash_at(monkeypatch, step, call):
-    """Let the `call`-th call of the function `step` be the last thing that happens."""
-    path = step.split(".")
-    at = next(i for i in range(len(path), 0, -1) if _is_module(".".join(path[:i])))
-    owner = importlib.import_module(".".join(path[:at]))
-    for part in path[at:-1]:
-        owner = getattr(owner, part)
-    function, calls = getattr(owner, path[-1]), []
-
-    async def then_crash(*args):
-        result = await function(*args)
-        calls.append(args)
-        if len(calls) == call:
-            raise Crash
-        return result
-
-    def then_crash_at_once(*args):
-        raise Crash
-
-    monkeypatch.setattr(owner, path[-1], then_crash if asyncio.iscoroutinefunction(function) else then_crash_at_once)
-
-
-def _is_module(name):
-    with contextlib.suppress(ModuleNotFoundError):
-        return importlib.util.find_spec(name) is not None
-    return False
