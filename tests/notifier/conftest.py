@@ -8,6 +8,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from schemas import topics as catalogue
+from services.notifier.consumer import Consumer
 from services.notifier.store.database import Database
 from services.notifier.store.migrate import migrate
 from services.scorer.domain.policy import Policy
@@ -15,6 +16,8 @@ from services.shared.kafka import create_topics
 from services.shared.settings import NotifierSettings
 from tests.fixtures.database import Server, fresh_database
 from tests.notifier import scribe as scribes
+from tests.notifier import serving
+from tests.notifier.asking import Clock
 from tests.notifier.consuming import PARTITIONS, Instance, Topics
 from tests.notifier.desk import Desk, contents
 from tests.notifier.scribe import Scribe
@@ -55,6 +58,21 @@ async def database(migrated_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def desk(database: Database, policy: Policy, scribe: Scribe) -> Desk:
     return Desk(database, policy, scribe)
+
+
+# -- the query API, nothing consumed
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def http(migrated_url, policy, clock, monkeypatch):
+    monkeypatch.setattr(Consumer, "run", serving.idle)
+    async with serving.client(serving.app(serving.settings(migrated_url), policy, clock)) as client:
+        yield client
 
 
 # -- the consumer on a real Kafka

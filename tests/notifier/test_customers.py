@@ -1,0 +1,159 @@
+"""The query API of customers: the list, one customer's page and history, over a real database."""
+
+from datetime import timedelta
+
+import pytest
+
+from schemas import answers
+from schemas.explanations import OverrideView
+from tests.notifier.asking import get, walk
+from tests.notifier.scribe import NOON
+
+
+async def test_customers_are_listed_in_pages_without_gap_or_repetition(http, desk):
+    names = sorted(f"c{number}" for number in range(25))
+    for name in names:
+        desk.scribe.move(name, "tier", "silver")
+    await desk.deliver()
+    rows, pages = await walk(http, "/v1/customers", answers.CustomerList, "customers", limit=10)
+    assert [row.subject for row in rows] == names
+    assert pages == 3
+    assert (await get(http, "/v1/customers", answers.CustomerList, limit=25)).next is not None
+    assert rows[0] == answers.CustomerRow(
+        subject="c0",
+        tier="silver",
+        since=NOON,
+        classes={"type": "potential"},
+        segments=[],
+        churn=False,
+        changed_at=NOON,
+    )
+
+
+async def test_customers_are_filtered_by_tier_class_segment_and_churn(http, desk):
+    desk.scribe.move("c1", "tier", "gold")
+    desk.scribe.move("c2", "tier", "gold")
+    desk.scribe.move("c2", "active", True)
+    desk.scribe.move("c2", "type", "growth")
+    desk.scribe.move("c3", "churn", True, at=NOON + timedelta(hours=1))
+    await desk.deliver()
+
+    async def found(**filters):
+        rows, _ = await walk(http, "/v1/customers", answers.CustomerList, "customers", limit=1, **filters)
+        return [row.subject for row in rows]
+
+    assert await found(tier="gold") == ["c1", "c2"]
+    assert await found(tier="gold", segment="active") == ["c2"]
+    assert await found(**{"class": "type.growth"}) == ["c2"]
+    assert await found(**{"class": "type.potential"}, tier="gold") == ["c1"]
+    assert await found(**{"class": "stage.growth"}) == []
+    assert await found(churn="true") == ["c3"]
+    assert await found(churn="false") == ["c1", "c2"]
+    assert await found(tier="basic") == ["c3"]
+    assert await found(tier="bronze") == []
+
+
+async def test_a_customer_never_moved_has_no_instants(http, desk):
+    desk.scribe.state("c1")
+    await desk.deliver()
+    (row,) = (await get(http, "/v1/customers", answers.CustomerList)).customers
+    assert (row.tier, row.since, row.changed_at) == ("basic", None, None)
+
+
+async def test_a_customer_is_explained_at_the_instant_asked(http, desk, clock):
+    #  NOON          +29 d          +30 d      +60 d
+    #  purchase 150  active         not        churn
+    desk.scribe.purchase("c1", 150)
+    await desk.deliver()
+    clock.now = NOON + timedelta(days=29)
+    page = await get(http, "/v1/customers/c1", answers.CustomerView)
+    assert (page.subject, page.at, page.tier, page.tiers) == ("c1", clock.now, "silver", {"tier": "silver"})
+    assert (page.policy, page.classes, page.segments, page.churn) == (
+        "corner_shop", {"type": "potential"}, ["active"], False,
+    )  # fmt: skip
+    assert (page.standing["tier"].value, page.standing["tier"].since) == ("silver", NOON)
+    assert (page.standing["type"].value, page.standing["type"].since) == ("potential", None)
+    assert page.features["spend"].value == "150.00"
+    assert [(n.at, n.dimension, n.after) for n in page.next] == [
+        (NOON + timedelta(days=30), "active", False),
+        (NOON + timedelta(days=60), "churn", True),
+    ]
+    gold = next(rule for rule in page.rules if rule.rule == "tier.gold")
+    assert gold.conditions[0].short_by == "850.00"
+    assert page.last_decision is not None
+    assert page.last_decision.subject == "c1"
+    later = await get(http, "/v1/customers/c1", answers.CustomerView, at=(NOON + timedelta(days=60)).isoformat())
+    assert (later.segments, later.churn, later.next) == ([], True, [])
+
+
+async def test_a_page_tells_what_a_class_means(http, desk):
+    for _ in range(5):
+        desk.scribe.purchase("c1", 10)
+    await desk.deliver()
+    held = (await get(http, "/v1/customers/c1", answers.CustomerView)).standing["type"]
+    assert (held.value, held.since, held.strategy, held.resources) == ("growth", NOON, "bundles, loyalty", "30%")
+    history = await get(http, "/v1/customers/c1/history", answers.History)
+    assert history.paths["type"] == [(NOON, "growth")]
+    assert ("type", "class", "growth") in [(d.dimension, d.kind, d.after) for d in history.decisions]
+
+
+async def test_an_override_is_shown_with_what_it_masks_and_until_when(http, desk, clock):
+    #  NOON          +1 d                      +10 d
+    #  purchase 150  by hand: gold             silver again
+    overridden, until = NOON + timedelta(days=1), NOON + timedelta(days=10)
+    desk.scribe.purchase("c1", 150)
+    desk.scribe.override("c1", "tier", "gold", overridden, until)
+    await desk.deliver()
+    clock.now = NOON + timedelta(days=2)
+    (row,) = (await get(http, "/v1/customers", answers.CustomerList, tier="gold")).customers
+    assert (row.subject, row.changed_at) == ("c1", overridden)
+    page = await get(http, "/v1/customers/c1", answers.CustomerView)
+    held = page.standing["tier"]
+    assert (page.tier, held.value, held.since, held.computed) == ("gold", "gold", overridden, "silver")
+    assert held.override == OverrideView(owner="li", reason="contract", until=until)
+    assert ("tier", until, "silver") in [(n.dimension, n.at, n.after) for n in page.next]
+    assert page.last_decision is not None
+    assert (page.last_decision.cause, page.last_decision.before) == ("manual", "silver")
+    assert [t.title for t in (await get(http, "/v1/tasks", answers.TaskList)).tasks] == ["Say thank you"]
+
+
+async def test_a_customers_history_is_told_newest_first_in_pages(http, desk):
+    for day, tier in enumerate(["silver", "gold", "silver", "basic"]):
+        desk.scribe.move("c1", "tier", tier, at=NOON + timedelta(days=day))
+    desk.scribe.move("c1", "tier", "basic", at=NOON + timedelta(days=2), path=[(NOON + timedelta(days=2), "basic")])
+    await desk.deliver()
+    told, pages = await walk(http, "/v1/customers/c1/history", answers.History, "decisions", limit=3)
+    assert [d.after for d in told] == ["basic", "silver", "gold", "silver"]
+    assert pages == 2
+    everything, _ = await walk(http, "/v1/customers/c1/history", answers.History, "decisions", limit=3, all="true")
+    assert [d.revision for d in everything] == [5, 4, 3, 2, 1]
+    history = await get(http, "/v1/customers/c1/history", answers.History, limit=1)
+    assert history.paths == {
+        "tier": [
+            (NOON, "silver"),
+            (NOON + timedelta(days=1), "gold"),
+            (NOON + timedelta(days=2), "basic"),
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("subject", "encoded"),
+    [
+        ("eu/shop/17", "eu%2Fshop%2F17"),
+        ("eu/shop/17", "eu/shop/17"),
+        ("x/history", "x%2Fhistory"),
+        ("100%", "100%25"),
+        ("a b+c", "a%20b+c"),
+        ("东京", "%E4%B8%9C%E4%BA%AC"),
+        ("q?x#y", "q%3Fx%23y"),
+        (".", "%2E"),
+    ],
+)
+async def test_any_subject_can_stand_in_an_address(http, desk, subject, encoded):
+    desk.scribe.move(subject, "tier", "gold")
+    desk.scribe.move("x", "tier", "silver")
+    await desk.deliver()
+    address = str(http.base_url).rstrip("/") + "/v1/customers/" + encoded
+    assert (await get(http, address, answers.CustomerView)).subject == subject
+    assert (await get(http, f"{address}/history", answers.History)).subject == subject
