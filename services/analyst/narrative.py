@@ -1,0 +1,120 @@
+"""What happens in a simulation, for people: a line each, and under it why."""
+
+from collections.abc import Iterator, Sequence
+
+from schemas.decisions import Condition
+from schemas.explanations import Explanation, Unit
+from services.analyst import words
+from services.analyst.simulate import Answer, Course, DeadLetter, Happening, Transition
+from services.scorer.domain.features import PARTS, Operand
+from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.rules import Policy
+from services.scorer.domain.scoring import Change
+
+_INDENT = " " * 26
+
+
+def tell(happenings: Sequence[Happening]) -> Iterator[str]:
+    """Lines without their ends, aligned over the whole run."""
+    moves = [h for h in happenings if isinstance(h, Transition)]
+    who = max((len(m.subject) for m in moves), default=0)
+    what = max((len(m.change.dimension.name) for m in moves), default=0)
+    how = max((len(_move(m.change)) for m in moves), default=0)
+    if not happenings:
+        yield "nothing happened"
+    for happening in happenings:
+        match happening:
+            case Transition(subject, change, decided_ms):
+                cause = _cause(change)
+                head = f"{subject:{who}}  {change.dimension.name:{what}}  {_move(change):{how}}"
+                yield f"{_instant(change.effective_ms)}  {head}  {cause}"
+                if decided_ms != change.effective_ms:
+                    yield f"{_INDENT}decided at {_instant(decided_ms)}"
+                yield from (_INDENT + line for line in _reasons(change))
+            case DeadLetter(id_, reason, detail, at_ms):
+                yield f"{_instant(at_ms)}  dead letter {id_ or '(no id)'}: {reason}: {detail}"
+            case Answer(subject, at_ms, explanation, currency):
+                yield from _answer(subject, at_ms, explanation, currency)
+    yield from _courses([h for h in happenings if isinstance(h, Course) and h.steps])
+
+
+def units(policy: Policy) -> dict[str, Unit]:
+    """By the name of each operand that the policy's conditions may ask for."""
+    operands = (Operand(feature, part) for feature in policy.features for part in PARTS[type(feature)])
+    return {operand.name: operand.unit for operand in operands}
+
+
+def compared(condition: Condition, unit: Unit, currency: str, width: int = 0) -> str:
+    """`✓ spend_1y >= 1_000_000`, padded to `width`, what it was, how much is missing, and what it rests on."""
+    said = words.figure(condition.value, unit, currency)
+    if condition.short_by is not None:
+        said += f", {words.figure(condition.short_by, unit, currency)} short"
+    if condition.entries:
+        said += f", from {words.counted(condition.entries, 'event')}"
+    if condition.unpriced:
+        said += f", {condition.unpriced} of them without a rate"
+    if condition.bound:
+        said += f", at most {condition.bound} too many"
+    return f"{'✓' if condition.holds else '✗'} {condition.text:{width}}  {said}"
+
+
+def _reasons(change: Change) -> Iterator[str]:
+    known = units(change.policy)
+    width = max((len(c.text) for c in change.conditions), default=0)
+    for condition in change.conditions:
+        yield compared(condition, known.get(condition.operand, "number"), change.policy.currency, width)
+    for at_ms, value in change.retracts:
+        yield f"retracts {words.position(value)} since {_instant(at_ms)}"
+    if change.next is not None:
+        yield f"next: {words.position(change.next[1])} at {_instant(change.next[0])} if nothing else happens"
+
+
+def _move(change: Change) -> str:
+    return f"{words.position(change.before)} → {words.position(change.after)}"
+
+
+_CAUSES = {
+    "time": "time passed",
+    "policy": "another policy",
+    "late_event": "late",
+    "manual": "by hand",
+    "merge": "identities",
+    "event": "",
+    "refund": "",
+}
+
+
+def _cause(change: Change) -> str:
+    trigger = f"{change.trigger.type} {change.trigger.id}" if change.trigger is not None else ""
+    return ": ".join(part for part in (_CAUSES[change.cause], trigger) if part)
+
+
+def _answer(subject: str, at_ms: int, known: Explanation | None, currency: str) -> Iterator[str]:
+    yield f"{_instant(at_ms)}  {subject}?" + (" nothing has happened to them" if known is None else "")
+    if known is None:
+        return
+    said = {**known.tiers, **known.classes, "segments": ", ".join(known.segments) or "none"}
+    if known.churn is not None:
+        said["churn"] = "raised" if known.churn else "not raised"
+    for name, feature in known.features.items():
+        said[name] = words.figure(feature.value, feature.unit, currency)
+    if known.next:
+        first = known.next[0]
+        said["next"] = f"{first.dimension} {words.position(first.after)} at {words.instant(first.at)}"
+    width = max(map(len, said))
+    yield from (f"{_INDENT}{name:{width}}  {value}" for name, value in said.items())
+
+
+def _courses(courses: Sequence[Course]) -> Iterator[str]:
+    if not courses:
+        return
+    yield ""
+    yield "paths"
+    who, what = (max(len(getattr(c, name)) for c in courses) for name in ("subject", "dimension"))
+    for course in courses:
+        steps = ", ".join(f"{words.position(value)} {_instant(at_ms)}" for at_ms, value in course.steps)
+        yield f"  {course.subject:{who}}  {course.dimension:{what}}  {steps}"
+
+
+def _instant(at_ms: int) -> str:
+    return words.instant(to_datetime(at_ms))

@@ -1,0 +1,221 @@
+"""`tierline simulate`: the core in a sandbox, with a clock of its own, played by a script.
+
+Nothing here decides anything: events go through ingest's checks and the scorer's core, timers fire when they are due,
+and what comes out is told in the order it happens.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from schemas.explanations import Explanation
+from services.analyst.script import Activate, Erase, Merge, Pair, Post, Query, Step, Unmerge
+from services.analyst.timetable import Timetable
+from services.ingest.normalise import Normaliser, Refusal
+from services.scorer.domain import merging
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.explain import explain
+from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.ledger import NEVER
+from services.scorer.domain.life import Path
+from services.scorer.domain.rules import Policy
+from services.scorer.domain.scoring import Arrival, Change, decide
+from services.scorer.domain.state import Customer, decode, encode
+
+
+class Transition(NamedTuple):
+    """An announced change.  decided_ms: the script's clock; for a timer the instant it was due"""
+
+    subject: str
+    change: Change
+    decided_ms: int
+
+
+class DeadLetter(NamedTuple):
+    """An event that was not taken, or not as sent.  id: as far as it could be read"""
+
+    id: str | None
+    reason: str
+    detail: str
+    at_ms: int
+
+
+class Answer(NamedTuple):
+    """subject: of an alias, the customer it stands for.  explanation: None of an unknown customer
+
+    currency: of the policy that holds
+    """
+
+    subject: str
+    at_ms: int
+    explanation: Explanation | None
+    currency: str
+
+
+class Course(NamedTuple):
+    """The path of a customer in one dimension, as it stood at the end."""
+
+    subject: str
+    dimension: str
+    steps: Path
+
+
+Happening = Transition | DeadLetter | Answer | Course
+
+
+class World:
+    """Everybody a script speaks of, at one instant of its clock."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policies = Policies.only(policy)
+        self._customers: dict[str, Customer] = {}
+        self._aliases: dict[str, str] = {}
+        self._courses: dict[str, dict[str, Path]] = {}
+        self._timetable = Timetable()
+        self._normalise = Normaliser()
+        self._offset = 0
+
+    def run(self, steps: Iterable[Step]) -> Iterator[Happening]:
+        """What happens, in order; at the end everybody's paths. Nothing is played beyond the last line's instant."""
+        at_ms = None
+        for step in steps:
+            at_ms = step.at_ms
+            yield from self._act(step)
+        if at_ms is None:
+            return
+        yield from self._play(at_ms)
+        for subject in sorted(self._courses):
+            courses: dict[str, Path] = {d.name: [] for d in self.policy_at(at_ms).dimensions}
+            courses |= self._courses[subject]
+            for dimension, path in courses.items():
+                yield Course(subject, dimension, path)
+
+    def explain(self, subject: str, at_ms: int) -> Explanation | None:
+        """None if nothing of the customer has happened by then. An alias is answered for by whom it stands for."""
+        customer = self._customers.get(self._survivor(subject))
+        if customer is None or not len(customer.ledger) or customer.ledger.time(0) > at_ms:
+            return None
+        return explain(customer, self.policies, at_ms)
+
+    def policy_at(self, at_ms: int) -> Policy:
+        """The policy that holds at the instant."""
+        return self.policies.eras[self.policies.at(at_ms, len(self.policies.eras))].policy
+
+    def _act(self, step: Step) -> Iterator[Happening]:
+        """What is due before a line's instant comes first; what is due in that very instant goes with the line."""
+        at_ms, action = step.at_ms, step.action
+        yield from self._play(at_ms - 1)
+        match action:
+            case Post(raw):
+                yield from self._take(raw, to_datetime(at_ms), at_ms)
+            case Activate(policy, effective_ms):
+                self._activate(policy, effective_ms, at_ms)
+            case Query(subject):
+                yield from self._play(at_ms)
+                currency = self.policy_at(at_ms).currency
+                yield Answer(self._survivor(subject), at_ms, self.explain(subject, at_ms), currency)
+            case Merge(ids):
+                yield from self._merge(ids, at_ms)
+            case Unmerge(ids):
+                yield from self._unmerge(ids, at_ms)
+            case Erase(subject):
+                yield from self._erase(self._survivor(subject), at_ms)
+
+    # -- time
+
+    def _play(self, until_ms: int) -> Iterator[Happening]:
+        """Every timer of everybody fires when it is due, in the order of time."""
+        for due_ms, subject in self._timetable.due(until_ms):
+            outcome = decide(self._customers[subject], self.policies, (), due_ms, subject)
+            yield from self._tell(subject, outcome.changes, due_ms)
+
+    def _tell(self, subject: str, changes: Iterable[Change], decided_ms: int) -> Iterator[Transition]:
+        """A reader's books (a path is cut and gone on with) and timers are kept; what was announced comes out."""
+        for change in changes:
+            courses = self._courses[subject]
+            kept = [step for step in courses.get(change.dimension.name, []) if step[0] < change.from_ms]
+            courses[change.dimension.name] = kept + change.path
+            if change.before != change.after:
+                yield Transition(subject, change, decided_ms)
+        self._timetable.put(subject, self._customers[subject].due_ms)
+
+    # -- lines
+
+    def _take(self, raw: bytes, accepted: datetime, at_ms: int) -> Iterator[Happening]:
+        event = self._normalise(raw, accepted)
+        if isinstance(event, Refusal):
+            yield DeadLetter(event.id, event.problem.type.rpartition("/")[2], event.problem.detail, at_ms)
+            return
+        subject = self._survivor(event.subject)
+        customer = self._customer(subject)
+        self._offset += 1
+        outcome = decide(customer, self.policies, [Arrival(event, at_ms, self._offset, raw)], at_ms, subject)
+        for report in outcome.reports:
+            yield DeadLetter(event.id, report.reason, report.detail, at_ms)
+        yield from self._tell(subject, outcome.changes, at_ms)
+
+    def _customer(self, subject: str) -> Customer:
+        if subject not in self._customers:
+            self._customers[subject] = Customer.new(self.policies)
+            self._courses[subject] = {}
+        return self._customers[subject]
+
+    def _activate(self, policy: Policy, effective_ms: int, at_ms: int) -> None:
+        """As in the scorer: what was kept under the old sequence is read under the new one."""
+        self.policies = self.policies.then(policy, effective_ms, at_ms)
+        for subject, customer in self._customers.items():
+            self._customers[subject] = decode(encode(customer), self.policies)
+            self._timetable.put(subject, self._customers[subject].due_ms)
+
+    # -- identities
+
+    def _survivor(self, subject: str) -> str:
+        """Who answers for the subject: itself, or whom it has been merged into."""
+        while subject in self._aliases:
+            subject = self._aliases[subject]
+        return subject
+
+    def _merge(self, ids: Pair, at_ms: int) -> Iterator[Happening]:
+        other, into = ids.from_, self._survivor(ids.into)
+        if other in self._aliases:
+            if self._survivor(other) != into:
+                detail = f"{other!r} is merged into {self._survivor(other)!r} already; unmerge it first"
+                yield DeadLetter(None, "merged-elsewhere", detail, at_ms)
+            return
+        try:
+            customer, joining = self._customer(into), self._customer(other)
+            merged = merging.merge(customer, joining, self.policies, subject=into, other_subject=other, at_ms=at_ms)
+        except merging.MergeError as error:
+            yield DeadLetter(None, "merge-cycle", str(error), at_ms)
+            return
+        yield from self._tell(other, merged.of_alias, at_ms)
+        self._forget(other)
+        self._aliases[other] = into
+        yield from self._tell(into, merged.changes, at_ms)
+
+    def _unmerge(self, ids: Pair, at_ms: int) -> Iterator[Happening]:
+        other, subject = ids.from_, self._survivor(ids.into)
+        try:
+            parted = merging.unmerge(
+                self._customer(subject), self.policies, subject=subject, other_subject=other, at_ms=at_ms
+            )
+        except merging.MergeError as error:
+            yield DeadLetter(None, "not-merged", str(error), at_ms)
+            return
+        del self._aliases[other]
+        self._customers[subject], self._customers[other], self._courses[other] = parted.customer, parted.other, {}
+        yield from self._tell(subject, parted.changes, at_ms)
+        yield from self._tell(other, parted.of_other, at_ms)
+
+    def _erase(self, subject: str, at_ms: int) -> Iterator[Happening]:
+        """Everything up to now, of the customer and all merged into it; the aliases stand for themselves again."""
+        changes, freed = merging.erase(self._customer(subject), self.policies, subject=subject, at_ms=at_ms)
+        for alias in freed:
+            del self._aliases[alias]
+            self._customers[alias], self._courses[alias] = merging.erased(self.policies, at_ms), {}
+        yield from self._tell(subject, changes, at_ms)
+
+    def _forget(self, subject: str) -> None:
+        """The customer is none of its own any more."""
+        del self._customers[subject], self._courses[subject]
+        self._timetable.put(subject, NEVER)

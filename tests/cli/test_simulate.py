@@ -1,0 +1,89 @@
+"""`tierline simulate`: what it prints, and how it answers what it can't use."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from services.cli.main import main
+from tests.analyst.scripts import POLICY, asked, bought, decoded, instant, line, moves, write
+
+
+@pytest.fixture
+def simulate(tmp_path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]):
+    """Run `tierline simulate` on these lines: its exit code, stdout and stderr."""
+    (policy := tmp_path / "policy.yaml").write_text(POLICY)
+
+    def run(file: Path, *options: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(
+            "sys.argv", ["tierline", "simulate", "--policy", str(policy), "--script", str(file), *options]
+        )
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capfdbinary.readouterr()
+        return ended.value.code or 0, said.out.decode(), said.err.decode()
+
+    return run
+
+
+def test_as_json_one_object_a_line(simulate, tmp_path):
+    file = write(tmp_path, bought("3-1", "1", "600"), bought("3-2", "2", "-1"), asked("4-1"))
+    code, out, err = simulate(file, "--json")
+    assert (code, err) == (0, "")
+    happened = decoded(out.splitlines())
+    assert [kind for kind, _ in happened[-5:]] == ["answer", "path", "path", "path", "path"]
+    assert moves(happened) == ["c regular>good 03-01 event", "c good>regular 03-31 time"]
+    assert json.loads(out.splitlines()[0])["transition"] == {
+        "subject": "c",
+        "dimension": "tier",
+        "before": "regular",
+        "after": "good",
+        "effective_at": instant("3-1"),
+        "decided_at": instant("3-1"),
+        "cause": "event",
+        "retracts": [],
+    }
+
+
+def test_for_people_each_move_with_why_and_what_comes_next(simulate, tmp_path):
+    refused = bought("3-2", "2", "-1")
+    late = bought("4-3", "0", "500", time=instant("3-20"))
+    file = write(tmp_path, bought("3-1", "1", "600"), refused, asked("4-2"), asked("4-2", "nobody"), late)
+    code, out, err = simulate(file)
+    assert (code, err) == (0, "")
+    lines = [" ".join(text.split()) for text in out.splitlines()]
+    for wanted in (
+        "2026-03-01T00:00:00.000Z c tier regular → good purchase 1",
+        "✓ spend_30d >= 500 600.00 CNY, from 1 event",
+        "next: regular at 2026-03-31T00:00:00.000Z if nothing else happens",
+        "2026-03-02T00:00:00.000Z dead letter 2: negative-amount: the amount is '-1'",
+        "2026-03-31T00:00:00.000Z c tier good → regular time passed",
+        "✗ spend_30d >= 500 0.00 CNY, 500.00 CNY short",
+        "2026-04-02T00:00:00.000Z nobody? nothing has happened to them",
+        "quiet 32 d",
+        "retracts regular since 2026-03-31T00:00:00.000Z",
+        "c tier good 2026-03-01T00:00:00.000Z, key 2026-03-20T00:00:00.000Z",
+    ):
+        assert wanted in lines, out
+    causes = {text.index(w) for text in out.splitlines() for w in ("time passed", "purchase 1") if w in text}
+    assert len(causes) == 1  # aligned
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_bad_line_is_said_before_anything_is_played(simulate, tmp_path, options):
+    code, out, err = simulate(write(tmp_path, bought("3-1", "1", "600"), line("3-2")), *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "script.ndjson:2: the line has no action; write at and one of event, activate, " in err
+
+
+def test_a_policy_that_cannot_be_used(simulate, tmp_path):
+    file = write(tmp_path, asked("3-1"))
+    (tmp_path / "policy.yaml").write_text("policy: broken")
+    code, out, err = simulate(file)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "policy.yaml" in err
+
+
+def test_a_script_without_lines_says_that_nothing_happened(simulate, tmp_path):
+    assert simulate(write(tmp_path), "--json") == (0, "", "")
+    assert simulate(write(tmp_path)) == (0, "nothing happened\n", "")
