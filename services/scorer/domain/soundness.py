@@ -176,8 +176,9 @@ class _Look:
             return
         alone = [n for n, other in better if not any(self._possible(rule, but_not=[other]) for rule in here)]
         before = repr(alone[0]) if alone else " or ".join(repr(n) for n, _ in better)
+        because = f"who meets its condition meets that of {before}, which is {order}"
         yield self._refused(
-            path, f"no one can be in {what} {name!r}: who meets its condition meets that of {before}, which is {order}"
+            path, f"no one can be in {what} {name!r}: {because}; make it easier to meet, or leave it out"
         )
 
     def _left(self, name: str, when: Rule, stay: Rule | None, path: Path) -> Iterator[Finding]:

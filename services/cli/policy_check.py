@@ -1,0 +1,109 @@
+"""`tierline policy check FILE...`: whether policies can be used."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import click
+import msgspec
+
+from services.cli.policy import text_of
+from services.scorer.domain.policy import Policy, PolicyError, examined
+from services.scorer.domain.rules import Classes, Ladder, Segment
+
+
+class Found(msgspec.Struct, frozen=True):
+    """One thing to say: `error` for what must be mended. place: `file:line:column`"""
+
+    severity: Literal["error", "warning"]
+    place: str
+    message: str
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What `--json` prints of a file; without `usable`, what follows `findings` is not known.
+
+    features, thresholds, playbooks: how many.  dimensions: their positions, best or first before
+    """
+
+    file: str
+    usable: bool
+    findings: list[Found]
+    policy: str = ""
+    digest: str = ""
+    currency: str = ""
+    zone: str = ""
+    features: int = 0
+    thresholds: int = 0
+    playbooks: int = 0
+    dimensions: dict[str, list[str | bool]] = {}
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, one a line.")
+@click.pass_context
+def check(context: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
+    """Say whether policies can be used: one line for each mistake, with its place and what to do.
+
+    A mistake is what cannot be read, and what is provably false: a condition that never holds, a tier no one can
+    reach. A warning is what looks wrong.
+
+    Exit codes: 0 all can be used, warnings or not; 1 one has a mistake; 2 misused.
+    """
+    texts = [(str(file), text_of(file)) for file in files]
+    usable = True
+    for file, text in texts:
+        checked, found = _examined(text, file)
+        usable &= not any(f.severity == "error" for f in found)
+        if as_json:
+            click.echo(msgspec.json.encode(_report(file, checked, found)))
+        else:
+            for finding in found:
+                click.echo(f"{finding.place}: {finding.severity}: {finding.message}")
+            if checked is not None and not any(f.severity == "error" for f in found):
+                click.echo("\n".join(_summary(file, checked)))
+    context.exit(0 if usable else 1)
+
+
+def _examined(text: str, file: str) -> tuple[Policy | None, list[Found]]:
+    try:
+        checked, findings = examined(text, file)
+    except PolicyError as error:
+        place, _, message = str(error).removeprefix(file).partition(": ")
+        return None, [Found("error", file + place, message)]
+    return checked, [Found("error" if f.severity == "refuse" else "warning", f.place, f.message) for f in findings]
+
+
+def _report(file: str, checked: Policy | None, found: list[Found]) -> Report:
+    if checked is None or any(f.severity == "error" for f in found):
+        return Report(file, usable=False, findings=found)
+    return Report(
+        file,
+        True,
+        found,
+        checked.name,
+        checked.digest,
+        checked.currency,
+        checked.zone.key,
+        len(checked.features),
+        len(checked.thresholds),
+        len(checked.playbooks),
+        {dimension.name: list(dimension.values) for dimension in checked.dimensions},
+    )
+
+
+def _summary(file: str, checked: Policy) -> Iterator[str]:
+    yield f"{file}: policy {checked.name} ({checked.digest}) can be used; {checked.currency}, {checked.zone.key}"
+    width = max(len(dimension.name) for dimension in checked.dimensions)
+    for dimension in checked.dimensions:
+        match dimension:
+            case Ladder(values=values):
+                says = " > ".join(map(str, values))
+            case Classes(values=values):
+                says = ", ".join(map(str, values))
+            case Segment(rule=rule):
+                says = " ".join(rule.text.split())
+        yield f"  {dimension.kind:8} {dimension.name:{width}}  {says}"
+    count = len(checked.features), len(checked.thresholds), len(checked.playbooks)
+    yield "  {} features, {} thresholds, {} playbooks".format(*count)

@@ -1,0 +1,163 @@
+"""`tierline policy check` and `tierline policy diff`: what they say, to people and to programs, and exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from services.cli.policy import policy
+from services.local.errors import CannotStart
+from tests.scorer.domain.full_policy import FULL
+
+RETAIL = Path("policies/retail.yaml")
+
+
+@pytest.fixture
+def tierline_policy(tmp_path: Path):
+    """Run a subcommand; texts become files. Its exit code and the lines it printed."""
+
+    def run(*args: str) -> tuple[int, list[str]]:
+        places = []
+        for i, arg in enumerate(args):
+            places.append(arg)
+            if "\n" in arg:
+                file = tmp_path / f"p{i}.yaml"
+                file.write_text(arg)
+                places[-1] = str(file)
+        answer = CliRunner().invoke(policy, places)
+        if answer.exception is not None and not isinstance(answer.exception, SystemExit):
+            raise answer.exception
+        return answer.exit_code, [line.replace(f"{tmp_path}/", "") for line in answer.stdout.splitlines()]
+
+    return run
+
+
+def test_a_policy_that_can_be_used_is_summed_up(tierline_policy):
+    code, lines = tierline_policy("check", str(RETAIL))
+    assert code == 0
+    assert lines[0].startswith("policies/retail.yaml: policy retail (")
+    assert "  ladder   tier        platinum > gold > silver > basic" in lines
+    assert lines[-1] == "  7 features, 13 thresholds, 5 playbooks"
+
+
+def test_classes_are_named_in_their_order(tierline_policy):
+    _, lines = tierline_policy("check", FULL)
+    assert "  class    type     at_risk, high, growth, other" in lines
+
+
+def test_a_mistake_is_one_line_and_exit_1(tierline_policy):
+    code, lines = tierline_policy("check", FULL.replace("rfm.r >= 3", "rfm.r >= 3 and rfm.q > 1"))
+    assert code == 1
+    assert lines == [
+        "p1.yaml:38:61: error: type.growth: 'rfm' has no value 'rfm.q' to compare; write rfm.r, rfm.f, rfm.m"
+    ]
+
+
+def test_all_that_is_provably_false_is_said_at_once_with_the_warnings(tierline_policy):
+    text = FULL.replace("rfm.r >= 3", "rfm.r > 5").replace("quality >= 50", "quality >= 500").replace("40%", "41%")
+    code, lines = tierline_policy("check", text)
+    assert code == 1
+    assert [line.split(": ")[1] for line in lines] == ["warning", "error", "error"]
+    assert "add up to 101%" in lines[0]
+    assert "p1.yaml:38:29: error: type.growth: no one can ever meet" in lines[1]
+
+
+def test_warnings_alone_are_exit_0(tierline_policy):
+    code, lines = tierline_policy("check", FULL.replace("40%", "41%"))
+    assert code == 0
+    assert lines[0] == "p1.yaml:35:3: warning: the resources of 'type' add up to 101%, not to 100%; change a share"
+    assert "can be used" in lines[1]
+
+
+def test_several_files_are_each_spoken_of_and_one_mistake_is_enough(tierline_policy):
+    code, lines = tierline_policy("check", str(RETAIL), FULL.replace("zone: Europe/Berlin", "zone: Berlin"))
+    assert code == 1
+    assert any("policies/retail.yaml: policy retail" in line for line in lines)
+    assert lines[-1].startswith("p2.yaml:3:7: error: ")
+
+
+def test_json_is_one_object_a_file(tierline_policy):
+    code, lines = tierline_policy("check", "--json", FULL, FULL.replace("currency: EUR", "currency: XXX"))
+    good, bad = map(json.loads, lines)
+    assert code == 1
+    assert (good["usable"], good["findings"], good["policy"], good["zone"]) == (True, [], "full", "Europe/Berlin")
+    assert good["dimensions"]["type"] == ["at_risk", "high", "growth", "other"]
+    assert not bad["usable"]
+    assert bad["findings"][0]["severity"] == "error"
+    assert bad["findings"][0]["place"] == "p3.yaml:2:11"
+
+
+def test_a_file_that_is_not_there_is_a_misuse(tierline_policy, tmp_path):
+    with pytest.raises(CannotStart, match="cannot be read") as error:
+        tierline_policy("check", str(tmp_path / "none.yaml"))
+    assert error.value.exit_code == 2
+
+
+def test_policies_that_say_the_same_differ_in_nothing(tierline_policy):
+    otherwise = "# the same, written otherwise\n" + FULL.replace("1_000", "1000").replace(
+        "spend_1y >= 800", "(spend_1y   >= 800.00)"
+    ).replace("[click, interaction]", "[interaction, click]")
+    assert otherwise.count("1000") > 1
+    code, lines = tierline_policy("diff", FULL, otherwise)
+    assert code == 0
+    assert lines[0].startswith("p2.yaml says the same as p1.yaml (")
+
+
+def test_what_differs_is_said_by_what_it_means(tierline_policy):
+    new = (
+        FULL.replace("spend_1y >= 1_000 and", "spend_1y >= 2_000 and")
+        .replace("dwell: 1mo}", "dwell: 2mo}")
+        .replace("    - {name: basic}", '    - {name: silver, when: "spend_1y >= 100"}\n    - {name: basic}')
+        .replace("window: 90d", "window: 60d")
+        .replace("  quiet:      {since_last: purchase}\n", "  quiet:      {since_last: interaction}\n")
+        .replace("  taken_back: {sum: refund.amount}\n", "")
+        .replace("a: 0.793", "a: 0.8")
+        .replace("2026-07-01: 0.90, ", "")
+        .replace("due: 3d, priority: low", "due: 4d, priority: low")
+    )
+    code, lines = tierline_policy("diff", FULL, new)
+    assert code == 1
+    assert lines[1:] == [
+        "  ~ rate USD, 2026-07-01: 0.9 -> (none)",
+        "  ~ feature calls, window: 90d -> 60d",
+        "  ~ feature quiet, since_last: purchase -> interaction",
+        "  - feature taken_back: sum: refund.amount",
+        "  ~ ladder tier 'gold', when: spend_1y >= 1000 and tenure >= 1y -> spend_1y >= 2000 and tenure >= 1y",
+        "  ~ ladder tier 'gold', dwell: 1mo -> 2mo",
+        "  + ladder tier 'silver': when: spend_1y >= 100",
+        "  ~ calibration bg_nbd, a: 0.793 -> 0.8",
+        "  ~ playbook type leaves growth 'Ask', task.due: 3d -> 4d",
+    ]
+
+
+def test_an_order_that_changed_is_a_difference(tierline_policy):
+    at_risk = next(line for line in FULL.splitlines(keepends=True) if "{name: at_risk" in line)
+    moved = FULL.replace(at_risk, "").replace("    - {name: growth", at_risk + "    - {name: growth")
+    _, lines = tierline_policy("diff", FULL, moved)
+    assert lines[1:] == ["  ~ class type, order: at_risk, high, growth, other -> high, at_risk, growth, other"]
+
+
+def test_where_only_playbooks_differ_it_is_said_that_nothing_is_decided_otherwise(tierline_policy):
+    _, lines = tierline_policy("diff", FULL, FULL.replace('"Ask"', '"Ask them"'))
+    assert "(nothing is decided otherwise)" in lines[0]
+    assert [line[:4] for line in lines[1:]] == ["  + ", "  - "]
+
+
+def test_differences_as_json_are_one_object_a_line(tierline_policy):
+    code, lines = tierline_policy("diff", "--json", FULL, FULL.replace("top_spend: 8_000", "top_spend: 9_000"))
+    assert code == 1
+    assert [json.loads(line) for line in lines] == [
+        {
+            "item": ["calibration", "top_spend"],
+            "change": "changed",
+            "setting": "value",
+            "before": "8000",
+            "after": "9000",
+        }
+    ]
+
+
+def test_a_policy_that_makes_no_sense_is_not_compared(tierline_policy):
+    with pytest.raises(Exception, match="no one can ever meet"):
+        tierline_policy("diff", FULL, FULL.replace("rfm.r >= 3", "rfm.r > 5"))
