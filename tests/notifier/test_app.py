@@ -163,7 +163,7 @@ async def test_a_policy_that_is_not_there_is_one_line_and_exit_code_2():
         code, lines = await it.ended()
     assert code == 2
     assert len(lines) == 1
-    assert "policy /nowhere/policy.yaml cannot be read: No such file" in lines[0]
+    assert "/nowhere/policy.yaml: the policy cannot be read: No such file" in lines[0]
 
 
 def test_a_setting_that_cannot_be_used_is_one_line_and_exit_code_2(monkeypatch, capsys):

@@ -17,8 +17,8 @@ def test_a_policy_comes_out_of_its_file() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (None, r"^policy \S+shop\.yaml cannot be read: No such file"),
-        (b"policy: \xff", r"^policy \S+shop\.yaml is not text in UTF-8$"),
+        (None, r"^\S+shop\.yaml: the policy cannot be read: No such file"),
+        (b"policy: \xff", r"^\S+shop\.yaml: the policy is not text in UTF-8$"),
         (b"policy: [\n", r"shop\.yaml:2:1: not YAML"),
         (b"policy: shop\n", r"shop\.yaml:1:1: "),
     ],

@@ -124,7 +124,7 @@ async def test_another_policy_over_kept_data_is_one_line_and_exit_code_2(install
 async def test_a_policy_that_cannot_be_used_is_one_line_and_exit_code_2(install: Install, tmp_path: Path) -> None:
     installation = await install(partitions=1)
     async with await WorkerProcess.start(installation, TIERLINE_POLICY=str(tmp_path / "none.yaml")) as worker:
-        await ends_with(worker, 2, "none.yaml cannot be read: No such file or directory")
+        await ends_with(worker, 2, "none.yaml: the policy cannot be read: No such file or directory")
     installation.policy_file.write_text(policy_text().replace("spend >= 1_000", "spend >"))
     async with await WorkerProcess.start(installation) as worker:
         await ends_with(worker, 2, "policy.yaml:")
