@@ -230,17 +230,16 @@ class Alive(Days):
     def __init__(self, feature: PAlive, asked: Sequence[Threshold], setting: Setting) -> None:
         super().__init__(asked, setting)
         self._model = feature.model
+        self._bits_of_one = sum(bit for bit, limit, inclusive in self._above if limit < 1 or (inclusive and limit == 1))
 
     def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
         repeats, first, last = registers
         if repeats < 0:
             return 0, NEVER
         bits, next_ms = self._known, NEVER
-        for bit, limit, inclusive in self._above:
-            if repeats == 0:
-                if limit < 1 or (inclusive and limit == 1):
-                    bits |= bit
-                continue
+        if repeats == 0:
+            return bits | self._bits_of_one, NEVER
+        for bit, limit, _ in self._above:
             age_ms = churn.falls_below(self._model, repeats, last - first, limit)
             falls_ms = NEVER if age_ms is None else first + age_ms
             if at_ms < falls_ms:

@@ -113,17 +113,18 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
     origin: the subject it was filed under, if that is not the customer's own
     """
     order = named_id = 0
-    match event:
-        case events.Purchase(data=data):
-            kind, currency, amount = PURCHASE, data.currency, data.amount_minor
-            order = hash_of(data.order) if data.order is not None else 0
-        case events.Refund(data=data):
-            kind, currency = REFUND, data.currency or ""
-            amount = REST if data.amount_minor is None else data.amount_minor
-            if data.order is not None:
-                order, named_id = hash_of(data.order), hash_of(event.source, data.order)
-        case _:
-            kind, currency, amount = _kind(event), "", _amount(event)
+    if isinstance(event, events.Purchase):
+        kind, currency, amount = PURCHASE, event.data.currency, event.data.amount_minor
+        if event.data.order is not None:
+            order = hash_of(event.data.order)
+    elif isinstance(event, events.Refund):
+        refund = event.data
+        kind, currency = REFUND, refund.currency or ""
+        amount = REST if refund.amount_minor is None else refund.amount_minor
+        if refund.order is not None:
+            order, named_id = hash_of(refund.order), hash_of(event.source, refund.order)
+    else:
+        kind, currency, amount = _kind(event), "", _amount(event)
     kept = _kept(event, fields) if fields or kind == OVERRIDE else ()
     if kept or origin or event.stamped:
         profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
@@ -133,13 +134,11 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
 
 
 def _kind(event: events.Event) -> int:
-    match event:
-        case events.Interaction(data=data):
-            return INTERACTION if data.direction == "inbound" else OUTBOUND
-        case events.Feedback(data=data):
-            return _FEEDBACK[data.kind]
-        case _:
-            return _PLAIN[type(event)]
+    if isinstance(event, events.Interaction):
+        return INTERACTION if event.data.direction == "inbound" else OUTBOUND
+    if isinstance(event, events.Feedback):
+        return _FEEDBACK[event.data.kind]
+    return _PLAIN[type(event)]
 
 
 _FEEDBACK = {"rating": RATING, "nps": NPS, "complaint": COMPLAINT}
@@ -153,13 +152,9 @@ _PLAIN: dict[type, int] = {
 
 
 def _amount(event: events.Event) -> int:
-    match event:
-        case events.Feedback(data=data):
-            return data.score_centi or 0
-        case events.Override(data=data):
-            return to_ms(data.until)
-        case _:
-            return 0
+    if isinstance(event, events.Feedback):
+        return event.data.score_centi or 0
+    return to_ms(event.data.until) if isinstance(event, events.Override) else 0
 
 
 def _kept(event: events.Event, fields: Collection[str]) -> tuple[tuple[str, str], ...]:

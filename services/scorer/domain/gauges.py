@@ -79,6 +79,11 @@ class Gauge:
     def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
         """The entry takes effect at its time, `at_ms`; all that came before has."""
 
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> Reading:
+        """`enter` and then `read`."""
+        self.enter(registers, ledger, index, at_ms)
+        return self.read(registers, ledger, at_ms)
+
     def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
         """A refund takes effect. By default what is kept is built again from the orders that stand."""
         if self.orders_only and not voids(ledger, take):

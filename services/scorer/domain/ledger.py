@@ -20,6 +20,7 @@ FULL = 45_000
 
 ROW = Struct("<QIhI")  # id << 8 | profile number, time's low 32 bits, its high 16 bits, amount
 SIZE = ROW.size
+_unpack, _pack = ROW.unpack_from, ROW.pack
 _WIDE = 2**32 - 1  # the amount stands in the extras
 _ELSEWHERE = 255  # the profile stands in the extras
 _REFUND = chr(65 + REFUND)
@@ -69,8 +70,8 @@ class Ledger:
     def __len__(self) -> int:
         return len(self.rows) // SIZE
 
-    def append(self, entry: Entry) -> None:
-        """The entry belongs behind all others."""
+    def append(self, entry: Entry) -> int:
+        """Put the entry behind all others, where it belongs; its place."""
         try:
             number = self.profiles.index(entry.profile)
         except ValueError:
@@ -86,8 +87,10 @@ class Ledger:
             amount = _WIDE
         time_ms = entry.time_ms
         self.refunds = self.refunds or entry.profile[0] == _REFUND
-        self.rows += ROW.pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
+        rows = self.rows
+        self.rows = rows + _pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
         self._entries = self._settlement = self._places = None
+        return len(rows) // SIZE
 
     def with_entries(self, more: Sequence[Entry]) -> "Ledger":
         """Another ledger that also has `more`, in their places."""
@@ -106,20 +109,20 @@ class Ledger:
     # -- one entry
 
     def time(self, index: int) -> int:
-        _, low, high, _ = ROW.unpack_from(self.rows, index * SIZE)
-        return int(high << 32 | low)
+        _, low, high, _ = _unpack(self.rows, index * SIZE)
+        return high << 32 | low  # type: ignore[no-any-return]
 
     def profile(self, index: int) -> str:
         number = self.rows[index * SIZE]
         return self.profiles[number] if number != _ELSEWHERE else self.extras[self._id(index)][3]
 
     def amount(self, index: int) -> int:
-        amount: int = ROW.unpack_from(self.rows, index * SIZE)[3]
+        amount: int = _unpack(self.rows, index * SIZE)[3]
         return amount if amount != _WIDE else self.extras[self._id(index)][0]
 
     def weight(self, index: int) -> int:
         """How many events the entry stands for."""
-        return max(1, self.amount(index)) if self.profile(index)[0] in _TOUCH else 1
+        return self.amount(index) or 1 if self.profile(index)[0] in _TOUCH else 1
 
     def _id(self, index: int) -> int:
         return int(ROW.unpack_from(self.rows, index * SIZE)[0] >> 8)
@@ -144,7 +147,11 @@ class Ledger:
     @property
     def last_ms(self) -> int:
         """The time of the last entry; -NEVER without one."""
-        return self.time(len(self) - 1) if self.rows else -NEVER
+        rows = self.rows
+        if not rows:
+            return -NEVER
+        _, low, high, _ = _unpack(rows, len(rows) - SIZE)
+        return high << 32 | low  # type: ignore[no-any-return]
 
     def began_ms(self, otherwise_ms: int) -> int:
         """The time of the first entry; without one, the instant given."""

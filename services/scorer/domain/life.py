@@ -7,17 +7,22 @@ played on from where it stands; from the beginning it comes out the same, whatev
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from schemas.decisions import Value
-from services.scorer.domain.entries import OVERRIDE, read_profile
+from services.scorer.domain.entries import OVERRIDE, Entry, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
-from services.scorer.domain.gauges import Registers
+from services.scorer.domain.gauges import Gauge, Registers
 from services.scorer.domain.ledger import NEVER, Effect, Ledger
 from services.scorer.domain.machine import Machine
 from services.scorer.domain.positions import Mover, Standing
 from services.scorer.domain.rules import Dimension, Segment
 
 _OVERRIDE = chr(65 + OVERRIDE)
+_standings = msgspec.msgpack.Decoder(list[Standing])
+_encoder = msgspec.msgpack.Encoder()
+_NO_STANDINGS = msgspec.Raw(_encoder.encode([]))
 
 Override = list[Any]
 """[until (ms), time (ms), id, dimension, value]: somebody's word, while it holds. `value` None masks nothing."""
@@ -46,7 +51,7 @@ class Life:
 
     truths:    the thresholds that hold
     registers: of the machine's gauges
-    standings: of the machine's movers
+    standings: of the machine's movers; kept packed until they are looked at
     overrides: those in force
     retired:   by name the revision of dimensions that the policy in force does not know
     played_ms: the last instant played.  due_ms: nothing changes before it without an event
@@ -59,12 +64,13 @@ class Life:
         "ledger",
         "machine",
         "overrides",
+        "packed",
         "played_ms",
         "policies",
         "registers",
         "retired",
-        "standings",
         "truths",
+        "unpacked",
     )
 
     def __init__(self, policies: Policies, ledger: Ledger, known: int) -> None:
@@ -73,11 +79,28 @@ class Life:
         self.machine: Machine = policies.eras[0].machine
         self.truths = 0
         self.registers: list[Registers] = []
-        self.standings: list[Standing] = []
+        self.unpacked: list[Standing] | None = []
+        self.packed: msgspec.Raw = _NO_STANDINGS
         self.overrides: list[Override] = []
         self.retired: dict[str, int] = {}
         self.played_ms = -NEVER
         self.due_ms = NEVER
+
+    @property
+    def standings(self) -> list[Standing]:
+        if self.unpacked is None:
+            self.unpacked = _standings.decode(self.packed)
+        return self.unpacked
+
+    @standings.setter
+    def standings(self, standings: list[Standing]) -> None:
+        self.unpacked = standings
+
+    def packed_standings(self) -> msgspec.Raw:
+        """Their bytes; those they came in, if nobody has looked at them."""
+        return (
+            self.packed if self.unpacked is None else msgspec.Raw(_encoder.encode([s.packed() for s in self.unpacked]))
+        )
 
     def copy(self, ledger: Ledger | None = None) -> "Life":
         """A life that goes on by itself, on another ledger if given one that begins alike."""
@@ -123,8 +146,8 @@ class Life:
             whole = True
         elif self._next_era_ms() <= at_ms:
             shown, whole = self._switch(at_ms), True
-        gauges, registers = self.machine.gauges, self.registers
-        touched: list[int] = []
+        registers = self.registers
+        touched: list[tuple[int, Gauge]] = []
         if shown is None:
             for effect in effects:
                 touched.extend(self.machine.enter(registers, ledger, effect))
@@ -133,9 +156,9 @@ class Life:
             truths, due_ms = self._read_all(at_ms)
         else:
             truths, due_ms = self.truths, self.due_ms
-            for i in touched:
-                bits, next_ms = gauges[i].read(registers[i], ledger, at_ms)
-                truths = truths & ~gauges[i].bits | bits
+            for i, gauge in touched:
+                bits, next_ms = gauge.read(registers[i], ledger, at_ms)
+                truths = truths & ~gauge.bits | bits
                 due_ms = min(due_ms, next_ms)
         changed = truths ^ self.truths
         self.truths = truths
@@ -146,6 +169,25 @@ class Life:
         if shown is not None:
             moved = _over(shown, self.machine.movers, self.standings)
         return Instant(at_ms, moved, effects, shown is not None)
+
+    def meet(self, entry: Entry) -> Instant | None:
+        """The short way of `at`: one new entry, no refund or override, with nothing due yet. None if nothing moved."""
+        ledger, registers, at_ms = self.ledger, self.registers, entry.time_ms
+        place = ledger.append(entry)
+        ledger.entered = place + 1
+        self.played_ms = at_ms
+        truths, due_ms = self.truths, self.due_ms
+        for i, gauge in self.machine.touched(entry.profile):
+            bits, next_ms = gauge.meet(registers[i], ledger, place, at_ms)
+            truths = truths & ~gauge.bits | bits
+            due_ms = min(due_ms, next_ms)
+        changed = truths ^ self.truths
+        if not changed:
+            self.due_ms = due_ms
+            return None
+        self.truths = truths
+        moved, self.due_ms = self._evaluate(at_ms, due_ms, changed, whole=False)
+        return Instant(at_ms, moved, (Effect(at_ms, place, None),), False) if moved else None
 
     def _read_all(self, at_ms: int) -> tuple[int, int]:
         truths, due_ms = 0, NEVER

@@ -49,9 +49,9 @@ class Machine:
         features = {t.operand.feature.name: t.operand.feature for t in policy.thresholds}
         self.gauges = tuple(gauge_of(f, asked[name], self.setting) for name, f in features.items())
         self.movers: tuple[Mover, ...] = tuple(mover_of(d, policy.zone) for d in policy.dimensions)
-        self.refundable = tuple(i for i, gauge in enumerate(self.gauges) if gauge.refundable())
+        self.refundable = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.refundable())
         self.kept = {name: i for i, name in enumerate(features)}
-        self._touched: dict[str, tuple[int, ...]] = {}
+        self._touched: dict[str, tuple[tuple[int, Gauge], ...]] = {}
         self._unasked: dict[str, Gauge] = {}
 
     def measure(self, feature: Feature, registers: Sequence[Registers], ledger: Ledger) -> tuple[Gauge, Registers]:
@@ -64,29 +64,29 @@ class Machine:
             gauge = self._unasked[feature.name] = gauge_of(feature, (), self.setting)
         return gauge, alone(gauge, ledger)
 
-    def touched(self, profile: str) -> tuple[int, ...]:
-        """The gauges that an entry of this profile may change, by index."""
+    def touched(self, profile: str) -> tuple[tuple[int, Gauge], ...]:
+        """The gauges that an entry of this profile may change, each with its index."""
         touched = self._touched.get(profile)
         if touched is None:
             if len(self._touched) >= _MOST_PROFILES:
                 self._touched.clear()
-            touched = tuple(i for i, gauge in enumerate(self.gauges) if gauge.touched_by(profile))
+            touched = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.touched_by(profile))
             self._touched[profile] = touched
         return touched
 
     def fresh(self) -> list[Registers]:
         return [gauge.fresh() for gauge in self.gauges]
 
-    def enter(self, registers: list[Registers], ledger: Ledger, effect: Effect) -> tuple[int, ...]:
+    def enter(self, registers: list[Registers], ledger: Ledger, effect: Effect) -> tuple[tuple[int, Gauge], ...]:
         """Let one effect into the registers; the gauges it may have changed."""
         if effect.take is not None:
-            for i in self.refundable:
-                self.gauges[i].take(registers[i], ledger, effect.take, effect.at_ms)
+            for i, gauge in self.refundable:
+                gauge.take(registers[i], ledger, effect.take, effect.at_ms)
             return self.refundable
         ledger.entered = effect.place + 1
         touched = self.touched(ledger.profile(effect.place))
-        for i in touched:
-            self.gauges[i].enter(registers[i], ledger, effect.place, effect.at_ms)
+        for i, gauge in touched:
+            gauge.enter(registers[i], ledger, effect.place, effect.at_ms)
         return touched
 
     def registers_at(self, ledger: Ledger, effects: Sequence[Effect], at_ms: int) -> list[Registers]:

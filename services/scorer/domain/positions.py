@@ -38,6 +38,14 @@ class Standing(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
     def shown(self) -> int:
         return self.place if self.masked < 0 else self.masked
 
+    def packed(self) -> list[int | None]:
+        """Its fields, as few as will do."""
+        if self.masked >= 0 or self.failing_ms is not None:
+            return [self.place, self.revision, self.since_ms, self.failing_ms, self.masked]
+        if self.since_ms is not None:
+            return [self.place, self.revision, self.since_ms]
+        return [self.place, self.revision] if self.revision else [self.place]
+
     def copy(self) -> "Standing":
         return Standing(self.place, self.revision, self.since_ms, self.failing_ms, self.masked)
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from schemas.decisions import Cause, Condition, Trigger, Value
 from schemas.events import AcceptedEvent, Override, Refund
 from services.scorer.domain.admission import Admitted, Arrival, Report, admit
-from services.scorer.domain.entries import OVERRIDE, Entry, read_profile
+from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, entry_of, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import conditions_of
-from services.scorer.domain.folding import fold_touches, is_due
+from services.scorer.domain.folding import CAP, fold_touches, is_due
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.ledger import NEVER, Effect, Ledger
@@ -74,6 +74,12 @@ def decide(
     due_before = customer.due_ms
     turn = Turn(customer, policies)
     admitted = NOBODY
+    if len(arrivals) == 1 and due_before > until_ms:
+        entry = turn.meet(arrivals[0], subject, due_before)
+        if entry is not None:
+            turn.advance(until_ms)
+            moved = customer.due_ms != due_before
+            return Outcome(turn.changes, [], True, moved, 1, 0, _unpriced(entry, policies.newest))
     if arrivals:
         admitted = admit(customer, arrivals[0].event.subject if subject is None else subject, arrivals)
         entries = admitted.entries
@@ -106,7 +112,13 @@ def decide(
 NOBODY = Admitted([], [], 0)
 
 
+_SETTLED = (chr(65 + REFUND), chr(65 + OVERRIDE))
+"""Entries of these kinds, by the first letter of their profile, always take the long way."""
+
+
 def _unpriced(entry: Entry, policy: Policy) -> bool:
+    if entry.profile[1:] == policy.currency:
+        return False
     currency = read_profile(entry.profile).currency
     return bool(currency) and policy.prices.of(0, currency, entry.time_ms) is None
 
@@ -128,6 +140,29 @@ class Turn:
     def __init__(self, customer: Customer, policies: Policies) -> None:
         self._customer, self._policies = customer, policies
         self.changes: list[Change] = []
+
+    def meet(self, arrival: Arrival, subject: str | None, due_ms: int) -> Entry | None:
+        """The short way, which most events take: new, in order, with nothing due before it and nothing to settle.
+
+        None if it is not for this one, and nothing has been done.
+        """
+        customer, event = self._customer, arrival.event
+        life = customer.life
+        ledger = life.ledger
+        if customer.rare is not None or customer.waiting or ledger.refunds or life.overrides or life.era < 0:
+            return None
+        if subject is not None and event.subject != subject:
+            return None
+        entry = entry_of(event, self._policies.fields)
+        time_ms = entry.time_ms
+        if not life.played_ms < time_ms < due_ms or time_ms > arrival.appended_ms:
+            return None
+        if entry.order or entry.profile[0] in _SETTLED or ledger.holds(entry.id) or len(ledger) >= CAP:
+            return None
+        instant = life.meet(entry)
+        if instant is not None:
+            self._announce(instant, "event", event)
+        return entry
 
     # -- time
 

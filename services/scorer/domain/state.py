@@ -88,7 +88,7 @@ class Customer:
         """By dimension its kind, the value shown, and since when the rules have said so (None where everyone began)."""
         life = self.life
         movers = life.machine.movers
-        standings = life.standings or [Standing(mover.initial) for mover in movers]
+        standings = life.standings or [Standing(mover.initial) for mover in movers]  # before the first event
         return {
             m.dimension.name: (m.dimension.kind, m.values[s.shown], s.since_ms)
             for m, s in zip(movers, standings, strict=True)
@@ -137,13 +137,16 @@ class Position(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 
 class _Body(msgspec.Struct, array_like=True):
-    """The record behind its header. Times at its end are ms before the last entry's; truths are little endian."""
+    """The record behind its header. `played` and `changed` are ms before the last entry's time.
+
+    Standings stay packed until something moves, and are written back as they were if nothing did.
+    """
 
     rows: bytes
     profiles: list[str]
     registers: list[Any]
-    truths: bytes
-    standings: list[Standing]
+    truths: int | bytes
+    standings: msgspec.Raw
     played: int = 0
     changed: int | None = None
     extras: dict[int, Extra] = {}
@@ -154,15 +157,21 @@ class _Body(msgspec.Struct, array_like=True):
 _bodies = msgspec.msgpack.Decoder(_Body)
 _positions = msgspec.msgpack.Decoder(Position)
 _encoder = msgspec.msgpack.Encoder()
+_WIDEST = 1 << 63  # truths up to here are a number, above bytes, little endian
 
 
 def encode(customer: Customer) -> bytes:
-    life = customer.life
-    ledger, rare = life.ledger, customer.rare
+    life, rare = customer.life, customer.rare
+    ledger, truths = life.ledger, life.truths
     last_ms = ledger.last_ms
-    truths = life.truths.to_bytes((life.truths.bit_length() + 7) >> 3, "little")
-    standings = [_trimmed(s) for s in life.standings]
-    body = [ledger.rows, ledger.profiles, life.registers, truths, standings, last_ms - life.played_ms]
+    body: list[Any] = [
+        ledger.rows,
+        ledger.profiles,
+        life.registers,
+        truths if truths < _WIDEST else truths.to_bytes((truths.bit_length() + 7) >> 3, "little"),
+        life.packed_standings(),
+        last_ms - life.played_ms,
+    ]
     if life.overrides or life.retired:
         rare = msgspec.structs.replace(rare or Rare(), overrides=life.overrides, retired=life.retired)
     changed = None if customer.changed_ms == -NEVER else last_ms - customer.changed_ms
@@ -174,16 +183,7 @@ def encode(customer: Customer) -> bytes:
         body += [changed, ledger.extras]
     elif changed is not None:
         body.append(changed)
-    mark = life.policies.eras[life.known - 1].mark
-    return _HEADER.pack(VERSION, customer.due_ms, mark) + _encoder.encode(body)
-
-
-def _trimmed(standing: Standing) -> list[int | None]:
-    if standing.masked >= 0 or standing.failing_ms is not None:
-        return [standing.place, standing.revision, standing.since_ms, standing.failing_ms, standing.masked]
-    if standing.since_ms is not None:
-        return [standing.place, standing.revision, standing.since_ms]
-    return [standing.place, standing.revision] if standing.revision else [standing.place]
+    return _HEADER.pack(VERSION, customer.due_ms, life.policies.eras[life.known - 1].mark) + _encoder.encode(body)
 
 
 def decode(record: bytes, policies: Policies) -> Customer:
@@ -193,23 +193,28 @@ def decode(record: bytes, policies: Policies) -> Customer:
     if known is None:
         raise StateError("a state record was decided under a policy that is not among those activated")
     body: _Body = _read(_bodies, record)
+    truths = body.truths
     ledger = Ledger(body.rows, body.profiles, body.extras)
     life = Life(policies, ledger, known + 1)
-    last_ms = ledger.last_ms
-    life.truths = int.from_bytes(body.truths, "little")
-    life.registers, life.standings = body.registers, body.standings
-    life.played_ms = last_ms - body.played
-    customer = Customer(life, -NEVER if body.changed is None else last_ms - body.changed)
-    customer.waiting = body.waiting
+    life.unpacked = None
+    life.truths = truths if isinstance(truths, int) else int.from_bytes(truths, "little")
+    life.registers, life.packed = body.registers, body.standings
+    life.due_ms = _HEADER.unpack_from(record)[1]
+    customer = Customer(life)
+    if body.rows:
+        last_ms = ledger.last_ms
+        ledger.entered = len(ledger)
+        life.played_ms = last_ms - body.played
+        if body.changed is not None:
+            customer.changed_ms = last_ms - body.changed
+        life.era = policies.at(life.played_ms, life.known)
+        life.machine = policies.eras[life.era].machine
+    if body.waiting:
+        customer.waiting = body.waiting
     if body.rare is not None:
         life.overrides, life.retired = body.rare.overrides, body.rare.retired
         rest = msgspec.structs.replace(body.rare, overrides=[], retired={})
         customer.rare = rest if rest != Rare() else None
-    if body.rows:
-        ledger.entered = len(ledger)
-        life.era = policies.at(life.played_ms, life.known)
-        life.machine = policies.eras[life.era].machine
-    life.due_ms = _HEADER.unpack_from(record)[1]
     return customer
 
 

@@ -32,11 +32,13 @@ class Total(Gauge):
         super().__init__(feature.which, asked, setting)
         self.window = feature.window
         self.windowed = feature.window is not None
+        self._fixed_ms = feature.window.fixed_ms if feature.window else 0
         self.money = isinstance(feature, Sum)
         self.less_refunds = isinstance(feature, Sum) and feature.less_refunds
         self.of_refunds = REFUND in feature.which.kinds
         self._unconditional = feature.which.where is None
         self.limits = Limits(asked)
+        self._currency = setting.prices.currency
         self._profiles: dict[str, bool] = {}
 
     def counts(self, profile: str) -> bool:
@@ -56,6 +58,17 @@ class Total(Gauge):
             self.expire(registers, ledger, at_ms)
         registers[VALUE] += self.share(ledger, index)
 
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> Reading:
+        windowed = self.windowed
+        if windowed:
+            self.expire(registers, ledger, at_ms)
+        value = registers[VALUE] = registers[VALUE] + self.share(ledger, index)
+        limits = self.limits
+        passed = limits.passed(value if value > 0 else 0)
+        if not windowed or (passed == 0 and not ledger.refunds):
+            return limits.masks[passed], NEVER
+        return limits.masks[passed], self._falls(registers, ledger, at_ms, passed)
+
     def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
         place = ledger.place(take.order or take.refund)
         if self.window is not None:
@@ -69,7 +82,8 @@ class Total(Gauge):
         """What an entry that is no refund adds when it takes effect."""
         if not self.money:
             return ledger.weight(index)
-        return self.price(ledger, index, ledger.amount(index)) or 0
+        amount = ledger.amount(index)
+        return amount if self._own(ledger.profile(index)) else self.price(ledger, index, amount) or 0
 
     def change(self, ledger: Ledger, place: int, take: Take) -> int:
         """What a refund's effect adds to what is held of the entry at `place`, its order or itself."""
@@ -87,10 +101,14 @@ class Total(Gauge):
 
     def price(self, ledger: Ledger, index: int, amount: int) -> int | None:
         """The amount in the policy's minor units at the rate of the entry's time; None without one."""
-        prices, currency = self.setting.prices, read_profile(ledger.profile(index)).currency
-        if currency == prices.currency:
+        profile = ledger.profile(index)
+        if self._own(profile):
             return amount
-        return prices.of(amount, currency, ledger.time(index))
+        return self.setting.prices.of(amount, read_profile(profile).currency, ledger.time(index))
+
+    def _own(self, profile: str) -> bool:
+        """Whether the money is in the policy's currency, as far as that can be seen at a glance."""
+        return profile[1:] == self._currency
 
     def held(self, ledger: Ledger, index: int, before_ms: int) -> int:
         """What is held of an entry just before the instant: its share and the refunds in effect."""
@@ -108,23 +126,17 @@ class Total(Gauge):
 
     def exit(self, ledger: Ledger, index: int) -> int:
         """The instant at which the entry leaves the window."""
-        window = self.window
-        if window is None:
-            return NEVER
-        if window.fixed_ms:
-            return ledger.time(index) + window.fixed_ms
-        return window_exit(window, ledger.time(index), self.setting.zone)
+        if self._fixed_ms:
+            return ledger.time(index) + self._fixed_ms
+        return NEVER if self.window is None else window_exit(self.window, ledger.time(index), self.setting.zone)
 
     def expire(self, registers: Registers, ledger: Ledger, at_ms: int) -> None:
         """Drop what has left the window by the instant."""
         head = registers[HEAD]
-        while head < ledger.entered:
-            exit_ms = self.exit(ledger, head)
-            if exit_ms > at_ms:
-                break
+        while head < ledger.entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
             registers[VALUE] -= self.held(ledger, head, exit_ms)
             head += 1
-        registers[HEAD] = head
+            registers[HEAD] = head
 
     def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
         if self.window is not None:
@@ -133,14 +145,18 @@ class Total(Gauge):
         passed = limits.passed(max(0, registers[VALUE]))
         if self.window is None:
             return limits.masks[passed], NEVER
+        return limits.masks[passed], self._falls(registers, ledger, at_ms, passed)
+
+    def _falls(self, registers: Registers, ledger: Ledger, at_ms: int, passed: int) -> int:
+        """When what is above `passed` limits no longer is, at least a bound of it."""
         if ledger.refunds:
-            return limits.masks[passed], _ahead(self, registers, ledger, at_ms)
-        if passed == 0 or limits.limits[passed - 1] < 0:
-            return limits.masks[passed], NEVER
+            return _ahead(self, registers, ledger, at_ms)
+        if passed == 0 or self.limits.limits[passed - 1] < 0:
+            return NEVER
         if registers[PASSED] != passed or registers[CROSSING] < registers[HEAD]:
             registers[PASSED] = passed
-            registers[CROSSING] = self._crossing(ledger, limits.limits[passed - 1])
-        return limits.masks[passed], self.exit(ledger, registers[CROSSING])
+            registers[CROSSING] = self._crossing(ledger, self.limits.limits[passed - 1])
+        return self.exit(ledger, registers[CROSSING])
 
     def _crossing(self, ledger: Ledger, limit: int) -> int:
         """The entry with whose exit the window falls to the limit: walk back from the newest until it is exceeded."""
