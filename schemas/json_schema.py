@@ -56,7 +56,22 @@ def document(record: type[msgspec.Struct]) -> dict[str, Any]:
         schema["examples"] = shown
     if components:
         schema["$defs"] = dict(sorted(components.items()))
+    if record is policy.Policy:
+        _let_numbers_be_numbers(schema)
     return schema
+
+
+def _let_numbers_be_numbers(schema: Any) -> None:
+    """A policy's numbers are read as they are written, but an editor checks what YAML makes of them."""
+    match schema:
+        case {"type": "string", "pattern": policy.NUMBER}:
+            schema["type"] = ["string", "number"]
+        case dict():
+            for part in schema.values():
+                _let_numbers_be_numbers(part)
+        case list():
+            for part in schema:
+                _let_numbers_be_numbers(part)
 
 
 def _describe(schema: dict[str, Any], struct: type[msgspec.Struct]) -> None:

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+NUMBER = r"^-?[0-9][0-9_]*(\.[0-9]+)?$"
+
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="lower case letters, digits, _")]
 Expression = Annotated[str, Meta(max_length=2000, description="a condition, as `spend_1y >= 1_000_000`")]
 Where = Annotated[str, Meta(max_length=2000, description="a condition on the event's fields, as `channel == 'call'`")]
 EventType = Literal["purchase", "refund", "click", "interaction", "form", "feedback", "stage"]
 Span = Annotated[str, Meta(pattern=r"^[1-9][0-9_]{0,8}(ms|s|min|h|d|w|mo|y)$", description="as 30d, 12mo, 1y")]
-Number = Annotated[str, Meta(pattern=r"^-?[0-9][0-9_]*(\.[0-9]+)?$", description="as 10_000 or 12.50")]
+Number = Annotated[str, Meta(pattern=NUMBER, description="as 10_000 or 12.50")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")]
 Date = Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="a day in the policy's zone")]
 Share = Annotated[str, Meta(pattern=r"^(100|[0-9]{1,2})(\.[0-9]+)?%$", description="as 40%")]

@@ -1,8 +1,9 @@
 """The published JSON Schemas say what the decoders do."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from schemas import decisions, events, examples, json_schema, policy
+from tests.scorer.domain.full_policy import FULL
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = [pytest.param(e, id=json_schema.slug(type(e))) for e in examples.CATALOGUE]
@@ -78,9 +80,47 @@ def test_what_a_docstring_says_of_a_field_stands_at_the_field() -> None:
     assert "decided_at" not in document["description"]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "policies").glob("*.yaml")), ids=lambda path: path.name)
-def test_a_shipped_policy_fits_the_schema_editors_use(path: Path) -> None:
-    validator(policy.Policy).validate(yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader))
+class Yaml12(yaml.SafeLoader):
+    """As most editors read: of plain words only null, true, false and numbers are none."""
+
+    yaml_implicit_resolvers: ClassVar = {}
+
+
+for tag, pattern in {
+    "null": "(?:~|null|Null|NULL|)$",
+    "bool": "(?:true|True|TRUE|false|False|FALSE)$",
+    "int": "[-+]?[0-9]+$",
+    "float": r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$",
+}.items():
+    Yaml12.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), None)
+
+
+class Yaml11(yaml.SafeLoader):
+    """As older editors read: `10_000` is a number. Days stay texts, as JSON has none."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+POLICIES = [
+    *(pytest.param(path.read_text("utf-8"), id=path.name) for path in sorted((ROOT / "policies").glob("*.yaml"))),
+    pytest.param(FULL, id="every part"),
+]
+
+
+@pytest.mark.parametrize("loader", [yaml.BaseLoader, Yaml12, Yaml11])
+@pytest.mark.parametrize("text", POLICIES)
+def test_a_policy_fits_the_schema_however_an_editor_reads_it(text: str, loader: type[yaml.BaseLoader]) -> None:
+    quoted = re.sub(r"\bon:", '"on":', text) if loader is Yaml11 else text  # there it means true
+    validator(policy.Policy).validate(yaml.load(quoted, Loader=loader))
+
+
+def test_an_editor_would_mark_a_number_that_is_none() -> None:
+    spoilt = yaml.load(FULL.replace("weight: 60", "weight: many"), Loader=Yaml12)
+    (error,) = validator(policy.Policy).iter_errors(spoilt)
+    assert "many" in error.message
 
 
 def test_an_editor_would_mark_a_misspelt_field_of_a_policy() -> None:
