@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 
 def row(subject: str, tier: str = "gold", segments: tuple[str, ...] = ("active",), **more: Any) -> CustomerRow:
-    fields = {"since": AT - HOUR, "churn": False, "changed_at": AT - HOUR} | more
+    fields = {"since": AT - HOUR, "classes": {}, "churn": False, "changed_at": AT - HOUR} | more
     return CustomerRow(subject=subject, tier=tier, segments=list(segments), **fields)
 
 

@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from schemas import topics
 from schemas.decisions import CaughtUp, DeadLetter, Decision, DecisionRecord
 from schemas.events import Event, Interaction, Purchase, PurchaseData
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.policy import Policy, parse
 from services.scorer.domain.state import POSITION_KEY, Customer, Position, decode, decode_position
 from services.shared.kafka import create_topics
@@ -92,6 +93,7 @@ class Installation:
         self.policy_file = folder / "policy.yaml"
         self.policy_file.write_text(policy_text(**changed))
         self.policy = policy(**changed)
+        self.policies = Policies.only(self.policy)
         self.settings = ScorerSettings(
             KAFKA_BOOTSTRAP=bootstrap,
             TIERLINE_TOPIC_PREFIX=prefix,
@@ -205,7 +207,7 @@ class Installation:
             if record.key == POSITION_KEY:
                 positions[record.partition] = decode_position(record.value)
             else:
-                customers[(record.key or b"").decode()] = decode(record.value)
+                customers[(record.key or b"").decode()] = decode(record.value, self.policies)
         return customers, positions
 
     def ends(self) -> dict[int, int]:

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas.decisions import CaughtUp, Decision, DecisionRecord
 from schemas.events import Event
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.state import Position
 from services.scorer.engine.batches import Room
@@ -29,6 +30,7 @@ from tests.scorer.engine.records import Fetched, fetched
 from tests.waiting import until
 
 POLICY = policy(window="60s")
+POLICIES = Policies.only(POLICY)
 START = Position(events_offset=0, sequence=0, policy=POLICY.name, policy_digest=POLICY.digest)
 
 
@@ -69,7 +71,7 @@ class Log:
         self.takeovers += 1
         if self.fail and self.fail[0].args[0].code() == KafkaError._TRANSPORT:
             raise self.fail.pop(0)
-        shard = Shard(POLICY, number=0, partitions=1, topic="events", records=dict(self.state))
+        shard = Shard(POLICIES, number=0, partitions=1, topic="events", records=dict(self.state))
         backlog = self.end(partition)
         catching_up = self.position.events_offset < backlog or not self.position.caught_up
         return Taken(self, shard, self.position, backlog, catching_up)  # type: ignore[arg-type]
@@ -103,7 +105,6 @@ async def actor(log: Log, *, max_batch: int = 5000, clock: Clock | None = None) 
     with ThreadPoolExecutor(2) as pool:
         partition = Partition(
             0,
-            policy=POLICY,
             clock=clock or Clock(),
             feed=log,
             room=Room(1_000_000),
@@ -266,11 +267,16 @@ async def test_timers_due_in_the_past_fire_between_the_events_of_the_backlog() -
 
 
 async def test_a_million_timers_would_not_be_one_transaction() -> None:
+    #  3,000 call twice          all of them inactive        the last of the backlog shows that an hour has passed
+    # ─●●────────────────────────▼───────────────────────────●──▶ now
+    #  0                         60 s                        0
     began = now() - timedelta(hours=1)
-    subjects = [f"c{n}" for n in range(3000)]
-    log = Log(fetched([interaction(subject, at=began) for subject in subjects for _ in range(2)]))
+    calls = [interaction(f"c{n}", at=began) for n in range(3000) for _ in range(2)]
+    log = Log(fetched([*calls, purchase("last", at=began)]))
     async with actor(log) as partition:
-        partition.hand_over(log.records)
+        partition.hand_over(log.records[:-1])
+        await until(taken_up_to(log, 6000))
+        partition.hand_over(log.records[-1:])
         await until(lambda: partition.status == "ready", within=20)
     ended = [d for d in log.said() if isinstance(d, Decision) and d.after is False]
     assert len(ended) == 3000

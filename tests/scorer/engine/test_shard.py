@@ -8,6 +8,7 @@ import pytest
 
 from schemas.decisions import DeadLetter, Decision, DecisionRecord
 from schemas.events import Event
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.state import decode, due_ms
 from services.scorer.engine import shard as shard_module
@@ -17,7 +18,7 @@ from services.shared.partitioner import partition_of
 from tests.scorer.engine.installation import interaction, policy, purchase
 from tests.scorer.engine.records import Fetched, fetched, raw
 
-POLICY = policy(window="10s", quiet="1h")
+POLICIES = Policies.only(policy(window="10s", quiet="1h"))
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 T0_MS = to_ms(T0)
 
@@ -27,11 +28,11 @@ def at(seconds: float) -> datetime:
 
 
 def shard(records: dict[bytes, bytes] | None = None, *, partitions: int = 1) -> Shard:
-    return Shard(POLICY, number=0, partitions=partitions, topic="events", records=records)
+    return Shard(POLICIES, number=0, partitions=partitions, topic="events", records=records)
 
 
 def new_turn(sequence: int = 0) -> Turn:
-    return Turn(POLICY, sequence, T0_MS, catching_up=False)
+    return Turn(sequence, T0_MS, catching_up=False)
 
 
 def take(of: Shard, batch: list[Fetched], until_s: float, turn: Turn | None = None) -> Turn:
@@ -60,7 +61,7 @@ def calls(subject: str, *seconds: float) -> list[Event]:
 def test_a_customer_is_written_once_a_batch_whatever_comes_for_it() -> None:
     turn = take(shard(), fetched([purchase("a", at=at(n)) for n in range(5)]), 5)
     assert list(turn.customers) == [b"a"]
-    assert len(decode(turn.customers[b"a"]).entries) == 5
+    assert len(decode(turn.customers[b"a"], POLICIES).ledger) == 5
     assert (turn.events, turn.taken, turn.duplicates) == (5, 5, 0)
 
 

@@ -18,7 +18,7 @@ from services.scorer.engine.transactions import GroupOffsets
 from services.scorer.engine.turn import Turn
 from services.shared.metrics import ScorerMetrics
 from tests.scorer.engine.conftest import Install
-from tests.scorer.engine.installation import Installation, now, policy, purchase
+from tests.scorer.engine.installation import Installation, now, purchase
 from tests.scorer.engine.records import Fetched, raw
 from tests.waiting import until
 
@@ -78,7 +78,7 @@ def other(installation: Installation) -> Iterator[Owner]:
 
 def turn(sequence: int, *keys: bytes, value: bytes = b"state") -> Turn:
     """A turn that writes state for `keys` and one marker."""
-    made = Turn(policy(), sequence, 0, catching_up=True)
+    made = Turn(sequence, 0, catching_up=True)
     made.customers = dict.fromkeys(keys, value)
     made.caught_up(0)
     return made
@@ -122,7 +122,7 @@ def test_the_next_owner_finds_state_position_and_sequence(
     installation.send(purchase(subject) for subject in installation.customers(0, 3))
     first = owner.take_over()
     batch = fetched_from(installation, 0)
-    made = Turn(installation.policy, 0, 1000, catching_up=True)
+    made = Turn(0, 1000, catching_up=True)
     first.shard.take(made, batch, batch[-1].timestamp)
     made.caught_up(0)
     first.transactions.commit(position(installation, 3, made.sequence), made)

@@ -43,9 +43,9 @@ def expected(installation: Installation, events: Sequence[Event]) -> set[Told]:
     customers: dict[str, Customer] = {}
     said: set[Told] = set()
     for event in events:
-        customer = customers.setdefault(event.subject, Customer())
+        customer = customers.setdefault(event.subject, Customer.new(installation.policies))
         at = to_ms(event.time)
-        for change in decide(customer, installation.policy, [Arrival(event, at, 0, b"")], at).changes:
+        for change in decide(customer, installation.policies, [Arrival(event, at, 0, b"")], at).changes:
             effective = event.time + timedelta(milliseconds=change.effective_ms - at)
             said.add(
                 (
@@ -82,7 +82,7 @@ def check(installation: Installation, events: Sequence[Event]) -> None:
     customers, positions = installation.state()
     for subject in {event.subject for event in events}:
         sent = sum(event.subject == subject for event in events)
-        assert len(customers[subject].entries) == sent, subject
+        assert len(customers[subject].ledger) == sent, subject
     stored = installation.read("decisions")
     records = installation.decision_records()
     for partition, position in positions.items():
