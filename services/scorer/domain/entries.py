@@ -27,7 +27,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     id:       hash of the event's source and id
     amount:   minor units of `currency`, REST for a refund without one; hundredths of a feedback's score; the instant
               (ms) at which an override ends; 0 where the kind has none
-    order:    purchase: hash of the order's own key, 0 if it goes by source and id; refund: hash of the key it names
+    order:    purchase: hash of the order's own key, 0 if it goes by source and id; refund: hash of the key it names;
+              stage, profile, override: hash of all it says, whatever is kept of it
     named_id: refund: hash of its source and the key it names, which is a keyless order's identity; else 0
     profile:  what else is kept of it, see `Profile`
     """
@@ -50,7 +51,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     def same_content(self, other: "Entry") -> bool:
         """Rule 5: kind, time, amount, currency and order agree; a stamped time agrees with any.
 
-        Of a stage, profile or override the fields are the content.
+        Of a stage, profile or override what it says is the content, and stands in `order`.
         """
         mine, its = read_profile(self.profile), read_profile(other.profile)
         return (
@@ -59,7 +60,6 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
             and self.amount == other.amount
             and mine.currency == its.currency
             and self.order == other.order
-            and (mine.kind < STAGE or mine.fields == its.fields)
         )
 
 
@@ -125,6 +125,8 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
             order, named_id = hash_of(refund.order), hash_of(event.source, refund.order)
     else:
         kind, currency, amount = _kind(event), "", _amount(event)
+        if kind >= STAGE:
+            order = hash_of(msgspec.json.encode(event.data, order="sorted").decode())
     kept = _kept(event, fields) if fields or kind == OVERRIDE else ()
     if kept or origin or event.stamped:
         profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))

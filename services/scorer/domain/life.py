@@ -253,14 +253,14 @@ class Life:
         """The eras that begin now; what each dimension showed before, with False after it where it is no more."""
         shown = {m.dimension.name: Moved(m.dimension, m.values[s.shown], False) for m, s in self.placed()}
         effects = self.ledger.effects()
+        before = {m.dimension.name: (m, s) for m, s in self.placed()}
         while self._next_era_ms() <= at_ms:
-            before = {m.dimension.name: (m, s) for m, s in self.placed()}
-            self.era += 1
-            self.machine = self.policies.eras[self.era].machine
-            self.registers = self.machine.registers_at(self.ledger, effects, at_ms)
-            self.truths, _ = self._read_all(at_ms)
-            self.standings = [self._carried(mover, before, at_ms) for mover in self.machine.movers]
-            self.retired |= {name: standing.revision for name, (_, standing) in before.items()}
+            self.era += 1  # one that holds at no instant has no say
+        self.machine = self.policies.eras[self.era].machine
+        self.registers = self.machine.registers_at(self.ledger, effects, at_ms)
+        self.truths, _ = self._read_all(at_ms)
+        self.standings = [self._carried(mover, before, at_ms) for mover in self.machine.movers]
+        self.retired |= {name: standing.revision for name, (_, standing) in before.items()}
         return shown
 
     def _carried(self, mover: Mover, before: dict[str, tuple[Mover, Standing]], at_ms: int) -> Standing:

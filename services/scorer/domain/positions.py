@@ -168,18 +168,19 @@ class ClassMover(Mover):
         self._zone = zone
 
     def step(self, standing: Standing, truths: Truths, at_ms: int) -> int:
+        """Where one move lets another be made, it is made at once: added looks change nothing."""
         matching = self._look_up(truths & self.bits)
-        place = standing.place
-        present = self._classes[place]
-        target = next(i for i in range(len(self._classes)) if matching >> i & 1 and self._may_enter(i, place))
-        if target == place:
-            return NEVER
-        if present.dwell is not None and standing.since_ms is not None:
-            free_ms = anniversary(present.dwell, standing.since_ms, self._zone)
-            if free_ms > at_ms:
-                return free_ms
-        standing.place, standing.since_ms = target, at_ms
-        return NEVER
+        while True:
+            place = standing.place
+            target = next(i for i in range(len(self._classes)) if matching >> i & 1 and self._may_enter(i, place))
+            if target == place:
+                return NEVER
+            dwell = self._classes[place].dwell
+            if dwell is not None and standing.since_ms is not None:
+                free_ms = anniversary(dwell, standing.since_ms, self._zone)
+                if free_ms > at_ms:
+                    return free_ms
+            standing.place, standing.since_ms = target, at_ms
 
     def _may_enter(self, place: int, present: int) -> bool:
         allowed = self._classes[place].only_from

@@ -140,6 +140,17 @@ class Turn:
     def __init__(self, customer: Customer, policies: Policies) -> None:
         self._customer, self._policies = customer, policies
         self.changes: list[Change] = []
+        if customer.life.known < len(policies.eras):
+            self._expect()
+
+    def _expect(self) -> None:
+        """Take note of the eras that are still to come, up to one that decides the past anew (`_learn`)."""
+        life = self._customer.life
+        for era in self._policies.eras[life.known :]:
+            if era.activated_ms > era.effective_ms or life.played_ms >= era.effective_ms:
+                return
+            life.known += 1
+            life.due_ms = min(life.due_ms, era.effective_ms)
 
     def meet(self, arrival: Arrival, subject: str | None, due_ms: int) -> Entry | None:
         """The short way, which most events take: new, in order, with nothing due before it and nothing to settle.
@@ -190,14 +201,11 @@ class Turn:
         """Take note of one more era, if nothing is due before it became known; True if that was done."""
         life = self._customer.life
         era = self._policies.eras[life.known]
-        if era.activated_ms <= era.effective_ms and life.played_ms < era.effective_ms:
-            life.known += 1
-            life.due_ms = min(life.due_ms, era.effective_ms)
-            return True
         if before_ms < max(era.activated_ms, era.effective_ms):
             return False
         now_ms = max(era.activated_ms, life.played_ms)
         self.replay(life.ledger, era.effective_ms, now_ms, "policy", None, known=life.known + 1)
+        self._expect()
         return True
 
     # -- events
