@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from schemas.decisions import Condition
 from schemas.explanations import Explanation, Unit
 from services.analyst import words
 from services.analyst.simulate import Answer, Course, DeadLetter, Happening, Transition
@@ -44,25 +43,11 @@ def units(policy: Policy) -> dict[str, Unit]:
     return {operand.name: operand.unit for operand in operands}
 
 
-def compared(condition: Condition, unit: Unit, currency: str, width: int = 0) -> str:
-    """`✓ spend_1y >= 1_000_000`, padded to `width`, what it was, how much is missing, and what it rests on."""
-    said = words.figure(condition.value, unit, currency)
-    if condition.short_by is not None:
-        said += f", {words.figure(condition.short_by, unit, currency)} short"
-    if condition.entries:
-        said += f", from {words.counted(condition.entries, 'event')}"
-    if condition.unpriced:
-        said += f", {condition.unpriced} of them without a rate"
-    if condition.bound:
-        said += f", at most {condition.bound} too many"
-    return f"{'✓' if condition.holds else '✗'} {condition.text:{width}}  {said}"
-
-
 def _reasons(change: Change) -> Iterator[str]:
     known = units(change.policy)
     width = max((len(c.text) for c in change.conditions), default=0)
     for condition in change.conditions:
-        yield compared(condition, known.get(condition.operand, "number"), change.policy.currency, width)
+        yield words.compared(condition, known.get(condition.operand, "number"), change.policy.currency, width)
     for at_ms, value in change.retracts:
         yield f"retracts {words.position(value)} since {_instant(at_ms)}"
     if change.next is not None:

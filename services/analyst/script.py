@@ -102,19 +102,19 @@ _NO_EVENT = msgspec.Raw()
 _lines = msgspec.json.Decoder(_Line)
 
 
-def read(file: Path, until_ms: int | None = None) -> list[Step]:
+def read(file: Path) -> list[Step]:
     """The whole script, checked, with the policies it activates; ScriptError otherwise.
 
-    until_ms: only what comes to pass no later. Policies are looked for beside the script, then from where one stands.
+    Policies are looked for beside the script, then from where one stands.
     """
     try:
         with file.open("rb") as lines:
-            return list(_steps(lines, file, until_ms))
+            return list(_steps(lines, file))
     except OSError as error:
         raise ScriptError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _steps(lines: Iterable[bytes], file: Path, until_ms: int | None) -> Iterator[Step]:
+def _steps(lines: Iterable[bytes], file: Path) -> Iterator[Step]:
     clock_ms = effective_ms = None
     for number, text in enumerate(lines, 1):
         if not text.strip():
@@ -125,8 +125,6 @@ def _steps(lines: Iterable[bytes], file: Path, until_ms: int | None) -> Iterator
             if clock_ms is not None and at_ms < clock_ms:
                 raise ValueError(f"at {line.at} is before the line above; put the lines in the order they happen")
             clock_ms = at_ms
-            if until_ms is not None and at_ms > until_ms:
-                return
             action = _action(line, number, at_ms, file)
             if isinstance(action, Activate):
                 if effective_ms is not None and action.effective_ms < effective_ms:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from schemas.decisions import Figure, Value
+from schemas.decisions import Condition, Figure, Value
 from schemas.explanations import Unit
 
 _SPANS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1))
@@ -24,13 +24,13 @@ def span(ms: int) -> str:
 
 
 def figure(value: Figure, unit: Unit, currency: str) -> str:
-    """A feature's value with its unit; `unknown` while it is."""
+    """A feature's value with its unit; `unknown` while it is.  currency: empty where nobody knows it"""
     if value is None:
         return "unknown"
     if unit == "duration" and isinstance(value, int):
         return span(value)
     if unit == "money":
-        return f"{grouped(str(value))} {currency}"
+        return f"{grouped(str(value))} {currency}".rstrip()
     if isinstance(value, str):
         return f"'{value}'"
     return f"{value:,}"
@@ -50,3 +50,17 @@ def position(value: Value) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 event`, `2 events`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def compared(condition: Condition, unit: Unit, currency: str, width: int = 0) -> str:
+    """`✓ spend_1y >= 1_000_000`, padded to `width`, what it was, how much is missing, and what it rests on."""
+    said = figure(condition.value, unit, currency)
+    if condition.short_by is not None:
+        said += f", {figure(condition.short_by, unit, currency)} short"
+    if condition.entries:
+        said += f", from {counted(condition.entries, 'event')}"
+    if condition.unpriced:
+        said += f", {condition.unpriced} of them without a rate"
+    if condition.bound:
+        said += f", at most {condition.bound} too many"
+    return f"{'✓' if condition.holds else '✗'} {condition.text:{width}}  {said}"

@@ -16,6 +16,7 @@ COMMANDS = {
     "notifier": ("services.cli.run:notifier", "Run the service that keeps customers, tasks and alerts."),
     "policy": ("services.cli.policy:policy", "Look at policies: the rules of who is in which tier."),
     "simulate": ("services.cli.simulate:simulate", "Play a script of events against a policy."),
+    "explain": ("services.cli.explain:explain", "Say why a customer stands where they stand, and what comes next."),
     "fit": ("services.cli.fit:fit", "Estimate a policy's calibration from purchases."),
     "schemas": ("services.cli.schemas:schemas", "Publish the contracts; for those who work on tierline."),
 }

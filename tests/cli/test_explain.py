@@ -1,0 +1,211 @@
+"""`tierline explain CUSTOMER`: how it reads, out of a script or from a notifier, and what it says when it can't."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.answers import CustomerView
+from schemas.problems import CUSTOMER_NOT_FOUND, INVALID_PARAMETER, Problem, details
+from services.analyst import script
+from services.analyst.simulate import World
+from services.cli.main import main
+from services.local.ports import free_port
+from services.scorer.domain.policy import parse
+from tests.analyst.scripts import POLICY, bought, instant, line, write
+
+SAID = {"subject": "c", "dimension": "tier", "value": "good", "owner": "li", "reason": "contract"}
+LINES = (
+    bought("3-1", "1", "600"),
+    bought("3-2", "2", "600"),
+    line("3-10", override=SAID | {"until": instant("3-20")}),
+)
+
+
+@pytest.fixture
+def explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run `tierline explain`: its exit code, the words of its lines, and stderr."""
+
+    def run(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["tierline", "explain", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def sandbox(tmp_path) -> tuple[object, ...]:
+    return scripted(tmp_path, *LINES)
+
+
+def scripted(folder: Path, *lines: dict[str, Any]) -> tuple[object, ...]:
+    (policy := folder / "policy.yaml").write_text(POLICY)
+    return ("--policy", policy, "--script", write(folder, *lines))
+
+
+def words(text: str) -> list[str]:
+    return [" ".join(part.split()) for part in text.splitlines() if part]
+
+
+def test_it_says_where_and_since_when_why_and_what_is_missing(explain, tmp_path):
+    code, out, err = explain("c", *scripted(tmp_path, LINES[0]), "--at", instant("3-1 12:00"))
+    assert (code, err) == (0, "")
+    assert words(out) == [
+        "c at 2026-03-01T12:00:00.000Z, by policy sandbox",
+        "tier: good, since 2026-03-01T00:00:00.000Z",
+        "because ✓ spend_30d >= 500 600.00 CNY, from 1 event",
+        "key asks ✗ spend_30d >= 1_000 600.00 CNY, 400.00 CNY short, from 1 event",
+        "stage: buying, since 2026-03-01T00:00:00.000Z",
+        "because ✓ orders >= 1 1, from 1 event",
+        "north: no where everyone begins",
+        "✗ region == 'north' unknown",
+        "churn: no where everyone begins",
+        "✗ quiet >= 25d 12 h, 24 d 12 h short, from 1 event",
+        "figures",
+        "spend_30d 600.00 CNY from 1 event, the last 2026-03-01T00:00:00.000Z",
+        "orders 1 from 1 event, the last 2026-03-01T00:00:00.000Z",
+        "quiet 12 h from 1 event, the last 2026-03-01T00:00:00.000Z",
+        "region unknown",
+        "if nothing else happens",
+        "2026-03-21T00:00:00.000Z stage → lapsed",
+        "2026-03-26T00:00:00.000Z churn → yes",
+        "2026-03-31T00:00:00.000Z tier → regular",
+    ]
+
+
+def test_it_says_when_a_tier_that_is_no_longer_earned_falls(explain, tmp_path):
+    #         1,200 spent            600 left              falls (grace 5 d)
+    # ────────●──────────────────────╳──────────?──────────▼
+    #         Mar 2                  Mar 31     Apr 2      Apr 5
+    _, out, _ = explain("c", *scripted(tmp_path, *LINES[:2]), "--at", instant("4-2"))
+    said = words(out)
+    wanted = "not earned since 2026-03-31T00:00:00.000Z; falls on 2026-04-05T00:00:00.000Z unless earned again"
+    assert said[1:5] == [
+        "tier: key, since 2026-03-02T00:00:00.000Z",
+        wanted,
+        "it asks ✗ spend_30d >= 1_000 0.00 CNY, 1,000.00 CNY short",
+        "to stay it would take ✗ spend_30d >= 800 0.00 CNY, 800.00 CNY short",
+    ]
+    assert said[-1] == "2026-04-05T00:00:00.000Z tier → regular"
+
+
+def test_it_says_who_set_a_position_by_hand_and_what_the_rules_say(explain, sandbox):
+    _, out, _ = explain("c", *sandbox)
+    assert words(out)[0].startswith("c at 2026-03-10T00:00:00.000Z")
+    assert words(out)[2] == "set by li until 2026-03-20T00:00:00.000Z: contract; the rules say key"
+
+
+def test_as_json_with_everything(explain, sandbox):
+    _, out, _ = explain("c", *sandbox, "--json")
+    answer = json.loads(out)
+    assert answer["subject"] == "c"
+    assert answer["standing"]["tier"]["override"]["owner"] == "li"
+
+
+def test_of_somebody_unknown_one_line(explain, sandbox):
+    code, out, err = explain("nobody", *sandbox)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "nothing has happened to customer 'nobody'" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--at", "yesterday"), "--at: 'yesterday' is not RFC 3339"),
+        (("--script", "s.ndjson"), "go together"),
+        (("--script", "s.ndjson", "--policy", "p.yaml", "--notifier", "http://x"), "not both"),
+        (("--script", "s.ndjson", "--policy", "none.yaml"), "none.yaml"),
+    ],
+)
+def test_misuse_is_one_line(explain, options, words):
+    code, out, err = explain("c", *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+# -- from a notifier
+
+
+class Desk:
+    """Answers like the notifier, with what it is told to."""
+
+    status, body = 200, b""
+    asked: str
+
+    @pytest.fixture
+    def at(self) -> Iterator[str]:
+        desk = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                desk.asked = self.path
+                self.send_response(desk.status)
+                self.end_headers()
+                self.wfile.write(desk.body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class TestNotifier(Desk):
+    def refuses(self, problem: Problem, detail: str) -> None:
+        self.status, self.body = problem.status, msgspec.json.encode(details(problem, detail))
+
+    def test_its_answer_is_told_like_a_scripts(self, explain, at, sandbox, tmp_path):
+        world = World(parse(POLICY))
+        steps = script.read(Path(str(sandbox[3])))
+        list(world.run(steps))
+        known = world.explain("a b", steps[-1].at_ms) or world.explain("c", steps[-1].at_ms)
+        view = {"subject": "a b", "tier": "good", "last_decision": None} | msgspec.to_builtins(known)
+        self.body = msgspec.json.encode(msgspec.convert(view, CustomerView))
+        code, out, err = explain("a b", "--notifier", at, "--at", instant("3-10"))
+        assert (code, err) == (0, "")
+        assert self.asked == "/v1/customers/a%20b?at=2026-03-10T00%3A00%3A00.000Z"
+        _, as_script, _ = explain("c", *sandbox)
+        assert words(out)[1:] == [text.replace(" CNY", "") for text in words(as_script)[1:]]
+        code, out, _ = explain("a b", "--notifier", at, "--json")
+        assert json.loads(out)["last_decision"] is None
+
+    def test_its_address_comes_from_the_settings(self, explain, at, monkeypatch):
+        monkeypatch.setenv("TIERLINE_NOTIFIER_PORT", at.rpartition(":")[2])
+        self.refuses(CUSTOMER_NOT_FOUND, "no event of customer 'c' has been seen")
+        assert explain("c")[0] == 1
+        assert self.asked == "/v1/customers/c"
+
+    def test_an_unknown_customer_is_exit_code_1(self, explain, at):
+        self.refuses(CUSTOMER_NOT_FOUND, "no event of customer 'c' has been seen")
+        code, out, err = explain("c", "--notifier", at)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "no event of customer 'c' has been seen" in err
+
+    def test_what_it_refuses_as_misuse_is_exit_code_2(self, explain, at):
+        self.refuses(INVALID_PARAMETER, "'2300-01-01T00:00:00Z' is not between 1970 and 2200")
+        assert explain("c", "--notifier", at, "--at", "2300-01-01T00:00:00Z")[0] == 2
+
+    def test_somebody_else_at_the_address(self, explain, at):
+        self.body = b"<html>"
+        code, _, err = explain("c", "--notifier", at)
+        assert (code, err.count("\n")) == (1, 1)
+        assert "not as a notifier does" in err
+
+
+def test_nobody_at_the_address(explain):
+    code, out, err = explain("c", "--notifier", f"http://127.0.0.1:{free_port()}")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "does not answer" in err
