@@ -1,127 +1,21 @@
 """A partition's actor, with a log in memory instead of Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
-from prometheus_client import CollectorRegistry
+from confluent_kafka import KafkaError
 
-from schemas.decisions import CaughtUp, Decision, DecisionRecord
+from schemas.decisions import CaughtUp, Decision
 from schemas.events import Event
-from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime, to_ms
-from services.scorer.domain.state import Position
-from services.scorer.engine.batches import Room
-from services.scorer.engine.clock import Clock
-from services.scorer.engine.eventlog import Next
-from services.scorer.engine.gauges import PartitionMetrics
-from services.scorer.engine.partition import Partition
-from services.scorer.engine.shard import Shard
-from services.scorer.engine.takeover import Refusal, Taken
-from services.scorer.engine.turn import Turn
-from services.shared.metrics import ScorerMetrics
-from tests.scorer.engine.installation import interaction, now, policy, purchase
-from tests.scorer.engine.records import Fetched, fetched
+from services.scorer.engine.takeover import Refusal
+from tests.scorer.engine.installation import interaction, now, purchase
+from tests.scorer.engine.memory import START, Log, actor, kafka_error
+from tests.scorer.engine.records import fetched
 from tests.waiting import until
-
-POLICY = policy(window="60s")
-POLICIES = Policies.only(POLICY)
-START = Position(events_offset=0, sequence=0, policy=POLICY.name, policy_digest=POLICY.digest)
-
-
-class Log:
-    """Topic `events`, the changelog's position and what was committed. missing: offsets that the log does not have."""
-
-    def __init__(self, records: Iterable[Fetched] = (), *, missing: int = 0) -> None:
-        self.records = list(records)
-        self.missing = missing
-        self.position = START
-        self.state: dict[bytes, bytes] = {}
-        self.turns: list[Turn] = []
-        self.seeks: list[int] = []
-        self.takeovers = 0
-        self.fail: list[Exception] = []
-        self.refuse: Exception | None = None
-        self.hold_commits = False
-
-    # as the feed
-
-    def end(self, partition: int) -> int:
-        return self.records[-1].offset + 1 + self.missing if self.records else self.missing
-
-    async def seek(self, partition: int, offset: int) -> None:
-        self.seeks.append(offset)
-
-    async def what_follows(self, partition: int, offset: int) -> Next:
-        for record in self.records:
-            if record.offset >= offset:
-                return Next(True, record.offset)
-        return Next(False, self.end(partition))
-
-    # as the takeover and the transactions
-
-    def take_over(self, partition: int) -> Taken:
-        if self.refuse is not None:
-            raise self.refuse
-        self.takeovers += 1
-        if self.fail and self.fail[0].args[0].code() == KafkaError._TRANSPORT:
-            raise self.fail.pop(0)
-        shard = Shard(POLICIES, number=0, partitions=1, topic="events", records=dict(self.state))
-        backlog = self.end(partition)
-        catching_up = self.position.events_offset < backlog or not self.position.caught_up
-        return Taken(self, shard, self.position, backlog, catching_up)  # type: ignore[arg-type]
-
-    def commit(self, position: Position, turn: Turn | None = None) -> None:
-        if self.fail:
-            raise self.fail.pop(0)
-        self.position = position
-        if turn is not None:
-            self.turns.append(turn)
-            self.state |= turn.customers
-
-    def drop(self) -> None:
-        pass
-
-    # what came out
-
-    def said(self) -> list[Decision | CaughtUp]:
-        values = [value for turn in self.turns for _, value in turn.decisions]
-        return [msgspec.json.decode(value, type=DecisionRecord) for value in values]
-
-
-def kafka_error(code: int) -> KafkaException:
-    return KafkaException(KafkaError(code, "made up"))
-
-
-@asynccontextmanager
-async def actor(log: Log, *, max_batch: int = 5000, clock: Clock | None = None) -> AsyncIterator[Partition]:
-    """A running partition over `log`; a failure of it is raised at the end."""
-    registry = CollectorRegistry()
-    with ThreadPoolExecutor(2) as pool:
-        partition = Partition(
-            0,
-            clock=clock or Clock(),
-            feed=log,
-            room=Room(1_000_000),
-            take_over=log.take_over,
-            takeovers=pool,
-            commits=pool,
-            metrics=PartitionMetrics(ScorerMetrics(registry), 0),
-            max_batch=max_batch,
-            fenced_pause_s=30.0,
-        )
-        task = asyncio.create_task(partition.run())
-        await asyncio.wait_for(partition.settled.wait(), 5)
-        try:
-            yield partition
-        finally:
-            partition.close()
-            await asyncio.wait_for(task, 5)
 
 
 def taken_up_to(log: Log, offset: int) -> Callable[[], bool]:
