@@ -55,6 +55,7 @@ class Life:
     overrides: those in force
     retired:   by name the revision of dimensions that the policy in force does not know
     played_ms: the last instant played.  due_ms: nothing changes before it without an event
+    nexts, moves: the same for each gauge and each mover, once all have been asked (not kept in the state)
     """
 
     __slots__ = (
@@ -63,6 +64,8 @@ class Life:
         "known",
         "ledger",
         "machine",
+        "moves",
+        "nexts",
         "overrides",
         "packed",
         "played_ms",
@@ -85,6 +88,8 @@ class Life:
         self.retired: dict[str, int] = {}
         self.played_ms = -NEVER
         self.due_ms = NEVER
+        self.nexts: list[int] | None = None
+        self.moves: list[int] | None = None
 
     @property
     def standings(self) -> list[Standing]:
@@ -112,6 +117,8 @@ class Life:
         copy.standings = [s.copy() for s in self.standings]
         copy.overrides, copy.retired = list(self.overrides), dict(self.retired)
         copy.played_ms, copy.due_ms = self.played_ms, self.due_ms
+        copy.nexts = None if self.nexts is None else list(self.nexts)
+        copy.moves = None if self.moves is None else list(self.moves)
         return copy
 
     def placed(self) -> Iterator[tuple[Mover, Standing]]:
@@ -135,84 +142,119 @@ class Life:
     def at(self, at_ms: int, effects: Sequence[Effect]) -> Instant:
         """Everything of one instant, later than all played; then one evaluation."""
         ledger = self.ledger
-        whole = at_ms >= self.due_ms
-        shown: dict[str, Moved] | None = None  # with a switch: what was shown before it
+        overriding = False
         for effect in effects:
             if effect.take is None and ledger.profile(effect.place)[0] == _OVERRIDE:
                 self._override(effect.place, at_ms)
-                whole = True
+                overriding = True
+        shown: dict[str, Moved] | None = None  # with a switch: what was shown before it
         if self.era < 0:
             self._begin(at_ms)
-            whole = True
         elif self._next_era_ms() <= at_ms:
-            shown, whole = self._switch(at_ms), True
-        registers = self.registers
+            shown = self._switch(at_ms)
         touched: list[tuple[int, Gauge]] = []
         if shown is None:
             for effect in effects:
-                touched.extend(self.machine.enter(registers, ledger, effect))
+                touched.extend(self.machine.enter(self.registers, ledger, effect))
         self.played_ms = at_ms
-        if whole:
-            truths, due_ms = self._read_all(at_ms)
+        if self.nexts is None and (overriding or at_ms >= self.due_ms):
+            truths = self._read_all(at_ms)
+            every = True
         else:
-            truths, due_ms = self.truths, self.due_ms
-            for i, gauge in touched:
-                bits, next_ms = gauge.read(registers[i], ledger, at_ms)
-                truths = truths & ~gauge.bits | bits
-                due_ms = min(due_ms, next_ms)
+            truths = self._read(touched, at_ms)
+            every = overriding or bool(self.overrides)
         changed = truths ^ self.truths
         self.truths = truths
-        if not (whole or changed):
-            self.due_ms = due_ms
+        if not (changed or every or self.moves is None or min(self.moves) <= at_ms):
+            self._look_again(NEVER)
             return Instant(at_ms, [], effects, False)
-        moved, self.due_ms = self._evaluate(at_ms, due_ms, changed, whole=whole)
+        moved = self._evaluate(at_ms, changed, every=every)
         if shown is not None:
             moved = _over(shown, self.machine.movers, self.standings)
         return Instant(at_ms, moved, effects, shown is not None)
 
     def meet(self, entry: Entry) -> Instant | None:
         """The short way of `at`: one new entry, no refund or override, with nothing due yet. None if nothing moved."""
-        ledger, registers, at_ms = self.ledger, self.registers, entry.time_ms
+        ledger, at_ms = self.ledger, entry.time_ms
         place = ledger.append(entry)
         ledger.entered = place + 1
         self.played_ms = at_ms
-        truths, due_ms = self.truths, self.due_ms
+        registers, nexts, truths, due_ms = self.registers, self.nexts, self.truths, self.due_ms
         for i, gauge in self.machine.touched(entry.profile):
             bits, next_ms = gauge.meet(registers[i], ledger, place, at_ms)
             truths = truths & ~gauge.bits | bits
+            if nexts is not None:
+                nexts[i] = next_ms
             due_ms = min(due_ms, next_ms)
+        self.due_ms = due_ms
         changed = truths ^ self.truths
         if not changed:
-            self.due_ms = due_ms
             return None
         self.truths = truths
-        moved, self.due_ms = self._evaluate(at_ms, due_ms, changed, whole=False)
+        moved = self._evaluate(at_ms, changed, every=False)
         return Instant(at_ms, moved, (Effect(at_ms, place, None),), False) if moved else None
 
-    def _read_all(self, at_ms: int) -> tuple[int, int]:
-        truths, due_ms = 0, NEVER
+    def _read_all(self, at_ms: int) -> int:
+        """What holds by every gauge; from now on it is known which of them may change when."""
+        truths, nexts = 0, []
         for gauge, own in zip(self.machine.gauges, self.registers, strict=True):
             bits, next_ms = gauge.read(own, self.ledger, at_ms)
             truths |= bits
-            due_ms = min(due_ms, next_ms)
-        return truths, due_ms
+            nexts.append(next_ms)
+        self.nexts, self.moves = nexts, None
+        return truths
 
-    def _evaluate(self, at_ms: int, due_ms: int, changed: int, *, whole: bool) -> tuple[list[Moved], int]:
-        """Move every standing that may move; what moved, and when something may next."""
+    def _read(self, touched: list[tuple[int, Gauge]], at_ms: int) -> int:
+        """What holds, where only the gauges touched and those that are due need be asked."""
+        truths, nexts = self.truths, self.nexts
+        if nexts is not None and at_ms >= self.due_ms:
+            gauges = self.machine.gauges
+            touched += [(i, gauges[i]) for i, next_ms in enumerate(nexts) if next_ms <= at_ms]
+        for i, gauge in touched:
+            bits, next_ms = gauge.read(self.registers[i], self.ledger, at_ms)
+            truths = truths & ~gauge.bits | bits
+            if nexts is not None:
+                nexts[i] = next_ms
+            elif next_ms < self.due_ms:
+                self.due_ms = next_ms
+        return truths
+
+    def _evaluate(self, at_ms: int, changed: int, *, every: bool) -> list[Moved]:
+        """Move the standings that may move, or with `every` look at all; what moved."""
         moved = []
-        if whole:
+        if every and self.overrides:
             self.overrides = [o for o in self.overrides if o[0] > at_ms]
-            due_ms = min([due_ms, self._next_era_ms(), *(o[0] for o in self.overrides)])
-        for mover, standing in zip(self.machine.movers, self.standings, strict=True):
-            if not (whole or changed & mover.bits):
+        movers, moves = self.machine.movers, self.moves
+        if moves is None and self.nexts is not None:
+            moves = self.moves = [at_ms] * len(movers)
+            every = True
+        soonest = NEVER
+        for i, mover in enumerate(movers):
+            if not (every or changed & mover.bits or (moves is not None and moves[i] <= at_ms)):
                 continue
+            standing = self.standings[i]
             before, masked = standing.shown, standing.masked
-            due_ms = min(due_ms, mover.step(standing, self.truths, at_ms))
+            next_ms = mover.step(standing, self.truths, at_ms)
+            if moves is not None:
+                moves[i] = next_ms
+            elif next_ms < soonest:
+                soonest = next_ms
             standing.masked = self._mask(mover) if self.overrides else -1
             if standing.shown != before:
                 manual = standing.masked != masked
                 moved.append(Moved(mover.dimension, mover.values[before], mover.values[standing.shown], manual))
-        return moved, due_ms
+        self._look_again(soonest)
+        return moved
+
+    def _look_again(self, soonest_ms: int) -> None:
+        """Set when something may change next: exactly, if all gauges and movers have said so, else no later."""
+        if self.nexts is None or self.moves is None:
+            self.due_ms = min(self.due_ms, soonest_ms)
+            return
+        due_ms = min(min(self.nexts, default=NEVER), min(self.moves, default=NEVER), self._next_era_ms())
+        for override in self.overrides:
+            due_ms = min(due_ms, override[0])
+        self.due_ms = due_ms
 
     def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> Instant:
         """Begin at the floor, from what stood there; where nothing is known of a dimension, without memory."""
@@ -220,7 +262,7 @@ class Life:
         self.era = self.policies.at(floor_ms, self.known)
         self.machine = self.policies.eras[self.era].machine
         self.registers = self.machine.registers_at(self.ledger, effects, floor_ms)
-        self.truths, _ = self._read_all(floor_ms)
+        self.truths = self._read_all(floor_ms)
         for mover in self.machine.movers:
             footing, standing = frozen.footings.get(mover.dimension.name), Standing(mover.initial)
             if footing is None or footing.value not in mover.values:
@@ -233,7 +275,7 @@ class Life:
             profile = self.ledger.profile(effect.place)
             if effect.at_ms <= floor_ms and effect.take is None and profile[0] == _OVERRIDE:
                 self._override(effect.place, effect.at_ms)
-        self.due_ms = floor_ms
+        self.nexts, self.due_ms = None, floor_ms
         return self.at(floor_ms, ())
 
     # -- policies
@@ -243,6 +285,7 @@ class Life:
         self.era = self.policies.at(at_ms, self.known)
         self.machine = self.policies.eras[self.era].machine
         self.registers = self.machine.fresh()
+        self.nexts, self.due_ms = None, at_ms
         revisions = self.retired
         self.standings = [Standing(m.initial, revisions.pop(m.dimension.name, 0)) for m in self.machine.movers]
 
@@ -258,9 +301,10 @@ class Life:
             self.era += 1  # one that holds at no instant has no say
         self.machine = self.policies.eras[self.era].machine
         self.registers = self.machine.registers_at(self.ledger, effects, at_ms)
-        self.truths, _ = self._read_all(at_ms)
+        self.truths = self._read_all(at_ms)
         self.standings = [self._carried(mover, before, at_ms) for mover in self.machine.movers]
         self.retired |= {name: standing.revision for name, (_, standing) in before.items()}
+        self.nexts, self.due_ms = None, at_ms
         return shown
 
     def _carried(self, mover: Mover, before: dict[str, tuple[Mover, Standing]], at_ms: int) -> Standing:
