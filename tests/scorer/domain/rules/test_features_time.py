@@ -1,0 +1,270 @@
+"""Recency, tenure, regularity, overdue, trend, decay, RFM, stages and attributes: with numbers worked out by hand."""
+
+import math
+
+import pytest
+
+from tests.scorer.domain.rules.life_of import DAY, LifeOf, policy
+from tests.scorer.domain.timeline import buy, click, contact, form, ms, profile, refund, stage
+
+
+def test_recency_is_the_time_since_the_newest_event_of_a_type():
+    life = LifeOf(
+        policy(
+            "features: {quiet: {since_last: purchase}, unseen: {since_last: click}, silent: {since_last: interaction}}"
+        )
+    )
+    life.sees(buy("2026-03-01T00:00Z", 1), click("2026-03-02T00:00Z"), contact("2026-03-03T00:00Z", "outbound"))
+    assert [life.figure(n) for n in ("quiet", "unseen", "silent")] == [2 * DAY, DAY, None]
+
+
+def test_recency_with_a_condition():
+    life = LifeOf(policy("features: {uncalled: {since_last: interaction, where: \"channel == 'phone'\"}}"))
+    life.sees(contact("2026-03-01T00:00Z", channel="phone"), contact("2026-03-03T00:00Z", channel="mail"))
+    assert life.figure("uncalled") == 2 * DAY
+
+
+def test_tenure_is_from_the_first_order_that_stands_and_known_for_from_the_first_event():
+    life = LifeOf(policy("segments: {a: 'tenure >= 3d', b: 'known_for >= 3d'}"))
+    life.sees(profile("2026-03-01T00:00Z", any="thing"), buy("2026-03-02T00:00Z", 1_00, order="A"))
+    life.sees(buy("2026-03-04T00:00Z", 1_00), refund("2026-03-04T12:00Z", order="A"))
+    life.until("2026-04-01T00:00Z")
+    assert life.path("b") == [("2026-03-04T00:00Z", True)]
+    assert life.path("a") == [("2026-03-07T00:00Z", True)]
+
+
+REGULAR = policy("""
+features:
+  pace: {regularity: purchase}
+  late: {overdue: purchase}
+segments:
+  steady: "pace.variation < 0.5"
+  exactly: "pace.variation == 0.5"
+  often: "pace.mean <= 10d"
+  even: "pace.spread <= 2d"
+  overdue: "late >= 1ms"
+""")
+
+
+def orders(*days: int) -> LifeOf:
+    first, life = ms("2026-01-01T00:00Z"), LifeOf(REGULAR)
+    life.sees(*(buy(first + day * DAY, 1) for day in days))
+    return life
+
+
+def test_regularity_is_the_mean_and_spread_of_the_gaps_from_two_gaps_on():
+    """Gaps of 7, 11 and 9 days: mean 9, spread sqrt((4 + 4 + 0) / 3) = 1.63 days."""
+    life = orders(0, 7)
+    assert [life.figure(n) for n in ("pace.mean", "pace.spread", "pace.variation", "late")] == [None] * 4
+    life = orders(0, 7, 18, 27)
+    assert life.figure("pace.mean") == 9 * DAY
+    assert life.figure("pace.spread") == math.isqrt(8 * DAY * DAY // 3) == int(math.sqrt(8 / 3) * DAY)
+    assert life.figure("pace.variation") == pytest.approx(math.sqrt(8 / 3) / 9, abs=1e-6)
+    assert life.explained().segments == ["even", "often", "steady"]
+
+
+def test_variation_is_compared_exactly():
+    """Gaps of 1 and 3 days: mean 2, spread 1, variation exactly 1/2."""
+    life = orders(0, 1, 4)
+    assert life.figure("pace.variation") == 0.5
+    assert "exactly" in life.explained().segments
+    assert "steady" not in life.explained().segments
+
+
+def test_orders_of_one_instant_have_a_mean_of_0_and_no_variation():
+    life = orders(0, 0, 0)
+    assert (life.figure("pace.mean"), life.figure("pace.variation")) == (0, None)
+
+
+def test_a_refunded_order_leaves_the_rhythm():
+    first, life = ms("2026-01-01T00:00Z"), LifeOf(REGULAR)
+    life.sees(*(buy(first + day * DAY, 1_00, order=str(day)) for day in (0, 5, 10, 20)))
+    life.sees(refund(first + 21 * DAY, order="5"))
+    assert life.figure("pace.mean") == 10 * DAY
+
+
+def test_the_next_order_is_expected_after_the_mean_gap_and_overdue_from_then_on():
+    #        orders: gaps of 7 and 11 days     expected: 9 days later
+    # ───────●──────●──────────●──────────────▼──────
+    #        day 0  7          18             27
+    life, first = orders(0, 7, 18), ms("2026-01-01T00:00Z")
+    assert life.figure("late", first + 27 * DAY - 1) is None
+    assert life.figure("late", first + 27 * DAY) == 0
+    assert life.figure("late", first + 30 * DAY) == 3 * DAY
+    life.until(first + 40 * DAY)
+    assert life.path("overdue")[0] == ("2026-01-28T00:00:00.001Z", True)
+    life.sees(buy(first + 41 * DAY, 1))
+    assert life.value("overdue") is False
+
+
+TREND = policy("""
+features:
+  activity: {trend: [click, interaction], recent: 10d, base: 30d}
+segments:
+  fewer: "activity.fewer < 0.05"
+  more: "activity.more < 0.05"
+  down: "activity < 0.5"
+""")
+
+
+def test_a_trend_compares_the_last_days_with_the_base_before():
+    """12 in the 30 days of the base make 4 expected in 10; 1 came: a ratio of 1/4.
+
+    P(X <= 1 | 4) = 5 e^-4 = 0.0916, P(X >= 1 | 4) = 1 - e^-4 = 0.9817.
+    """
+    first, life = ms("2026-01-01T00:00Z"), LifeOf(TREND)
+    life.sees(*(click(first + 2 * day * DAY) for day in range(12)))
+    life.sees(contact(first + 31 * DAY))
+    at = first + 33 * DAY  # recent: 23..33, base: -7..23, which has the 12 of days 0 to 22
+    assert life.figure("activity", at) == 0.25
+    assert life.figure("activity.fewer", at) == pytest.approx(5 * math.exp(-4), abs=1e-6)
+    assert life.figure("activity.more", at) == pytest.approx(1 - math.exp(-4), abs=1e-6)
+
+
+def test_the_recent_days_and_the_base_meet_without_a_gap():
+    """In recent iff t <= s < t + 10 d, in the base iff t + 10 d <= s < t + 40 d."""
+    first, life = ms("2026-01-01T00:00Z"), LifeOf(TREND)
+    life.sees(click(first))
+    shown = [life.figure("activity", first + d) for d in (10 * DAY - 1, 10 * DAY, 40 * DAY - 1, 40 * DAY)]
+    assert shown == [None, 0, 0, None]
+
+
+def test_a_trend_that_turns_is_seen_as_time_passes_by_itself():
+    #        12 clicks, one a day               none more: P(0 | L) falls below 5 % where L is 3
+    first, life = ms("2026-01-01T00:00Z"), LifeOf(TREND)
+    life.sees(*(click(first + day * DAY) for day in range(12)))
+    life.until(first + 60 * DAY)
+    # day 20: 1 recent, 11 in the base: P(X <= 1 | 11/3) = .12.   day 21: none, 12: e^-4 = .018
+    # day 42: 9 are left in the base: e^-3 = .0498.               day 43: 8: e^-2.67 = .069
+    assert life.path("fewer") == [("2026-01-22T00:00Z", True), ("2026-02-13T00:00Z", False)]
+
+
+def test_a_score_halves_after_each_half_life():
+    life = LifeOf(
+        policy("""
+features: {heat: {score: {purchase: 10, click: 0.5, form: -3}, half_life: 10d}}
+segments: {hot: "heat >= 5", warm: "heat > 5"}
+""")
+    )
+    life.sees(buy("2026-03-01T00:00Z", 0, order="A"))
+    assert [life.figure("heat", f"2026-03-{day}T00:00Z") for day in ("01", "11", "21")] == [10, 5, 2.5]
+    life.until("2026-04-01T00:00Z")
+    assert life.path("warm")[-1] == ("2026-03-11T00:00Z", False), "at that ms it is exactly 5"
+    assert life.path("hot")[-1] == ("2026-03-11T00:00:00.001Z", False)
+
+
+def test_a_score_adds_up_what_has_faded():
+    life = LifeOf(policy("features: {heat: {score: {purchase: 10, click: 0.5, form: -3}, half_life: 10d}}"))
+    life.sees(buy("2026-03-01T00:00Z", 0, order="A"), click("2026-03-11T00:00Z"), form("2026-03-21T00:00Z"))
+    assert life.figure("heat") == pytest.approx(2.5 + 0.25 - 3)
+    life.sees(refund("2026-03-21T00:00Z", order="A"))
+    assert life.figure("heat") == pytest.approx(0.25 - 3)
+
+
+def test_a_wholly_refunded_order_gives_no_points():
+    life = LifeOf(policy("features: {heat: {score: {purchase: 10}, half_life: 10d}}"))
+    life.sees(buy("2026-03-01T00:00Z", 5_00, order="A"), refund("2026-03-02T00:00Z", order="A"))
+    assert life.figure("heat") == 0
+
+
+RFM = policy("""
+features: {rfm: {rfm: purchase}}
+segments: {best: "rfm.r >= 5 and rfm.f >= 5 and rfm.m >= 5", slipping: "rfm.r <= 2 and rfm.f >= 3"}
+calibration:
+  rfm: {recency: [30d, 90d, 180d, 1y], frequency: [2, 3, 5, 8], monetary: [50, 100, 500, 1_000]}
+""")
+
+
+@pytest.mark.parametrize(
+    ("day", "score"), [("03-30", 5), ("03-31", 4), ("05-30", 3), ("08-28", 2), ("2027-02-28", 2), ("2027-03-01", 1)]
+)
+def test_rfm_recency_steps_down_at_its_cuts(day, score):
+    life = LifeOf(RFM)
+    life.sees(buy("2026-03-01T00:00Z", 1))
+    assert life.figure("rfm.r", f"{day if len(day) > 5 else '2026-' + day}T00:00Z") == score
+
+
+@pytest.mark.parametrize(("count", "f"), [(1, 1), (2, 2), (3, 3), (4, 3), (5, 4), (7, 4), (8, 5)])
+def test_rfm_frequency_steps_up_at_its_cuts(count, f):
+    life = LifeOf(RFM)
+    life.sees(*(buy(f"2026-03-{day:02}T00:00Z", 1) for day in range(1, count + 1)))
+    assert life.figure("rfm.f") == f
+
+
+@pytest.mark.parametrize(("cents", "m"), [(49_99, 1), (50_00, 2), (999_99, 4), (1_000_00, 5)])
+def test_rfm_monetary_is_the_net_spend_of_a_life(cents, m):
+    life = LifeOf(RFM)
+    life.sees(buy("2026-03-01T00:00Z", cents + 7_00, order="A"), refund("2026-03-02T00:00Z", 7_00, "A"))
+    assert life.figure("rfm.m") == m
+
+
+def test_rfm_is_unknown_without_an_order_that_stands():
+    life = LifeOf(RFM)
+    life.sees(buy("2026-03-01T00:00Z", 1_00, order="A"), refund("2026-03-02T00:00Z", order="A"))
+    assert [life.figure(f"rfm.{part}") for part in "rfm"] == [None, None, None]
+
+
+def test_the_stage_is_that_of_the_opportunity_that_moved_last():
+    life = LifeOf(
+        policy("features: {deal: {stage: opportunity}}\nsegments: {stuck: \"deal == 'offer' and deal.time >= 14d\"}")
+    )
+    life.sees(stage("2026-03-01T00:00Z", "lead", "o1"), stage("2026-03-05T00:00Z", "offer", "o2"))
+    assert (life.figure("deal"), life.figure("deal.time", "2026-03-06T00:00Z")) == ("offer", DAY)
+    life.until("2026-03-25T00:00Z")
+    life.sees(stage("2026-03-25T00:00Z", "won", "o2"))
+    assert life.path("stuck") == [("2026-03-19T00:00Z", True), ("2026-03-25T00:00Z", False)]
+
+
+def test_the_same_stage_again_does_not_restart_the_time_another_opportunity_s_does():
+    life = LifeOf(policy("features: {deal: {stage: opportunity}}"))
+    life.sees(stage("2026-03-01T00:00Z", "offer", "o1"), stage("2026-03-05T00:00Z", "offer", "o1"))
+    assert life.figure("deal.time", "2026-03-06T00:00Z") == 5 * DAY
+    life.sees(stage("2026-03-07T00:00Z", "offer", "o2"))
+    assert life.figure("deal.time", "2026-03-08T00:00Z") == DAY
+    life.sees(stage("2026-03-09T00:00Z", "offer", "o1"))
+    assert life.figure("deal.time", "2026-03-10T00:00Z") == DAY
+
+
+ATTRIBUTES = policy("""
+attributes: [region, industry]
+segments:
+  north: "region == 'north'"
+  elsewhere: "region != 'north'"
+  metal: "industry in ['steel', 'tools']"
+""")
+
+
+def test_an_attribute_has_the_value_of_the_newest_event_time_whatever_arrives_first():
+    life = LifeOf(ATTRIBUTES)
+    life.sees(profile("2026-03-05T00:00Z", region="south"), at="2026-03-10T00:00Z")
+    life.sees(profile("2026-03-01T00:00Z", region="north", industry="steel"), at="2026-03-11T00:00Z")
+    assert (life.figure("region"), life.figure("industry")) == ("south", "steel")
+    assert life.path("north") == [("2026-03-01T00:00Z", True), ("2026-03-05T00:00Z", False)]
+
+
+def test_an_attribute_that_is_not_there_is_neither_one_thing_nor_another():
+    life = LifeOf(ATTRIBUTES)
+    life.sees(click("2026-03-01T00:00Z"))
+    assert life.explained().segments == []
+    life.sees(profile("2026-03-02T00:00Z", region="south"))
+    assert life.explained().segments == ["elsewhere"]
+
+
+def test_null_takes_an_attribute_away_and_those_not_named_stay():
+    life = LifeOf(ATTRIBUTES)
+    life.sees(profile("2026-03-01T00:00Z", region="north", industry="steel"))
+    life.sees(profile("2026-03-02T00:00Z", region=None))
+    assert (life.figure("region"), life.explained().segments) == (None, ["metal"])
+
+
+def test_hysteresis_may_ask_any_feature():
+    """A ladder by score: it falls as the score decays, with grace."""
+    life = LifeOf(
+        policy("""
+features: {heat: {score: {click: 8}, half_life: 10d}}
+ladders: {tier: [{name: hot, when: "heat >= 8", stay: "heat >= 4", grace: 5d}, {name: cold}]}
+""")
+    )
+    life.sees(click("2026-03-01T00:00Z"))
+    life.until("2026-04-01T00:00Z")
+    assert life.path() == [("2026-03-01T00:00Z", "hot"), ("2026-03-16T00:00:00.001Z", "cold")]

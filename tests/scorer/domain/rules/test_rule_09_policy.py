@@ -1,0 +1,232 @@
+"""Rule 9: the old policy holds before `effective_at`, the new one from it on, whatever the order of arrival."""
+
+import pytest
+
+from services.scorer.domain.rules import Policy
+from services.scorer.domain.state import encode
+from tests.scorer.domain.rules.life_of import LifeOf, policy
+from tests.scorer.domain.timeline import buy, click, ms, override
+
+
+def tiers(*rungs: str) -> Policy:
+    ladder = ", ".join(f"{{{rung}}}" for rung in (*rungs, "name: basic"))
+    return policy(
+        f"""
+features: {{spend: {{sum: purchase.amount, window: 30d}}, seen: {{count: click, window: 30d}}}}
+ladders: {{tier: [{ladder}]}}
+"""
+    )
+
+
+LOW = tiers('name: gold, when: "spend >= 100"')
+HIGH = tiers('name: gold, when: "spend >= 200"')
+
+
+def test_rule_09_from_effective_at_on_the_new_policy_decides_on_the_whole_ledger():
+    #        100: gold            200 are asked         buys 100: gold
+    # ───────●───────────────────║─────────────────────●──────
+    #        Mar 1               Mar 10                Mar 20
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.learns(HIGH, "2026-03-10T00:00Z")
+    life.sees(buy("2026-03-20T00:00Z", 100_00))
+    assert life.said() == [
+        ("basic", "gold", "2026-03-01T00:00Z", "event"),
+        ("gold", "basic", "2026-03-10T00:00Z", "policy"),
+        ("basic", "gold", "2026-03-20T00:00Z", "event"),
+    ]
+
+
+def test_rule_09_an_event_that_arrives_late_is_decided_by_the_policy_of_its_time():
+    #        100 (late)           200 are asked
+    # ───────○───────────────────║─────────────┬──
+    #        Mar 1: gold         Mar 10        Mar 15
+    life = LifeOf(LOW)
+    life.sees(click("2026-02-01T00:00Z"))
+    life.learns(HIGH, "2026-03-10T00:00Z")
+    life.sees(buy("2026-03-01T00:00Z", 100_00), at="2026-03-15T00:00Z")
+    assert life.path() == [("2026-03-01T00:00Z", "gold"), ("2026-03-10T00:00Z", "basic")]
+
+
+def test_rule_09_an_event_at_the_very_instant_of_the_switch_meets_the_new_policy_and_is_the_cause():
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.learns(HIGH, "2026-03-10T00:00Z", at="2026-03-05T00:00Z")
+    assert life.sees(buy("2026-03-10T00:00Z", 100_00)) == []
+    assert life.path() == [("2026-03-01T00:00Z", "gold")]
+
+
+def test_rule_09_event_goes_before_policy_and_policy_before_time():
+    life = LifeOf(HIGH)
+    life.sees(buy("2026-03-01T00:00Z", 50_00))
+    life.learns(LOW, "2026-03-10T00:00Z", at="2026-03-05T00:00Z")
+    [change] = life.sees(buy("2026-03-10T00:00Z", 50_00))
+    assert (change.cause, change.after) == ("event", "gold")
+    other = LifeOf(LOW)
+    other.sees(buy("2026-03-01T00:00Z", 100_00))
+    other.learns(HIGH, "2026-03-31T00:00Z")
+    assert other.said()[-1] == ("gold", "basic", "2026-03-31T00:00Z", "policy"), "at that instant the 100 leave, too"
+
+
+def test_rule_09_a_switch_in_the_past_is_announced_net_when_it_becomes_known():
+    #        100: gold        effective           known
+    # ───────●───────────────║───────────────────┬──────
+    #        Mar 1           Mar 10              Mar 20
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    [change] = life.learns(HIGH, "2026-03-10T00:00Z", at="2026-03-20T00:00Z")
+    assert (change.before, change.after, change.cause) == ("gold", "basic", "policy")
+    assert change.effective_ms == ms("2026-03-10T00:00Z")
+    assert life.path() == [("2026-03-01T00:00Z", "gold"), ("2026-03-10T00:00Z", "basic")]
+
+
+def test_rule_09_what_was_decided_before_the_switch_stays():
+    life = LifeOf(LOW)
+    life.sees(buy("2026-01-01T00:00Z", 100_00))
+    life.until("2026-03-01T00:00Z")
+    before = life.path()
+    assert life.learns(HIGH, "2026-03-10T00:00Z") == []
+    assert life.path() == before
+
+
+def test_rule_09_time_of_entry_and_false_run_cross_the_switch_by_name_grace_and_dwell_are_the_new_ones():
+    #        gold           fails        grace is 10 d now       falls
+    # ───────●─────────────╳────────────║───────────────────────▼──
+    #        Mar 1         Mar 31       Apr 2 (grace was 3 d)   Apr 10
+    life = LifeOf(tiers('name: gold, when: "spend >= 100", grace: 3d'))
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.learns(tiers('name: gold, when: "spend >= 100", grace: 10d'), "2026-04-02T00:00Z")
+    life.until("2026-06-01T00:00Z")
+    assert life.path()[1:] == [("2026-04-10T00:00Z", "basic")]
+
+
+def test_rule_09_nobody_falls_before_the_switch():
+    #        gold           fails        grace is 1 d now: would have been Apr 1
+    # ───────●─────────────╳────────────▼──
+    #        Mar 1         Mar 31       Apr 5
+    life = LifeOf(tiers('name: gold, when: "spend >= 100", grace: 20d'))
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.learns(tiers('name: gold, when: "spend >= 100", grace: 1d'), "2026-04-05T00:00Z")
+    assert life.said()[-1] == ("gold", "basic", "2026-04-05T00:00Z", "policy")
+
+
+def test_rule_09_dwell_is_counted_from_the_entry_under_the_old_policy():
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.learns(tiers('name: gold, when: "spend >= 200", dwell: 20d'), "2026-03-10T00:00Z")
+    life.until("2026-06-01T00:00Z")
+    assert life.path()[1:] == [("2026-03-21T00:00Z", "basic")]
+
+
+def test_rule_09_a_tier_that_has_vanished_is_replaced_by_when_without_memory():
+    #        gold                fails       gold is no more: silver by `when`, since now
+    # ───────●──────────────────╳───────────║──────────────────────────▼──
+    #        Mar 1              Mar 31      Apr 2                      Apr 12 (dwell 10 d from Apr 2)
+    life = LifeOf(tiers('name: gold, when: "spend >= 100", grace: 30d', 'name: silver, when: "spend >= 50"'))
+    life.sees(buy("2026-03-01T00:00Z", 100_00), buy("2026-03-03T00:00Z", 60_00))
+    life.learns(tiers('name: silver, when: "spend >= 50", dwell: 10d'), "2026-04-01T00:00Z")
+    life.until("2026-06-01T00:00Z")
+    assert life.path()[1:] == [("2026-04-01T00:00Z", "silver"), ("2026-04-11T00:00Z", "basic")]
+
+
+def test_rule_09_a_dimension_that_is_new_begins_where_everyone_begins_and_is_evaluated_at_once():
+    life = LifeOf(LOW)
+    life.sees(click("2026-03-01T00:00Z"))
+    more = policy(
+        """
+features: {spend: {sum: purchase.amount, window: 30d}, seen: {count: click}}
+ladders: {tier: [{name: gold, when: "spend >= 100"}, {name: basic}]}
+classes: {type: [{name: keen, when: "seen >= 1"}, {name: calm}]}
+segments: {looks: "seen >= 1", never: "seen >= 9"}
+"""
+    )
+    life.learns(more, "2026-03-10T00:00Z")
+    assert life.said("type") == [("calm", "keen", "2026-03-10T00:00Z", "policy")]
+    assert life.said("looks") == [(False, True, "2026-03-10T00:00Z", "policy")]
+    assert life.path("never") == []
+
+
+def test_rule_09_a_segment_that_is_gone_is_left_and_a_ladder_s_path_just_ends():
+    old = policy(
+        """
+features: {seen: {count: click}}
+ladders:
+  tier: [{name: gold, when: "seen >= 1"}, {name: basic}]
+  side: [{name: up, when: "seen >= 1"}, {name: down}]
+segments: {looks: "seen >= 1"}
+churn: {at_risk: "seen >= 1"}
+"""
+    )
+    life = LifeOf(old)
+    life.sees(click("2026-03-01T00:00Z"))
+    life.learns(LOW, "2026-03-10T00:00Z")
+    assert life.said("looks")[-1] == (True, False, "2026-03-10T00:00Z", "policy")
+    assert life.said("churn")[-1] == (True, False, "2026-03-10T00:00Z", "policy")
+    assert life.path("side") == [("2026-03-01T00:00Z", "up")]
+    life.learns(old, "2026-03-20T00:00Z")
+    assert life.said("looks")[-1] == (False, True, "2026-03-20T00:00Z", "policy")
+    assert life.said("side")[-1] == ("down", "up", "2026-03-20T00:00Z", "policy"), "it begins anew"
+    assert [c.revision for c in life.of("looks")] == [1, 2, 3], "revisions have no gap"
+    assert [c.revision for c in life.of("side")] == [1, 2]
+
+
+def test_rule_09_the_new_policy_s_rates_price_earlier_orders_too():
+    rated = policy(
+        """
+rates: {USD: {2000-01-01: 2}}
+features: {spend: {sum: purchase.amount, window: 30d}, seen: {count: click, window: 30d}}
+ladders: {tier: [{name: gold, when: "spend >= 100"}, {name: basic}]}
+"""
+    )
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 50_00, currency="USD"))
+    life.learns(rated, "2026-03-10T00:00Z")
+    assert life.said() == [("basic", "gold", "2026-03-10T00:00Z", "policy")]
+
+
+def test_rule_09_the_new_policy_s_zone_holds_from_its_time_on():
+    def monthly(zone: str) -> Policy:
+        return policy("segments: {settled: 'tenure >= 1mo'}", zone=zone)
+
+    life = LifeOf(monthly("UTC"))
+    life.sees(buy("2026-03-15T12:00Z", 1))
+    life.learns(monthly("Europe/Berlin"), "2026-04-01T00:00Z")
+    life.until("2026-06-01T00:00Z")
+    assert life.path("settled") == [("2026-04-15T11:00Z", True)], "13:00 by the clock in Berlin, now summer time"
+
+
+def test_rule_09_an_override_goes_on_under_a_new_policy():
+    life = LifeOf(LOW)
+    life.sees(override("2026-03-01T00:00Z", "2026-04-01T00:00Z", "tier", "gold"))
+    assert life.learns(HIGH, "2026-03-10T00:00Z") == []
+    life.until("2026-05-01T00:00Z")
+    assert life.path() == [("2026-03-01T00:00Z", "gold"), ("2026-04-01T00:00Z", "basic")]
+
+
+def test_rule_09_two_switches_before_a_timer_fires_hold_each_from_its_own_time():
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 150_00))
+    customer = life.customer
+    life.policies = life.policies.then(HIGH, ms("2026-03-10T00:00Z"), ms("2026-03-09T00:00Z"))
+    life.policies = life.policies.then(LOW, ms("2026-03-15T00:00Z"), ms("2026-03-14T00:00Z"))
+    life.record = encode(customer)
+    life.turn(until_ms=ms("2026-06-01T00:00Z"))
+    assert life.said()[1:] == [
+        ("gold", "basic", "2026-03-10T00:00Z", "policy"),
+        ("basic", "gold", "2026-03-15T00:00Z", "policy"),
+        ("gold", "basic", "2026-03-31T00:00Z", "time"),
+    ]
+
+
+def test_rule_09_a_policy_cannot_take_effect_before_the_one_activated_last():
+    life = LifeOf(LOW)
+    life.learns(HIGH, "2026-03-10T00:00Z")
+    with pytest.raises(ValueError, match="before the one activated last"):
+        life.policies.then(LOW, ms("2026-03-09T00:00Z"), ms("2026-03-20T00:00Z"))
+
+
+def test_rule_09_a_decision_names_the_policy_that_made_it():
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.learns(HIGH, "2026-03-10T00:00Z")
+    assert [c.policy.digest for c in life.of()] == [LOW.digest, HIGH.digest]

@@ -1,0 +1,133 @@
+"""Rule 10: steps in order are announced one by one; what a replayed path changes is announced net."""
+
+from tests.scorer.domain.rules.life_of import LifeOf, policy
+from tests.scorer.domain.timeline import buy, click, contact, ms, refund
+
+GOLD = policy("""
+features:
+  spend_30d: {sum: purchase.amount, minus: refund.amount, window: 30d}
+  quiet: {since_last: purchase}
+  seen: {count: click, window: 30d}
+ladders:
+  tier: [{name: gold, when: "spend_30d >= 100"}, {name: basic}]
+segments: {looks: "seen >= 1"}
+churn: {at_risk: "quiet >= 90d"}
+""")
+
+
+def test_rule_10_steps_in_order_are_announced_one_by_one_however_late_they_arrive():
+    #        buys 100     leaves         quiet 90 d    the event arrives
+    # ───────○────────────▼──────────────▼─────────────┬──
+    #        Mar 1        Mar 31         May 30        Jul 1
+    life = LifeOf(GOLD)
+    life.sees(buy("2026-03-01T00:00Z", 100_00), at="2026-07-01T00:00Z")
+    assert life.said() == [
+        ("basic", "gold", "2026-03-01T00:00Z", "event"),
+        ("gold", "basic", "2026-03-31T00:00Z", "time"),
+    ]
+    assert life.said("churn") == [(False, True, "2026-05-30T00:00Z", "time")]
+    assert [c.revision for c in life.of()] == [1, 2]
+
+
+def test_rule_10_what_holds_now_is_announced_what_held_once_is_recorded():
+    #        60          50 (late)      60 leaves    click      now
+    # ───────●───────────○──────────────▼────────────●──────────┬──
+    #        Mar 1       Mar 10         Mar 31       Apr 1      Apr 5    gold from Mar 10 to Mar 31: over by now
+    life = LifeOf(GOLD)
+    life.sees(buy("2026-03-01T00:00Z", 60_00), click("2026-04-01T00:00Z"))
+    [change] = life.sees(buy("2026-03-10T00:00Z", 50_00), at="2026-04-05T00:00Z")
+    assert (change.before, change.after, change.cause) == ("basic", "basic", "late_event")
+    assert change.path == [(ms("2026-03-10T00:00Z"), "gold"), (ms("2026-03-31T00:00Z"), "basic")]
+    assert change.effective_ms == ms("2026-03-31T00:00Z")
+    assert life.path() == [("2026-03-10T00:00Z", "gold"), ("2026-03-31T00:00Z", "basic")]
+
+
+def test_rule_10_a_correction_names_what_it_retracts():
+    #        100      100 (late)      100 leaves     100 leaves
+    # ───────●────────○───────────────┊──────────────▼──
+    #        Mar 1    Mar 10          Mar 31         Apr 9
+    life = LifeOf(GOLD)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.until("2026-04-01T00:00Z")
+    [change] = life.sees(buy("2026-03-10T00:00Z", 100_00), at="2026-04-01T00:01Z")
+    assert (change.before, change.after) == ("basic", "gold")
+    assert change.retracts == [(ms("2026-03-31T00:00Z"), "basic")]
+    assert (change.path, change.from_ms) == ([], ms("2026-03-31T00:00Z"))
+    assert change.effective_ms == ms("2026-03-01T00:00Z"), "since when gold has held"
+    assert change.next == (ms("2026-04-09T00:00Z"), "basic")
+
+
+def test_rule_10_a_late_event_that_changes_no_path_is_not_announced():
+    life = LifeOf(GOLD)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    assert life.sees(buy("2026-02-25T00:00Z", 1_00), at="2026-03-05T00:00Z") == []
+
+
+def test_rule_10_one_net_record_a_dimension():
+    life = LifeOf(GOLD)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.until("2026-06-15T00:00Z")
+    assert life.value("churn") is True
+    changes = life.sees(buy("2026-04-20T00:00Z", 100_00), at="2026-06-15T00:00Z")
+    assert sorted(c.dimension.name for c in changes) == ["churn", "tier"]
+    assert {c.dimension.name: (c.before, c.after) for c in changes} == {
+        "tier": ("basic", "basic"),
+        "churn": (True, False),
+    }
+    assert life.path() == [
+        ("2026-03-01T00:00Z", "gold"),
+        ("2026-03-31T00:00Z", "basic"),
+        ("2026-04-20T00:00Z", "gold"),
+        ("2026-05-20T00:00Z", "basic"),
+    ]
+
+
+def test_rule_10_a_reader_that_cuts_at_from_and_appends_holds_the_path():
+    life = LifeOf(GOLD)
+    life.sees(buy("2026-03-01T00:00Z", 100_00, order="A"))
+    life.until("2026-05-01T00:00Z")
+    life.sees(refund("2026-03-10T00:00Z", order="A"), at="2026-05-01T00:00Z")
+    assert life.said()[-1][:2] == ("basic", "basic")
+    assert life.of()[-1].cause == "refund"
+    assert life.path() == [("2026-03-01T00:00Z", "gold"), ("2026-03-10T00:00Z", "basic")]
+    life.sees(buy("2026-03-01T00:00Z", 100_00), at="2026-05-02T00:00Z")
+    assert life.path() == [("2026-03-01T00:00Z", "gold"), ("2026-03-31T00:00Z", "basic")]
+    assert [c.revision for c in life.of()] == [1, 2, 3, 4]
+
+
+def test_rule_10_a_decision_says_what_decided_and_what_comes_next():
+    life = LifeOf(GOLD)
+    life.sees(buy("2026-03-01T00:00Z", 60_00))
+    [change] = life.sees(buy("2026-03-05T00:00Z", 50_00, id="b"))
+    [condition] = change.conditions
+    assert (condition.rule, condition.operand, condition.operator) == ("tier.gold", "spend_30d", ">=")
+    assert (condition.value, condition.threshold, condition.holds, condition.entries) == ("110.00", "100.00", True, 2)
+    assert change.trigger is not None
+    assert (change.trigger.id, change.trigger.type) == ("b", "purchase")
+    assert change.next == (ms("2026-03-31T00:00Z"), "basic")
+
+
+def test_rule_10_the_first_in_the_log_is_the_trigger_of_what_several_of_one_instant_change():
+    life = LifeOf(GOLD)
+    both = buy("2026-03-05T00:00Z", 60_00, id="first"), buy("2026-03-05T00:00Z", 60_00, id="second")
+    [change] = life.sees(*both)
+    assert change.trigger is not None
+    assert change.trigger.id == "first"
+
+
+def test_rule_10_time_has_no_trigger():
+    life = LifeOf(GOLD)
+    life.sees(contact("2026-02-01T00:00Z"), buy("2026-03-01T00:00Z", 100_00))
+    [change] = life.until("2026-04-01T00:00Z")
+    assert (change.cause, change.trigger) == ("time", None)
+
+
+def test_rule_10_steps_undone_long_ago_that_arrive_in_order_for_a_new_customer_come_one_by_one():
+    life = LifeOf(GOLD)
+    life.sees(
+        buy("2026-03-01T00:00Z", 100_00, order="A"), refund("2026-03-02T00:00Z", order="A"), at="2026-08-01T00:00Z"
+    )
+    assert [s[:3] for s in life.said()] == [
+        ("basic", "gold", "2026-03-01T00:00Z"),
+        ("gold", "basic", "2026-03-02T00:00Z"),
+    ]

@@ -1,0 +1,169 @@
+"""Rule 15: what happens next without any event, and what it takes to move up."""
+
+from services.scorer.domain.explain import applies, money
+from tests.scorer.domain.rules.life_of import DAY, H, LifeOf, policy
+from tests.scorer.domain.timeline import buy, click, contact, ms, profile, refund
+
+SHOP = policy(
+    """
+attributes: [region]
+features:
+  spend_1y: {sum: purchase.amount, minus: refund.amount, window: 1y}
+  orders: {count: purchase}
+  clicks_7d: {count: click, window: 7d}
+  quiet: {since_last: purchase}
+ladders:
+  tier:
+    - {name: key, when: "spend_1y >= 1_000 and tenure >= 1mo", stay: "spend_1y >= 700", grace: 7d}
+    - {name: regular}
+segments:
+  browsing: "clicks_7d > 1"
+  north: "region == 'north'"
+churn: {at_risk: "quiet > 60d"}
+playbooks:
+  - {on: "tier falls to regular", when: "spend_1y > 500", task: {title: Call, to: sales, due: 1d}}
+""",
+    zone="Europe/Berlin",
+)
+
+
+def shopper() -> LifeOf:
+    """800.00 spent after a refund, and 50 dollars that nobody can price."""
+    life = LifeOf(SHOP)
+    life.sees(
+        buy("2026-03-01T00:00Z", 900_00, order="A"),
+        refund("2026-03-05T00:00Z", 100_00, "A"),
+        click("2026-03-09T00:00Z"),
+        click("2026-03-09T12:00Z"),
+        buy("2026-03-09T13:00Z", 50_00, currency="USD"),
+    )
+    life.until("2026-03-10T00:00Z")
+    return life
+
+
+def test_rule_15_what_is_missing_is_said_condition_by_condition_and_by_how_much():
+    key = shopper().rule("tier.key")
+    assert not key.holds
+    spend, tenure = key.conditions
+    assert (spend.holds, spend.value, spend.threshold, spend.short_by) == (False, "800.00", "1000.00", "200.00")
+    # a month's anniversary is wall time: 1 April 01:00 in Berlin, which is an hour earlier in summer time
+    assert (tenure.holds, tenure.short_by) == (False, ms("2026-03-31T23:00Z") - ms("2026-03-10T00:00Z"))
+
+
+def test_rule_15_more_than_a_limit_takes_one_more():
+    life = LifeOf(SHOP)
+    life.sees(click("2026-03-09T00:00Z"))
+    [condition] = life.rule("browsing").conditions
+    assert (condition.text, condition.value, condition.short_by) == ("clicks_7d > 1", 1, 1)
+
+
+def test_rule_15_where_more_would_not_help_nothing_is_said_to_be_missing():
+    life = LifeOf(policy("features: {seen: {count: click}}\nsegments: {shy: 'seen < 2', two: 'seen == 2'}"))
+    life.sees(*(click(f"2026-03-0{day}T00:00Z") for day in (1, 2, 3)))
+    assert [life.rule(name).conditions[0].short_by for name in ("shy", "two")] == [None, None]
+
+
+def test_rule_15_an_unknown_lacks_nothing_and_holds_nothing():
+    life = LifeOf(SHOP)
+    life.sees(click("2026-03-01T00:00Z"))
+    [condition] = life.rule("churn").conditions
+    assert (condition.value, condition.holds, condition.short_by) == (None, False, None)
+
+
+def test_rule_15_what_happens_next_comes_soonest_first_one_a_dimension():
+    told = shopper().explained()
+    assert (told.tiers, told.segments, told.churn) == ({"tier": "regular"}, ["browsing"], False)
+    assert [(n.dimension, n.at.isoformat(), n.after) for n in told.next] == [
+        ("browsing", "2026-03-16T00:00:00+00:00", False),
+        ("churn", "2026-05-08T13:00:00.001000+00:00", True),
+    ]
+
+
+def test_rule_15_the_fall_that_is_coming_is_said_with_grace():
+    #        1,100                        leaves: stay fails         falls
+    # ───────●───────────────────────────╳───────────────────────────▼──
+    #        Mar 1 2026                  Mar 1 2027                  Mar 8 2027
+    life = LifeOf(SHOP)
+    life.sees(buy("2026-03-01T12:00Z", 1_100_00))
+    assert life.next("tier") == ("2026-04-01T11:00Z", "key"), "with a month of tenure"
+    life.until("2026-06-01T00:00Z")
+    assert life.next("tier") == ("2027-03-08T12:00Z", "regular")
+    life.until("2027-04-01T00:00Z")
+    assert life.path()[-1] == ("2027-03-08T12:00Z", "regular")
+
+
+def test_rule_15_a_forecast_looks_past_what_comes_to_nothing():
+    #        click       click gone       click      would be quiet
+    # the first exit changes nothing, the second one does
+    life = LifeOf(SHOP)
+    life.sees(*(click(f"2026-03-0{day}T00:00Z") for day in (1, 2, 3)))
+    assert life.next("browsing") == ("2026-03-09T00:00Z", False)
+
+
+def test_rule_15_an_event_known_but_not_due_yet_is_in_the_forecast():
+    life = LifeOf(SHOP)
+    life.sees(click("2026-03-01T11:00Z"), click("2026-03-01T12:04Z"), at="2026-03-01T12:00Z")
+    assert life.next("browsing") == ("2026-03-01T12:04Z", True)
+
+
+def test_rule_15_features_are_given_in_the_units_people_use_with_what_they_rest_on():
+    told = shopper().explained()
+    spend = told.features["spend_1y"]
+    assert (spend.value, spend.unit, spend.entries, spend.unpriced) == ("800.00", "money", 3, 1)
+    assert [t.isoformat() for t in (spend.first, spend.last)] == [
+        "2026-03-01T00:00:00+00:00",
+        "2026-03-09T13:00:00+00:00",
+    ]
+    quiet, seen, region = (told.features[name] for name in ("quiet", "clicks_7d", "region"))
+    assert (quiet.value, quiet.unit) == (11 * H, "duration")
+    assert (seen.value, seen.unit) == (2, "count")
+    assert (region.value, region.unit) == (None, "text")
+
+
+def test_rule_15_the_past_can_be_asked_too():
+    life = shopper()
+    then = life.explained("2026-03-04T00:00Z")
+    assert (then.features["spend_1y"].value, then.features["quiet"].value) == ("900.00", 3 * DAY)
+    assert then.segments == []
+
+
+def test_rule_15_before_the_first_event_everyone_is_where_everyone_begins():
+    told = LifeOf(SHOP).explained("2026-03-10T00:00Z")
+    assert (told.tiers, told.segments, told.churn, told.next) == ({"tier": "regular"}, [], False, [])
+    assert (told.features["quiet"].value, told.rules) == (None, [])
+
+
+def test_rule_15_asking_changes_nothing():
+    life = shopper()
+    was = life.record
+    life.explained("2026-03-01T00:00Z")
+    life.explained("2030-03-01T00:00Z")
+    assert life.record == was
+
+
+def test_rule_15_a_playbook_s_own_condition_is_asked_at_the_instant():
+    life, [playbook] = shopper(), SHOP.playbooks
+    assert applies(playbook, life.customer, life.policies, ms("2026-03-10T00:00Z"))
+    assert not applies(playbook, life.customer, life.policies, ms("2027-03-10T00:00Z"))
+
+
+def test_rule_15_only_money_can_be_unpriced():
+    told = shopper().explained()
+    assert (told.features["orders"].value, told.features["orders"].unpriced) == (2, 0)
+
+
+def test_rule_15_a_condition_on_a_text_says_what_it_is():
+    life = LifeOf(SHOP)
+    life.sees(profile("2026-03-01T00:00Z", region="south"), contact("2026-03-02T00:00Z"))
+    [condition] = life.rule("north").conditions
+    assert (condition.value, condition.threshold, condition.holds) == ("south", "north", False)
+
+
+def test_rule_15_money_is_written_in_major_units():
+    assert [money(5, 2), money(1230, 2), money(-1230, 2), money(7, 0), money(1234, 3)] == [
+        "0.05",
+        "12.30",
+        "-12.30",
+        "7",
+        "1.234",
+    ]
