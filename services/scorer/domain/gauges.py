@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.scorer.domain.comparisons import Above, Equals, Known, Reached, Threshold
-from services.scorer.domain.entries import COMPLAINT, INTERACTION, NPS, OUTBOUND, PURCHASE, RATING, REFUND, read_profile
+from services.scorer.domain.entries import PURCHASE, REFUND, read_profile
 from services.scorer.domain.features import Which
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.orders import Take
 from services.scorer.domain.prices import Prices
 from services.scorer.domain.spans import Span, anniversary
+from services.scorer.domain.where import KIND_SAYS
 
 Registers = list[Any]
 
@@ -119,20 +120,7 @@ def fields_of(profile: str) -> dict[str, str | Fraction]:
     fields: dict[str, str | Fraction] = dict(read.fields)
     if "score" in fields:
         fields["score"] = Fraction(int(str(fields["score"])), 100)
-    if read.kind in KIND_NAMES:
-        name, value = KIND_NAMES[read.kind]
-        fields[name] = value
-    return fields
-
-
-KIND_NAMES = {
-    INTERACTION: ("direction", "inbound"),
-    OUTBOUND: ("direction", "outbound"),
-    RATING: ("kind", "rating"),
-    NPS: ("kind", "nps"),
-    COMPLAINT: ("kind", "complaint"),
-}
-"""What conditions on events read off the kind of an entry itself."""
+    return fields | KIND_SAYS.get(read.kind, {})
 
 
 class Limits:

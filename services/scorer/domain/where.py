@@ -49,7 +49,7 @@ KIND_SAYS: dict[int, dict[str, str]] = {
 SCORED = (RATING, NPS)
 """Kinds whose amount is the field `score`, in hundredths."""
 
-ALWAYS_KEPT = frozenset({"direction", "kind", "score"})
+ALWAYS_KEPT = frozenset({"direction", "kind"})
 
 _ORDERS: dict[str, Callable[[str | Fraction, str | Fraction], bool]] = {
     "<": operator.lt,
