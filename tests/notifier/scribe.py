@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.decisions import CaughtUp, Condition, Decision, Step, Trigger, Value
-from schemas.events import Event, Override, OverrideData, Purchase, PurchaseData
+from schemas.events import Click, Event, Override, OverrideData, Purchase, PurchaseData
 from services.notifier.intake import Batch, take_changelog, take_decisions
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
@@ -172,6 +172,8 @@ class Scribe:
     def state(self, subject: str) -> bytes:
         """The customer's present state to the changelog."""
         customer = Customer.new(self.policies)
+        seen = Click(id="k", source="app", subject=subject, time=NOON)  # nobody stands anywhere before a first event
+        decide(customer, self.policies, [Arrival(seen, to_ms(NOON), 0, b"")], to_ms(NOON))
         customer.life.standings = [self._standing(subject, d.name) for d in self.policy.dimensions]
         customer.changed_ms = max(
             (s.since_ms for s in customer.life.standings if s.since_ms is not None), default=customer.changed_ms
