@@ -10,6 +10,9 @@ from services.scorer.domain.lowering import Thresholds
 from services.scorer.domain.rules import Class, Classes, Dimension, Ladder, Rule, Segment, Tier
 from services.scorer.domain.spans import Span, parse_span
 
+MOST_RUNGS = 50
+"""Of a ladder or a list of classes."""
+
 CHURN = "churn"
 TIER = "tier"
 """The ladder that feeds tier-changes."""
@@ -105,6 +108,8 @@ class Dimensions:
         if len(given) < 2:
             most = "best first" if what == "tier" else "the first that holds counts"
             self._document.place(section, name).refuse(f"{name!r} needs at least two, {most}")
+        if len(given) > MOST_RUNGS:
+            self._document.place(section, name).refuse(f"{name!r} has {len(given)}; {MOST_RUNGS} are the most")
         names = set()
         for i, rung in enumerate(given):
             place, last = self._document.place(section, name, i), i == len(given) - 1

@@ -18,7 +18,7 @@ from services.scorer.domain.places import Place, PolicyError, one_line
 
 __all__ = ["Document", "Place", "PolicyError", "read", "suggest"]
 
-LARGEST = 200_000
+LARGEST = 100_000
 DEEPEST = 10
 NOT_BUILT = {"holdout", "code", "alert", "webhook"}
 

@@ -6,7 +6,7 @@ Where operands depend on each other in other ways (tenure is never longer than k
 may pass as one that can, never the other way round.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 
 import msgspec
@@ -18,7 +18,7 @@ from services.scorer.domain.features import Count, Feature, Operand, Sum, Which
 from services.scorer.domain.rules import Rule
 from services.scorer.domain.spans import Span
 
-MOST_BOXES = 4_096
+MOST_BOXES = 1_024
 
 Box = Mapping[Operand, int]
 """Per operand the cells it may be in, as a mask."""
@@ -45,13 +45,19 @@ Formula = Within | All | Any
 
 
 class Formulas:
-    """Of the rules that share these thresholds."""
+    """Of these rules, and only these: what is looked at together grows fast."""
 
-    def __init__(self, thresholds: Iterable[Threshold]) -> None:
-        asked: dict[Operand, list[Threshold]] = {}
-        for threshold in thresholds:
-            asked.setdefault(threshold.operand, []).append(threshold)
+    def __init__(self, *rules: Rule) -> None:
+        asked: dict[Operand, set[Threshold]] = {}
+        for comparison in (c for rule in rules for c in rule.compared):
+            asked.setdefault(comparison.operand, set()).update(comparison.thresholds)
         self._cells = {operand: cells(operand, of) for operand, of in asked.items()}
+        self._never_more = [
+            (small, large)
+            for small in asked
+            for large in asked
+            if small is not large and _never_more(small.feature, large.feature)
+        ]
 
     def of(self, rule: Rule, *, holds: bool = True) -> Formula:
         """That the rule holds, or that it does not."""
@@ -67,16 +73,15 @@ class Formulas:
         except OverflowError:
             return True
 
-    def never_ends(self, formula: Formula, only_grow: Iterable[Operand]) -> bool:
-        """Whether it holds for ever once it does, if these operands never become less, nor unknown again."""
-        growing = set(only_grow)
+    def never_ends(self, formula: Formula, only_grows: Callable[[Feature], bool]) -> bool:
+        """Whether it holds for ever once it does, `only_grows` being what never becomes less, nor unknown again."""
         match formula:
             case All(parts=parts) | Any(parts=parts):
-                return all(self.never_ends(part, growing) for part in parts)
+                return all(self.never_ends(part, only_grows) for part in parts)
             case Within(operand=operand, mask=mask):
                 of = self._cells[operand]
                 # the cells from some cell on
-                return operand in growing and of is not None and (mask | (mask - 1)) == (1 << len(of)) - 1
+                return only_grows(operand.feature) and of is not None and (mask | (mask - 1)) == (1 << len(of)) - 1
 
     def _of(self, node: expressions.Node, compared: Iterator[Comparison], holds: bool) -> Formula:
         match node:
@@ -98,9 +103,8 @@ class Formulas:
     def _consistent(self, box: Box) -> bool:
         return all(
             any(few.low < many.high for few in self._in(box, small) for many in self._in(box, large))
-            for small in box
-            for large in box
-            if small is not large and _never_more(small.feature, large.feature)
+            for small, large in self._never_more
+            if small in box and large in box
         )
 
     def _in(self, box: Box, operand: Operand) -> list[Cell]:

@@ -4,7 +4,7 @@
 be wrong.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -17,7 +17,7 @@ from services.scorer.domain.comparisons import Comparison
 from services.scorer.domain.document import Document, Place
 from services.scorer.domain.entries import NPS, PURCHASE, RATING, TOUCHES
 from services.scorer.domain.features import Count, Feature, KnownFor, Mean, PAlive, Sum, Tenure, Trend
-from services.scorer.domain.formulas import Formula, Formulas
+from services.scorer.domain.formulas import Formulas
 from services.scorer.domain.rules import Classes, Ladder, Policy, Rule, Segment
 
 KEPT_DAYS = 400
@@ -53,13 +53,6 @@ def _position(finding: Finding) -> tuple[int, int]:
 class _Look:
     def __init__(self, policy: Policy, document: Document) -> None:
         self._policy, self._document = policy, document
-        self._formulas = Formulas(policy.thresholds)
-        self._lasting = {
-            operand
-            for threshold in policy.thresholds
-            for operand in [threshold.operand]
-            if _only_grows(operand.feature)
-        }
 
     def all(self) -> Iterator[Finding]:
         for feature in self._policy.features:
@@ -73,10 +66,10 @@ class _Look:
                     yield from self._classes(dimension)
                 case Segment(name=name, rule=rule, kind=kind):
                     path = ("churn", "at_risk") if kind == "churn" else ("segments", name)
-                    yield from self._rule(rule, path, self._formulas)
+                    yield from self._rule(rule, path)
         for i, playbook in enumerate(self._policy.playbooks):
             if playbook.when is not None:
-                yield from self._rule(playbook.when, ("playbooks", i, "when"), Formulas(playbook.thresholds))
+                yield from self._rule(playbook.when, ("playbooks", i, "when"))
 
     def _feature(self, feature: Feature) -> Iterator[Finding]:
         path, longest = ("features", feature.name), KEPT_DAYS * DAY_MS
@@ -104,9 +97,9 @@ class _Look:
                 )
                 yield Finding("warn", self._document.key("rates", currency, first).at(), message)
 
-    def _rule(self, rule: Rule, path: Path, formulas: Formulas) -> Iterator[Finding]:
+    def _rule(self, rule: Rule, path: Path) -> Iterator[Finding]:
         """What can be said of a condition by itself."""
-        place = self._document.place(*path)
+        place, formulas = self._document.place(*path), Formulas(rule)
         nodes = list(expressions.comparisons(expressions.parse(rule.text)))
         for comparison, node in zip(rule.compared, nodes, strict=True):
             yield from self._probability(comparison, place, node.offset)
@@ -144,9 +137,9 @@ class _Look:
             path: Path = ("ladders", ladder.name, i)
             if tier.when is None:
                 continue
-            yield from self._rule(tier.when, (*path, "when"), self._formulas)
+            yield from self._rule(tier.when, (*path, "when"))
             if tier.stay is not None:
-                yield from self._rule(tier.stay, (*path, "stay"), self._formulas)
+                yield from self._rule(tier.stay, (*path, "stay"))
                 yield from self._stay(tier.when, tier.stay, (*path, "stay"))
             here = [tier.when] if tier.stay is None or not better else [tier.when, tier.stay]
             yield from self._reached(here, tier.name, better, (*path, "when"), "tier", "better")
@@ -154,9 +147,9 @@ class _Look:
             better.append((tier.name, tier.when))
 
     def _stay(self, when: Rule, stay: Rule, path: Path) -> Iterator[Finding]:
-        if self._possible(stay, but_not=[when]):
+        if _possible(stay, but_not=[when]):
             return
-        if self._possible(when, but_not=[stay]):
+        if _possible(when, but_not=[stay]):
             message = (
                 f"{stay.name} is stricter than `when`, so it keeps no one; make it easier to meet, or leave it out"
             )
@@ -170,11 +163,11 @@ class _Look:
         self, here: list[Rule], name: str, better: list[tuple[str, Rule]], path: Path, what: str, order: str
     ) -> Iterator[Finding]:
         """here: the rules of which one brings to this place.  better: those that go before"""
-        if not self._formulas.possible(self._formulas.of(here[0])):
+        if not _possible(here[0]):
             return  # said already
-        if any(self._possible(rule, but_not=[other for _, other in better]) for rule in here):
+        if any(_possible(rule, but_not=[other for _, other in better]) for rule in here):
             return
-        alone = [n for n, other in better if not any(self._possible(rule, but_not=[other]) for rule in here)]
+        alone = [n for n, other in better if not any(_possible(rule, but_not=[other]) for rule in here)]
         before = repr(alone[0]) if alone else " or ".join(repr(n) for n, _ in better)
         because = f"who meets its condition meets that of {before}, which is {order}"
         yield self._refused(
@@ -182,10 +175,8 @@ class _Look:
         )
 
     def _left(self, name: str, when: Rule, stay: Rule | None, path: Path) -> Iterator[Finding]:
-        remains: list[Formula] = [self._formulas.of(when)]
-        if stay is not None and not self._possible(when, but_not=[stay]):
-            remains.append(self._formulas.of(stay))
-        if any(self._formulas.never_ends(formula, self._lasting) for formula in remains):
+        remains = [when] if stay is None or _possible(when, but_not=[stay]) else [when, stay]
+        if any((formulas := Formulas(rule)).never_ends(formulas.of(rule), _only_grows) for rule in remains):
             but = " but by a refund" if any(_refundable(c.operand.feature) for c in when.compared) else ""
             yield self._warned(path, f"no one ever falls out of tier {name!r}{but}; use windows if they should")
 
@@ -197,7 +188,7 @@ class _Look:
             if klass.when is None:
                 continue
             path: Path = ("classes", name, i, "when")
-            yield from self._rule(klass.when, path, self._formulas)
+            yield from self._rule(klass.when, path)
             found = list(self._reached([klass.when], klass.name, before, path, "class", "looked at first"))
             yield from found
             if not found:
@@ -225,16 +216,17 @@ class _Look:
                 f"the resources of {name!r} add up to {float(sum(shares)):g}%, not to 100%; change a share",
             )
 
-    def _possible(self, rule: Rule, *, but_not: list[Rule]) -> bool:
-        """Whether the rule can hold while none of the others does."""
-        others = [self._formulas.of(other, holds=False) for other in but_not]
-        return self._formulas.possible(self._formulas.of(rule), *others)
-
     def _refused(self, path: Path, message: str) -> Finding:
         return Finding("refuse", self._document.place(*path).at(), message)
 
     def _warned(self, path: Path, message: str) -> Finding:
         return Finding("warn", self._document.place(*path).at(), message)
+
+
+def _possible(rule: Rule, *, but_not: Sequence[Rule] = ()) -> bool:
+    """Whether the rule can hold while none of the others does."""
+    formulas = Formulas(rule, *but_not)
+    return formulas.possible(formulas.of(rule), *(formulas.of(other, holds=False) for other in but_not))
 
 
 def _only_grows(feature: Feature) -> bool:

@@ -1,5 +1,6 @@
 """A policy's text compiled: what becomes of its parts, and refusals of one line with file, line and column."""
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -361,10 +362,53 @@ def test_what_yaml_offers_and_a_policy_has_no_need_of_is_refused(spoilt, place, 
     assert says in message
 
 
+def test_a_ladder_without_end_is_refused():
+    tiers = "".join(f'    - {{name: t{i}, when: "spend >= {1_000 - i}"}}\n' for i in range(50))
+    assert "'tier' has 52; 50 are the most" in refusal(SMALL.replace("    - {name: gold", tiers + "    - {name: gold"))
+
+
 def test_a_text_that_is_no_policy_at_all_is_refused():
-    assert "larger than" in refusal("#" * 300_000)
+    assert "larger than" in refusal("#" * 100_001)
     assert refusal("# nothing\n") == "p.yaml:1:1: the policy is empty"
     assert "not YAML" in refusal("policy: \x00")
+
+
+def test_bad_input_a_typo():
+    assert "did you mean 'spend'" in refusal(SMALL.replace("spend >=", "spedn >="))
+
+
+def test_bad_input_a_cycle_between_features():
+    circle = "features:\n  a: {ratio: [orders_30d, b]}\n  b: {ratio: [c, spend]}\n  c: {ratio: [a, spend]}"
+    assert "features go round in a circle: a -> b -> c -> a" in refusal(SMALL.replace("features:", circle))
+
+
+def test_bad_input_a_unit_that_is_missing():
+    assert "compare it with a span such as 90d" in refusal(SMALL.replace("90d", "90"))
+    assert "as 30d, 12mo, 1y" in refusal(SMALL.replace("window: 30d", "window: 30"))
+
+
+def test_bad_input_a_condition_no_one_can_meet():
+    assert "no one can ever meet" in refusal(SMALL.replace("quiet >= 90d", "quiet >= 90d and quiet < 60d"))
+
+
+@pytest.mark.parametrize(
+    "nested", ["(" * 10_000 + "spend > 1" + ")" * 10_000, "(" * 10_000, "[" * 10_000, "{a: " * 10_000]
+)
+def test_bad_input_10_000_nested_brackets(nested):
+    condition = SMALL.replace('"quiet >= 90d"', f'"{nested}"')
+    assert "longer than 2000 characters" in refusal(condition)
+    assert re.search("nested deeper|could not find expected|names with values", refusal(SMALL + f"rates: {nested}"))
+
+
+def test_bad_input_a_yaml_bomb():
+    bomb = "a: &a [x, x, x]\n" + "".join(
+        f"{c}: &{c} [{', '.join([f'*{b}'] * 9)}]\n" for b, c in zip("abcdef", "bcdefg", strict=True)
+    )
+    assert refusal(bomb + SMALL).startswith("p.yaml:1:4: YAML anchors and aliases")
+
+
+def test_bad_input_an_anchor():
+    assert "write the part out" in refusal(SMALL.replace("currency: EUR", "currency: &c EUR"))
 
 
 def test_what_cannot_hold_is_compiled_for_tests_and_refused_otherwise():

@@ -360,6 +360,6 @@ def test_what_is_said_to_be_possible_is_what_some_values_meet(condition):
         )
         for values in product(*(VALUES[name] for name in asked))
     ]
-    formulas = Formulas(policy.thresholds)
+    formulas = Formulas(rule)
     assert formulas.possible(formulas.of(rule)) == any(met)
     assert formulas.possible(formulas.of(rule, holds=False)) == (not all(met))
