@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-once test lint schemas clean
+.PHONY: help setup run demo-once test lint schemas clean bench-core
 
 help:
 	@echo "make run        bring everything up on this machine and replay real purchases; Ctrl-C ends all"
@@ -16,6 +16,7 @@ help:
 	@echo "make setup      only install (PYTHON=... chooses the interpreter)"
 	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
 	@echo "make lint       style, types, import rules, published documents, alert rules"
+	@echo "make bench-core what an event costs in the deciding core, and what a customer weighs"
 	@echo "make schemas    write schemas/published, the tables of docs/ and of README.md again"
 	@echo "make clean      remove .venv and everything made; the demo's data stays (tierline up --fresh empties it)"
 
@@ -38,6 +39,9 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/python -m services.cli.schemas check
 	@if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check config prometheus.yml && \
 	promtool test rules rules_test.yml; else echo "promtool is not here: alert rules not tested"; fi
+
+bench-core: $(VENV)/.ready
+	@$(BIN)/python -m services.bench.core
 
 schemas: $(VENV)/.ready-dev
 	@$(BIN)/python -m services.cli.schemas write
