@@ -88,11 +88,15 @@ def ago(seconds: float) -> datetime:
 class Installation:
     """Topics named after `prefix`, with `partitions` partitions each, and a policy file."""
 
-    def __init__(self, bootstrap: str, prefix: str, folder: Path, *, partitions: int = 2, **changed: Any) -> None:
+    def __init__(
+        self, bootstrap: str, prefix: str, folder: Path, *, partitions: int = 2, text: str = "", **changed: Any
+    ) -> None:
+        """text: the policy, if it is not the small one above with something changed"""
         self.bootstrap, self.prefix, self.partitions = bootstrap, prefix, partitions
         self.policy_file = folder / "policy.yaml"
-        self.policy_file.write_text(policy_text(**changed))
-        self.policy = policy(**changed)
+        text = text or policy_text(**changed)
+        self.policy_file.write_text(text)
+        self.policy = parse(text, "test.yaml")
         self.policies = Policies.only(self.policy)
         self.settings = ScorerSettings(
             KAFKA_BOOTSTRAP=bootstrap,
