@@ -92,12 +92,12 @@ def parse(text: str) -> Node:
 
 
 def written(node: Node) -> str:
-    """The tree as an expression with one blank between words and no bracket too many; `parse` reads it as the same."""
+    """The tree as an expression, with one blank between words and only the brackets that change something."""
     match node:
         case Or(parts=parts):
-            return " or ".join(_bracketed(part, Or) for part in parts)
+            return " or ".join(map(written, parts))
         case And(parts=parts):
-            return " and ".join(_bracketed(part, Or | And) for part in parts)
+            return " and ".join(_bracketed(part, Or) for part in parts)
         case Not(inner=inner):
             return f"not {_bracketed(inner, Or | And)}"
         case Compared(name=name, operator=operator, constants=constants):

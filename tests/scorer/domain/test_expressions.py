@@ -173,6 +173,13 @@ def test_what_is_written_is_read_as_the_same(tree):
     assert written(again) == written(tree)
 
 
+def test_brackets_that_change_nothing_are_not_written():
+    assert written(parse("(a > 1 and (b > 2 and c > 3)) or (d > 4 or (e > 5))")) == (
+        "a > 1 and b > 2 and c > 3 or d > 4 or e > 5"
+    )
+    assert written(parse("not (a > 1 or b > 2) and (c > 3 or d > 4)")) == "not (a > 1 or b > 2) and (c > 3 or d > 4)"
+
+
 @given(trees)
 def test_every_comparison_knows_where_it_stood(tree):
     text = written(tree)

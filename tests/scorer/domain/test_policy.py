@@ -94,6 +94,11 @@ def test_features_are_the_document_s_then_the_built_in_ones_asked_for_then_attri
 def test_the_fields_to_keep_are_those_that_conditions_ask_for_and_an_opportunity_s():
     assert parse(FULL).fields == {"channel", "opportunity", "stage"}
     assert parse(SMALL).fields == set()
+    praise = SMALL.replace(
+        "features:",
+        "features:\n  praise: {count: feedback, where: \"score >= 9 and kind == 'nps' and channel == 'app'\"}",
+    )
+    assert parse(praise).fields == {"channel"}  # the kind of an entry and its amount say the others
 
 
 def test_only_inbound_interactions_count_unless_the_direction_is_named():
@@ -234,6 +239,7 @@ def test_a_condition_is_pointed_into_however_yaml_has_it_written(written):
         ("policy: small\n", "policy: small\npolicy: twice\n", "policy: twice", "stands here twice"),
         ("policy: small\n", "", "currency", "lacks 'policy'"),
         ("policy: small\n", "policy: Small\n", "Small", "lower case letters"),
+        ("policy: small\n", 'policy: "small\\n"\n', 'small\\n', "lower case letters"),
         ("policy: small\n", "policy: [small]\n", "[small]", "expected plain text"),
         ("  quiet:", "  tenure:", "tenure", "built in"),
         ("  quiet:", "  between:", "between", "a word of the language"),

@@ -93,6 +93,8 @@ def found(of: list[Finding]) -> list[tuple[str, str]]:
         "quiet >= 2mo and quiet < 1mo",
         "quiet >= 1y and quiet < 300d",
         "quiet >= 366d and not quiet >= 11mo",
+        "quiet >= 1y and not quiet >= 12mo",
+        "quiet >= 12mo and not quiet >= 1y",
         "region == 'north' and region == 'south'",
         "region == 'north' and region not in ['north', 'south']",
         "deal == 'won' and not deal in ['won', 'lost']",
