@@ -11,6 +11,7 @@ from services.scorer.domain.policy import Policy, parse
 COMMANDS = {
     "check": ("services.cli.policy_check:check", "Say whether policies can be used, and what looks wrong."),
     "diff": ("services.cli.policy_diff:diff", "Say what a policy says otherwise than another."),
+    "backtest": ("services.cli.policy_backtest:backtest", "Try a policy on what has happened."),
 }
 
 

@@ -1,0 +1,89 @@
+"""A history out of a file: events, or rows of purchases. It is read into a `Spill`."""
+
+import gzip
+import lzma
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import BinaryIO, cast
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas import money
+from schemas.problems import Refused
+from services.analyst.backtest.spill import Spill
+from services.analyst.calibration import purchases
+from services.analyst.calibration.purchases import Unreadable
+from services.ingest import timestamps
+from services.scorer.domain.instants import to_ms
+
+Told = Callable[[int], None]
+"""Hears how much more has been read: bytes of a file, records of a topic."""
+
+
+class _Key(msgspec.Struct):
+    subject: str = ""
+    time: str | None = None
+    receivedtime: str | None = None
+
+
+_keys = msgspec.json.Decoder(_Key)
+_PACKERS = (".xz", ".gz")
+_PACKED = 8  # how much smaller events are when packed, about
+
+
+def size(file: Path) -> int:
+    """Bytes of the file, as it is read; an estimate if it is packed. Unreadable if it is not there."""
+    try:
+        return file.stat().st_size * (_PACKED if file.suffix in _PACKERS else 1)
+    except OSError as error:
+        raise Unreadable(f"{file} cannot be read: {error.strerror}") from error
+
+
+def from_file(file: Path, spill: Spill, told: Told) -> None:
+    """Events one a line, as they are posted or as they stand on topic `events`; `.xz` and `.gz` are unpacked.
+
+    What stands on the topic arrived when ingest received it, what is posted when it happened. Unreadable.
+    """
+    try:
+        with _opened(file) as lines:
+            for line in lines:
+                told(len(line))
+                if text := line.strip():
+                    spill.put(*_key(text), text)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise Unreadable(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def from_rows(file: Path, spill: Spill, told: Told) -> None:
+    """Purchases as CDNOW has them, `customer date [items] amount` a line, in US dollars, at noon UTC. Unreadable."""
+    book = purchases.read(file, ZoneInfo("UTC"))
+    told(size(file))
+    for number, order in enumerate(book.orders, start=1):
+        noon = datetime.combine(date.fromordinal(order.day), time(12, tzinfo=UTC))
+        event = {
+            "id": str(number),
+            "source": file.name,
+            "type": "purchase",
+            "subject": order.customer,
+            "time": noon.isoformat(),
+            "amount": money.to_major(order.amount, book.digits),
+            "currency": book.currency,
+        }
+        spill.put(order.customer.encode(), to_ms(noon), msgspec.json.encode(event))
+
+
+def _opened(file: Path) -> BinaryIO:
+    if file.suffix == ".xz":
+        return cast(BinaryIO, lzma.open(file))
+    return cast(BinaryIO, gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
+
+
+def _key(text: bytes) -> tuple[bytes, int]:
+    try:
+        key = _keys.decode(text)
+        written = key.receivedtime or key.time
+        return key.subject.encode(), -1 if written is None else to_ms(timestamps.instant(written))
+    except (msgspec.MsgspecError, Refused, UnicodeError, RecursionError):
+        return b"", -1

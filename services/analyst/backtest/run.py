@@ -1,0 +1,99 @@
+"""A back-test from a history to its tally: read once, parted by customer, played on all cores."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from services.analyst.backtest.evaluate import Document, Evaluator, evaluate, prepare
+from services.analyst.backtest.spill import Spill
+from services.analyst.backtest.tally import Tally
+
+_EVENTS_A_PART = 25_000
+_FEW = 2_000
+_MOST_PARTS = 256  # files open at once
+_BYTES_AN_EVENT = 200
+Read = Callable[[Spill, Callable[[int], None]], None]
+"""Puts a history into a spill, and tells how much more it has read."""
+
+
+class Failed(Exception):
+    """A process of the back-test has died; one line."""
+
+
+class Watch:
+    """Hears how far a back-test is; says nothing by itself."""
+
+    def reading(self, more: int) -> None:
+        """So much more has been read, in the history's own measure."""
+
+    def playing(self, events: int, total: int) -> None:
+        """So many events have been played of all."""
+
+
+def run(
+    new: Document,
+    old: Document | None,
+    read: Read,
+    *,
+    about_events: int,
+    until_ms: int | None = None,
+    workers: int | None = None,
+    watch: Watch | None = None,
+) -> tuple[Tally, int]:
+    """The tally, and the instant time was played to: the newest arrival, if `until_ms` does not say.
+
+    about_events: to choose the number of parts by.  workers: processes, by default one a core
+    """
+    watch, workers = watch or Watch(), workers or cores()
+    parts = max(workers, min(_MOST_PARTS, about_events // _EVENTS_A_PART + 1))
+    with TemporaryDirectory(prefix="tierline-backtest-") as folder:
+        with Spill(Path(folder), parts) as history:
+            read(history, watch.reading)
+        if until_ms is None:
+            until_ms = max(0, history.until_ms)
+        tally = Tally()
+        if history.events:
+            for part in _played(new, old, until_ms, history, workers, watch):
+                tally.add(part)
+    tally.moves.sort(key=lambda move: (move.dimension, move.subject))
+    return tally, until_ms
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def events_in(size: int) -> int:
+    """About how many events a file of so many bytes holds."""
+    return size // _BYTES_AN_EVENT
+
+
+def _played(
+    new: Document, old: Document | None, until_ms: int, history: Spill, workers: int, watch: Watch
+) -> list[Tally]:
+    """Of every part, in the order of the parts, whichever was done first. A short history is not worth a process."""
+    given = (new, old, until_ms)
+    tallies: dict[int, Tally] = {}
+    done = 0
+    if workers == 1 or history.events < _FEW:
+        evaluator = Evaluator(*given)
+        return [evaluator.part(part) for part in history.parts]
+    with ProcessPoolExecutor(workers, get_context("spawn"), prepare, given) as pool:
+        waiting = {pool.submit(evaluate, part): number for number, part in enumerate(history.parts)}
+        try:
+            for future in as_completed(waiting):
+                number = waiting[future]
+                tallies[number] = future.result()
+                done += history.counts[number]
+                watch.playing(done, history.events)
+        except BrokenProcessPool as error:
+            raise Failed("a process of the back-test has died; is there enough memory?") from error
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [tallies[number] for number in sorted(tallies)]

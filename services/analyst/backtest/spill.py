@@ -1,0 +1,62 @@
+"""A history parted by customer into files, so that one part at a time fits into memory and parts can share the work."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from zlib import crc32
+
+import msgspec
+
+_BUFFER = 1 << 16
+
+
+class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An event as it was kept or posted.
+
+    appended_ms: when it arrived; -1 if that can't be read
+    place:       in the history, so that what arrived in the same millisecond keeps its order
+    """
+
+    appended_ms: int
+    place: int
+    raw: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+class Spill:
+    """events: how many are in it.  until_ms: the newest arrival, -1 without any.  parts: files, for `read`"""
+
+    def __init__(self, folder: Path, parts: int) -> None:
+        self.parts = [folder / f"part-{number:03}" for number in range(parts)]
+        self.events, self.until_ms = 0, -1
+        self.counts = [0] * parts
+        self._files: list[BinaryIO] = []
+
+    def __enter__(self) -> "Spill":
+        self._files = [part.open("wb", _BUFFER) for part in self.parts]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for file in self._files:
+            file.close()
+
+    def put(self, subject: bytes, appended_ms: int, raw: bytes) -> None:
+        """A customer's events all come to the same part; `subject` may be empty where it can't be read."""
+        number = crc32(subject) % len(self.parts)
+        record = _encode(Record(appended_ms, self.events, raw))
+        file = self._files[number]
+        file.write(len(record).to_bytes(4, "little"))
+        file.write(record)
+        self.counts[number] += 1
+        self.events += 1
+        self.until_ms = max(self.until_ms, appended_ms)
+
+
+def read(part: Path) -> Iterator[Record]:
+    """The records of one part, in the order they were put."""
+    with part.open("rb", _BUFFER) as file:
+        while head := file.read(4):
+            yield _decode(file.read(int.from_bytes(head, "little")))

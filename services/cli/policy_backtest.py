@@ -1,0 +1,117 @@
+"""`tierline policy backtest --policy NEW`: what a policy would have done with what has happened."""
+
+import csv
+import io
+import time
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+
+from schemas.problems import Refused
+from services.analyst import words
+from services.analyst.backtest import page, summary
+from services.analyst.backtest.evaluate import Document
+from services.analyst.backtest.report import report
+from services.analyst.backtest.tally import Tally
+from services.cli import histories
+from services.cli.policy import text_of
+from services.ingest import timestamps
+from services.local.errors import MISUSED, CannotStart
+from services.scorer.domain.instants import to_datetime, to_ms
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--policy", type=_FILE, required=True, help="The policy to try.")
+@click.option("--against", type=_FILE, help="The policy to compare with.")
+@histories.options
+@click.option("--until", help="The instant to play to, as 2026-03-01T00:00:00Z; the newest event's if not given.")
+@click.option("--out", type=_FILE, help="Write report.html, report.json and moves.csv into this folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def backtest(
+    policy: Path,
+    against: Path | None,
+    events: Path | None,
+    cdnow: Path | None,
+    topic: bool,
+    workers: int | None,
+    until: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Play a history against a policy with the scorer's own core, on all cores, and say what comes of it.
+
+    Who moves from where to where, how often playbooks would have been triggered, how often customers go to and fro
+    (flap), and which share of the effort each class gets.
+
+    \b
+    The history is one of
+      --events FILE  events as they are posted or as they stand on topic events, one a line; also packed, .xz or .gz
+      --cdnow FILE   rows of purchases, as the demo's services/demo/cdnow.txt.xz
+      --topic        everything on topic events
+    What is posted counts as having arrived when it happened. The same input gives the same report.
+
+    Exit codes: 0 done, 1 the history can't be played to its end, 2 misused.
+    """
+    until_ms = None if until is None else _instant(until)
+    given = histories.source(events, cdnow, topic)
+    if given is None:
+        raise click.UsageError("name a history: --events, --cdnow or --topic")
+    new = Document(text_of(policy), str(policy))
+    old = None if against is None else Document(text_of(against), str(against))
+    new_policy, old_policy = new.policy(), None if old is None else old.policy()
+    if out is not None:
+        _folder(out)
+    began_s = time.perf_counter()
+    tally, until_ms = histories.tried(new, old, given, until_ms=until_ms, workers=workers)
+    took_s = time.perf_counter() - began_s
+    told = report(tally, until_ms, new_policy, old_policy)
+    document = msgspec.json.format(msgspec.json.encode(told)).decode() + "\n"
+    if out is not None:
+        _write(out / "report.json", document)
+        _write(out / "report.html", page.render(told))
+        _write(out / "moves.csv", _moves(tally))
+    if as_json:
+        click.echo(document, nl=False)
+        return
+    summary.show(told, Console(highlight=False))
+    sides = "" if old is None else ", under both policies"
+    click.echo(f"\n{tally.events:,} events in {took_s:,.1f} s, {tally.events / max(took_s, 1e-9):,.0f}/s{sides}")
+    if out is not None:
+        click.echo(f"the report is in {out / 'report.html'}, who moves in {out / 'moves.csv'}")
+
+
+def _instant(text: str) -> int:
+    try:
+        return to_ms(timestamps.instant(text))
+    except Refused as refused:
+        raise CannotStart(f"--until: {refused.detail}; write it as 2026-03-01T00:00:00Z", exit_code=MISUSED) from None
+
+
+def _moves(tally: Tally) -> str:
+    """since: empty where everyone begins."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("customer", "dimension", "from", "to", "since"))
+    for move in tally.moves:
+        since = "" if move.since_ms is None else words.instant(to_datetime(move.since_ms))
+        positions = (words.position(value) for value in (move.before, move.after))
+        rows.writerow((move.subject, move.dimension, *positions, since))
+    return text.getvalue()
+
+
+def _folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"{out} cannot be made a folder: {error.strerror}", exit_code=MISUSED) from error
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise CannotStart(f"{file} cannot be written: {error.strerror}", exit_code=MISUSED) from error

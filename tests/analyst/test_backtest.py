@@ -1,0 +1,193 @@
+"""The back-test: what a history comes to under one policy and under another."""
+
+import json
+import math
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas.events import Event
+from services.analyst.backtest import history, run
+from services.analyst.backtest.evaluate import Document
+from services.analyst.backtest.report import DimensionView, Report, report
+from services.analyst.backtest.spill import Spill, read
+from services.analyst.backtest.tally import Tally
+from services.ingest.normalise import Normaliser
+from services.scorer.domain.instants import to_datetime, to_ms
+from tests.analyst.scripts import POLICY, bought, instant, line
+
+PLAYBOOKS = """
+playbooks:
+  - {on: "tier falls to regular", when: "orders >= 2", task: {title: "Call", to: sales, due: 1d}}
+  - {on: "churn raised", task: {title: "Win back", to: sales, due: 1d}}
+"""
+OLD = Document(POLICY + PLAYBOOKS, "old.yaml")
+NEW = Document((POLICY + PLAYBOOKS).replace("sandbox", "strict").replace(">= 500", ">= 700"), "new.yaml")
+
+
+def written(folder: Path, *lines: dict) -> Path:
+    (file := folder / "events.ndjson").write_text("".join(json.dumps(one["event"]) + "\n" for one in lines))
+    return file
+
+
+def tried(file: Path, new: Document = NEW, old: Document | None = OLD, until: str | None = None, **more) -> Report:
+    until_ms = None if until is None else to_ms(msgspec.convert(instant(until), type=to_datetime(0).__class__))
+    tally, until_ms = run.run(
+        new, old, lambda spill, told: history.from_file(file, spill, told), about_events=0, until_ms=until_ms, **more
+    )
+    return report(tally, until_ms, new.policy(), None if old is None else old.policy())
+
+
+def of(told: Report, name: str) -> DimensionView:
+    return next(view for view in told.dimensions if view.name == name)
+
+
+LINES = (
+    bought("3-1", "1", "600", "a"),
+    bought("3-1", "1", "800", "b"),
+    bought("3-2", "1", "100", "c"),
+    bought("3-3", "1", "-1", "c"),
+    bought("3-3", "2", "100", "c"),
+)
+
+
+def test_who_moves_from_where_to_where(tmp_path):
+    told = tried(written(tmp_path, *LINES), until="3-10")
+    tier = of(told, "tier")
+    assert [(cell.before, cell.after, cell.customers) for cell in tier.matrix] == [
+        ("good", "good", 1),
+        ("good", "regular", 1),
+        ("regular", "regular", 1),
+    ]
+    assert (tier.old, tier.new) == ([0, 2, 1], [0, 1, 2])
+    assert (told.moved, told.customers, told.events, told.dead) == (1, 3, 5, {"negative-amount": 1})
+    assert of(told, "north").moved == 0
+
+
+def test_time_is_played_to_the_instant_asked_and_later_events_are_left_out(tmp_path):
+    file = written(tmp_path, *LINES, bought("5-1", "9", "5000", "a"))
+    told = tried(file, until="4-15")
+    assert of(told, "tier").new == [0, 0, 3]
+    assert told.events == 5
+    assert tried(file).until.isoformat() == "2026-05-01T00:00:00+00:00"
+
+
+def test_playbooks_count_when_their_own_condition_holds_then(tmp_path):
+    # a falls with one order, d with two; both are quiet for 25 days on 26 March and later
+    told = tried(written(tmp_path, *LINES, bought("3-4", "1", "600", "d"), bought("3-5", "2", "50", "d")), until="4-30")
+    books = {(book.side, book.on): book for book in told.playbooks}
+    assert books["old", "tier falls to regular"].times == 1
+    assert books["old", "tier falls to regular"].weekly == {"2026-03-30": 1}
+    assert books["new", "tier falls to regular"].times == 0
+    assert books["new", "churn raised"].times == 4
+    assert books["new", "churn raised"].a_week == round(4 / ((60) / 7), 2)
+
+
+def test_flaps_a_month_and_thousand_customers(tmp_path):
+    #  good              regular      good      regular
+    # ──▲────────────────▼────────────▲─────────▼─────── (30 days each)
+    #   Mar 1            Mar 31       Apr 10    May 10
+    told = tried(written(tmp_path, bought("3-1", "1", "600"), bought("4-10", "2", "600")), until="5-30")
+    tier = of(told, "tier")
+    assert tier.announced == {"new": 0, "old": 4}
+    assert tier.flaps == {"new": 0, "old": 1}  # back to good 10 days after; to regular 30 days after it was left: none
+    assert tier.flap_rate["old"] == round(1 / (90 / 30 / 1000), 3)
+
+
+def test_resources_planned_and_where_the_interactions_went(tmp_path):
+    classes = """
+classes:
+  stage:
+    - {name: buying, when: "orders >= 1", resources: 70%}
+    - {name: new, resources: 30%}
+"""
+    policy = Document(POLICY[: POLICY.index("classes:")] + classes.lstrip() + POLICY[POLICY.index("segments:") :], "p")
+    call = {
+        "id": "i1",
+        "source": "crm",
+        "type": "interaction",
+        "subject": "c",
+        "time": instant("3-1"),
+        "channel": "call",
+    }
+    calls = [line("3-1", event=call | {"id": f"i{day}", "time": instant(f"3-{day}")}) for day in (1, 3, 4, 5)]
+    told = tried(written(tmp_path, *calls, *LINES), new=policy, old=None, until="3-10")
+    assert [(s.name, s.planned, s.customers, s.interactions) for s in told.shares] == [
+        ("buying", "70%", 100.0, 75.0),
+        ("new", "30%", 0.0, 25.0),
+    ]
+
+
+def test_without_an_old_policy_nothing_is_compared(tmp_path):
+    told = tried(written(tmp_path, *LINES), old=None)
+    assert told.old is None
+    assert (of(told, "tier").matrix, of(told, "tier").old, told.moved) == ([], None, 0)
+
+
+def test_dimensions_that_only_one_policy_has(tmp_path):
+    more = Document(POLICY.replace('  north: "region', '  rich: "spend_30d > 700"\n  south: "region'), "more.yaml")
+    told = tried(written(tmp_path, *LINES), new=more, old=Document(POLICY, "old.yaml"), until="3-10")
+    assert [view.name for view in told.dimensions] == ["tier", "stage", "rich", "south", "churn", "north"]
+    assert (of(told, "rich").new, of(told, "rich").old) == ([1, 2], None)
+    assert of(told, "north").new is None
+    assert told.moved == 0
+
+
+def test_what_stands_on_the_topic_arrived_when_it_was_received(tmp_path):
+    """An order that became known late: its own month had passed, so nobody was ever told of it."""
+    event = Normaliser()(msgspec.json.encode(LINES[0]["event"]), to_datetime(to_ms(to_datetime(1_777_000_000_000))))
+    (file := tmp_path / "topic.ndjson").write_bytes(msgspec.json.encode(event) + b"\n")
+    told = tried(file, old=None, new=OLD)
+    assert to_ms(told.until) == 1_777_000_000_000
+    assert of(told, "tier").announced == {"new": 2}
+    assert told.playbooks[1].weekly == {"2026-04-20": 1}  # churn was decided when the event arrived
+    assert isinstance(event, Event)
+
+
+def test_however_the_work_is_shared_the_report_is_the_same(tmp_path):
+    lines = [
+        bought(f"3-{1 + i % 27}", f"e{i}", f"{100 + 37 * (i % 29)}", f"customer-{i % 83}")
+        for i in range(run._FEW + 100)
+    ]
+    file = written(tmp_path, *lines)
+    alone, shared = tried(file, workers=1), tried(file, workers=2)
+    assert alone == shared
+    assert alone.customers == 83
+
+
+def test_a_history_is_parted_by_customer_and_keeps_its_order(tmp_path):
+    with Spill(tmp_path, 4) as spill:
+        for place in range(100):
+            spill.put(f"c{place % 10}".encode(), place, b"x")
+    parts = [list(read(part)) for part in spill.parts]
+    assert sum(map(len, parts)) == spill.events == 100
+    assert spill.until_ms == 99
+    for part in parts:
+        assert [record.place for record in part] == sorted(record.place for record in part)
+    homes = {record.place % 10: number for number, part in enumerate(parts) for record in part}
+    assert all(homes[record.place % 10] == number for number, part in enumerate(parts) for record in part)
+
+
+def test_lines_that_are_no_events_are_counted_by_reason(tmp_path):
+    (file := tmp_path / "bad.ndjson").write_text(
+        '{"\n[]\n{"subject": "c"}\n{"receivedtime": "2026-01-01T00:00:00Z"}\n\n'
+    )
+    told = tried(file, until="3-1")
+    assert (told.customers, sum(told.dead.values())) == (0, 4)
+
+
+@pytest.mark.parametrize("name", ["none.ndjson", "folder"])
+def test_a_file_that_cannot_be_read(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(history.Unreadable, match="cannot be read"):
+        tried(tmp_path / name)
+
+
+def test_tallies_of_parts_add_up():
+    one, other = Tally(), Tally()
+    one.first_ms, other.first_ms = 5, None
+    one.new.positions["tier", "good"] = other.new.positions["tier", "good"] = 2
+    one.add(other)
+    assert (one.first_ms, one.new.positions["tier", "good"]) == (5, 4)
+    assert math.isclose(one.lived_ms, 0)

@@ -1,0 +1,129 @@
+"""`tierline policy backtest`: what it prints and writes, out of files and out of the topic."""
+
+import asyncio
+import csv
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+
+from services.cli.main import main
+from services.demo import cdnow
+from services.ingest.normalise import Normaliser
+from services.scorer.domain.instants import to_datetime
+from services.shared.kafka import create_topics
+from services.shared.settings import KafkaSettings
+from tests.analyst.scripts import POLICY, bought, instant
+from tests.fixtures.broker import Broker
+
+LINES = (bought("3-1", "1", "600", "a"), bought("3-1", "1", "800", "b"), bought("3-2", "1", "-1", "c"))
+
+
+@pytest.fixture
+def backtest(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run `tierline policy backtest` with a policy that is stricter than the old one: exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "100")
+    (tmp_path / "old.yaml").write_text(POLICY)
+    (tmp_path / "new.yaml").write_text(POLICY.replace("sandbox", "strict").replace(">= 500", ">= 700"))
+
+    def run(*args: object) -> tuple[int, str, str]:
+        given = ["--policy", tmp_path / "new.yaml", *args]
+        monkeypatch.setattr("sys.argv", ["tierline", "policy", "backtest", *map(str, given)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def events(tmp_path) -> Path:
+    (file := tmp_path / "events.ndjson").write_text("".join(json.dumps(one["event"]) + "\n" for one in LINES))
+    return file
+
+
+def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):
+    out = tmp_path / "reports" / "strict"
+    code, said, err = backtest("--against", tmp_path / "old.yaml", "--events", events, "--out", out)
+    assert (code, err) == (0, "")
+    words = [" ".join(text.split()) for text in said.splitlines()]
+    for wanted in (
+        "2 customers, 3 events, 2026-03-01T00:00:00.000Z to 2026-03-02T00:00:00.000Z",
+        "not taken, or not as sent: 1 negative-amount",
+        "tier: old to new, 1 move",
+        "good · 1 1 2",
+        "rate: flaps a month (30 days) and 1,000 customers",
+    ):
+        assert wanted in words, said
+    assert any(text.endswith("under both policies") and "3 events in" in text for text in words)
+    assert list(csv.reader((out / "moves.csv").open())) == [
+        ["customer", "dimension", "from", "to", "since"],
+        ["a", "tier", "good", "regular", ""],
+    ]
+    report = json.loads((out / "report.json").read_text())
+    assert report["moved"] == 1
+    page = (out / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert page.count("<svg") >= 4
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+
+
+def test_the_same_history_gives_the_same_files(backtest, events, tmp_path):
+    for out in ("one", "two"):
+        backtest("--against", tmp_path / "old.yaml", "--events", events, "--out", tmp_path / out)
+    for name in ("report.html", "report.json", "moves.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_as_json(backtest, events):
+    code, said, _ = backtest("--events", events, "--until", instant("4-15"), "--json")
+    report = json.loads(said)
+    assert (code, report["old"], report["until"]) == (0, None, "2026-04-15T00:00:00Z")
+
+
+def test_rows_of_purchases(backtest, tmp_path):
+    (file := tmp_path / "rows.txt").write_text("00001 19970101 1 11.77\n00002 19970112 5 77.00\n")
+    code, said, _ = backtest("--cdnow", file, "--json")
+    report = json.loads(said)
+    assert (code, report["customers"], report["events"], report["dead"]) == (0, 2, 2, {})
+    assert report["first"] == "1997-01-01T12:00:00Z"
+    assert cdnow.FILE.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "name a history"),
+        (("--events", "x", "--topic"), "name one history"),
+        (("--events", "none.ndjson"), "none.ndjson cannot be read"),
+        (("--cdnow", "none.txt"), "none.txt cannot be read"),
+        (("--events", "EVENTS", "--until", "soon"), "--until: 'soon' is not RFC 3339"),
+        (("--events", "EVENTS", "--against", "none.yaml"), "none.yaml"),
+        (("--events", "EVENTS", "--out", "EVENTS"), "cannot be made a folder"),
+    ],
+)
+def test_misuse_is_one_line(backtest, events, options, words):
+    code, said, err = backtest(*(events if option == "EVENTS" else option for option in options))
+    assert (code, said, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+async def test_out_of_the_topic(backtest, kafka: Broker, topic_prefix: str, monkeypatch):
+    settings = KafkaSettings(kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix, partitions=3)
+    await asyncio.to_thread(create_topics, settings)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "partitioner": "murmur2_random"})
+    for one in LINES[:2]:
+        event = Normaliser()(json.dumps(one["event"]).encode(), to_datetime(1_777_000_000_000))
+        producer.produce(settings.topic("events"), msgspec.json.encode(event), event.subject.encode())
+    assert producer.flush(30) == 0
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", kafka.bootstrap)
+    monkeypatch.setenv("TIERLINE_TOPIC_PREFIX", topic_prefix)
+    monkeypatch.setenv("TIERLINE_PARTITIONS", "3")
+    code, said, err = await asyncio.to_thread(backtest, "--topic", "--until", "2100-01-01T00:00:00Z", "--json")
+    assert (code, err) == (0, "")
+    assert (json.loads(said)["customers"], json.loads(said)["events"]) == (2, 2)
