@@ -34,11 +34,18 @@ def tierline_policy(tmp_path: Path):
 
 
 def test_a_policy_that_can_be_used_is_summed_up(tierline_policy):
-    code, lines = tierline_policy("check", str(RETAIL))
+    code, lines = tierline_policy("check", FULL)
     assert code == 0
-    assert lines[0].startswith("policies/retail.yaml: policy retail (")
-    assert "  ladder   tier        platinum > gold > silver > basic" in lines
-    assert lines[-1] == "  7 features, 13 thresholds, 5 playbooks"
+    assert lines[0].startswith("p1.yaml: policy full (")
+    assert lines[0].endswith(") can be used; EUR, Europe/Berlin")
+    assert "  ladder   tier     gold > basic" in lines
+    assert "  churn    churn    alive < 0.3 or quiet >= 180d" in lines
+    assert lines[-1] == "  26 features, 23 thresholds, 3 playbooks"
+
+
+@pytest.mark.parametrize("file", sorted(Path("policies").glob("*.yaml")), ids=lambda file: file.name)
+def test_the_policies_that_ship_can_be_used(tierline_policy, file):
+    assert tierline_policy("check", str(file))[0] == 0
 
 
 def test_classes_are_named_in_their_order(tierline_policy):

@@ -98,7 +98,7 @@ def test_the_fields_to_keep_are_those_that_conditions_ask_for_and_an_opportunity
         "features:",
         "features:\n  praise: {count: feedback, where: \"score >= 9 and kind == 'nps' and channel == 'app'\"}",
     )
-    assert parse(praise).fields == {"channel"}  # the kind of an entry and its amount say the others
+    assert parse(praise).fields == {"channel", "score"}  # the kind is said by the kind of the entry
 
 
 def test_only_inbound_interactions_count_unless_the_direction_is_named():
