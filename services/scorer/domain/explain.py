@@ -77,8 +77,9 @@ def applies(playbook: Playbook, customer: Customer, policies: Policies, at_ms: i
 
 
 def conditions_of(dimension: Dimension, before: Value, after: Value, life: Life, at_ms: int) -> list[Condition]:
-    """The conditions that explain a move, as they stand at the instant; none of a dimension that is no more."""
-    if not any(m.dimension is dimension for m in life.machine.movers):
+    """The conditions that explain a move, as they stand at the instant; none of a dimension that is no more, or where
+    nothing is left to be measured (an alias, an erased customer)."""
+    if life.era < 0 or not any(m.dimension is dimension for m in life.machine.movers):
         return []
     return [
         condition for rule in rules_between(dimension, before, after) for condition in _conditions(life, rule, at_ms)
