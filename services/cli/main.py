@@ -1,10 +1,11 @@
 """The command `tierline`: what each subcommand does stands in the file of its name."""
 
 import sys
-from importlib import import_module, metadata
+from importlib import metadata
 
 import click
 
+from services.cli.commands import Commands
 from services.cli.errors import EXPECTED, told
 from services.local.errors import MISUSED
 
@@ -22,24 +23,6 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
-    """Imports a subcommand only when it is asked for: what the others need takes seconds."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
-
-
 def _version() -> str:
     try:
         return metadata.version("tierline")
@@ -47,7 +30,9 @@ def _version() -> str:
         return "(run from its sources)"
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=Commands, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(_version(), "-V", "--version", message="tierline %(version)s")
 def tierline() -> None:
     """Tierline tiers customers in real time, and says why.
