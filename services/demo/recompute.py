@@ -1,8 +1,9 @@
 """The naive recomputation: where every customer stands at one instant, straight from the file and the policy's YAML.
 
 It checks the scorer, so it shares no code with it (an import rule holds that) and cares for nothing but being plain:
-at the instant asked, go through all purchases of a customer, compute every feature, try every rule. It knows purchases
-only, since the file has nothing else: all other kinds of events count 0.
+at the instant asked, go through all purchases of a customer, compute what the rules ask for, try every rule. It knows
+purchases only, since the file has nothing else: all other kinds of events count 0. Classes are not looked at, nor are
+features that only classes and pages ask for.
 """
 
 import ast
@@ -59,11 +60,25 @@ def recompute(policy_yaml: str, purchases: Iterable[Purchase], shift_days: int, 
         when = purchase.at(shift_days)
         if when <= at:
             history.setdefault(purchase.customer, []).append((when, purchase.amount * worth))
-    return {customer: _position(policy, zone, entries, at) for customer, entries in history.items()}
+    asked = {name: said for name, said in policy["features"].items() if name in _named(policy)}
+    return {customer: _position(policy, asked, zone, entries, at) for customer, entries in history.items()}
 
 
-def _position(policy: Any, zone: ZoneInfo, entries: list[tuple[datetime, Decimal]], at: datetime) -> Position:
-    features = {name: _feature(said, zone, entries, at) for name, said in policy["features"].items()}
+def _named(policy: Any) -> set[str]:
+    """The names in the rules of the tiers, the segments and churn."""
+    ladder = policy["ladders"]["tier"]
+    for rung in ladder:
+        if set(rung) - {"name", "when"}:
+            raise NotKnownHere(f"tier {rung}")
+    rules = [rung["when"] for rung in ladder if "when" in rung]
+    rules += [*(policy.get("segments") or {}).values(), *(policy.get("churn") or {}).values()]
+    return {node.id for rule in rules for node in ast.walk(_parsed(rule)[0]) if isinstance(node, ast.Name)}
+
+
+def _position(
+    policy: Any, asked: dict[str, Any], zone: ZoneInfo, entries: list[tuple[datetime, Decimal]], at: datetime
+) -> Position:
+    features = {name: _feature(said, zone, entries, at) for name, said in asked.items()}
     ladder = policy["ladders"]["tier"]
     churn = policy.get("churn")
     return Position(

@@ -70,7 +70,8 @@ def test_a_policy_that_is_no_text(tierline, tmp_path):
 def test_a_policy_with_a_mistake_is_answered_with_its_place(tierline, tmp_path):
     file = tmp_path / "policy.yaml"
     file.write_text(RETAIL.replace("spend_1y >= 300", "spend_1yy >= 300"))
-    misused(tierline("up", "--policy", file), "policy.yaml:22:31:", "'spend_1yy'", "did you mean 'spend_1y'")
+    line = RETAIL[: RETAIL.index("spend_1y >= 300")].count("\n") + 1
+    misused(tierline("up", "--policy", file), f"policy.yaml:{line}:31:", "'spend_1yy'", "did you mean 'spend_1y'")
 
 
 def test_a_policy_in_the_environment(tierline, monkeypatch):

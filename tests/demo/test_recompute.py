@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -120,3 +121,21 @@ def test_a_feature_it_does_not_know_it_refuses():
             0,
             at(2027, 1, 1),
         )
+
+
+def test_what_only_classes_and_pages_ask_for_is_not_looked_at():
+    more = POLICY.replace("  quiet:", "  alive: {p_alive: purchase}\n  quiet:")
+    more += "classes: {type: [{name: fading, when: 'alive < 0.3'}, {name: other}]}\n"
+    one = [buy("a", date(2026, 1, 1), "60")]
+    assert recompute(more, one, 0, at(2026, 1, 3)) == recompute(POLICY, one, 0, at(2026, 1, 3))
+
+
+def test_a_tier_that_is_kept_by_more_than_its_when_it_refuses():
+    with pytest.raises(NotKnownHere, match="grace"):
+        recompute(POLICY.replace('100.50"', '100.50", grace: 3d'), [], 0, at(2026, 1, 3))
+
+
+def test_the_shipped_policy_is_one_it_knows():
+    retail = (Path(__file__).parents[2] / "policies" / "retail.yaml").read_text()
+    [found] = recompute(retail, [buy("a", date(2026, 1, 1), "300")], 0, at(2026, 1, 3)).values()
+    assert (found.tier, found.segments, found.churn) == ("gold", {"active"}, False)
