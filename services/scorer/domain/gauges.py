@@ -111,7 +111,7 @@ def voids(ledger: Ledger, take: Take) -> bool:
     order = take.order
     if order is None or take.taken != order.amount:
         return False
-    return next(t for t in ledger.settlement.of_order[order.id] if t.taken == order.amount) is take
+    return next(t for t in ledger.settlement.of_order[order.id] if t.taken == order.amount) == take
 
 
 def fields_of(profile: str) -> dict[str, str | Fraction]:

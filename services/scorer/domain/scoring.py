@@ -143,6 +143,13 @@ class Turn:
         if customer.life.known < len(policies.eras):
             self._expect()
 
+    def _born(self, appended_ms: int) -> None:
+        """Of a customer not known before, all policies count that were activated by now."""
+        life, eras = self._customer.life, self._policies.eras
+        while life.known < len(eras) and eras[life.known].activated_ms <= appended_ms:
+            life.known += 1
+        self._expect()
+
     def _expect(self) -> None:
         """Take note of the eras that are still to come, up to one that decides the past anew (`_learn`)."""
         life = self._customer.life
@@ -172,7 +179,7 @@ class Turn:
             return None
         instant = life.meet(entry)
         if instant is not None:
-            self._announce(instant, "event", event)
+            self._announce(instant, (_trigger(event),))
         return entry
 
     # -- time
@@ -190,9 +197,9 @@ class Turn:
             came = [w for w in customer.waiting if w.entry.time_ms == at_ms]
             if came:
                 customer.waiting = [w for w in customer.waiting if w.entry.time_ms > at_ms]
-                self._enter([w.entry for w in came], came[0].type, _trigger_of_waiting(came[0]))
+                self._enter([w.entry for w in came], [_trigger_of_waiting(w) for w in came])
             else:
-                self._announce(life.at(at_ms, ()), "time", None)
+                self._announce(life.at(at_ms, ()), ())
 
     def _waited_ms(self) -> int:
         return self._customer.waiting[0].entry.time_ms if self._customer.waiting else NEVER
@@ -219,6 +226,8 @@ class Turn:
         customer = self._customer
         entry, arrival = arrived[0]
         time_ms, appended_ms = entry.time_ms, max(a.appended_ms for _, a in arrived)
+        if customer.life.era < 0:
+            self._born(appended_ms)
         if time_ms > max(customer.changed_ms, appended_ms):
             waiting = [*customer.waiting, *(_waiting(e, a.event) for e, a in arrived)]
             customer.waiting = sorted(waiting, key=lambda w: (w.entry.time_ms, w.entry.id))
@@ -228,15 +237,15 @@ class Turn:
         life = customer.life
         entries = [e for e, _ in arrived]
         if time_ms > life.played_ms and not (life.ledger.refunds and any(e.order or e.currency for e in entries)):
-            self._enter(entries, _type(arrival.event), arrival.event)
+            self._enter(entries, [_trigger(a.event) for _, a in arrived])
             return
         before = life.ledger
         after = before.with_entries(entries)
         from_ms = _first_effect(before, after, time_ms)
         if time_ms > life.played_ms and from_ms == time_ms:
-            self._enter(entries, _type(arrival.event), arrival.event)
+            self._enter(entries, [_trigger(a.event) for _, a in arrived])
         elif time_ms > customer.changed_ms and from_ms == time_ms:
-            self._enter_late(after, time_ms, arrival.event)
+            self._enter_late(after, time_ms, [_trigger(a.event) for _, a in arrived])
         elif time_ms > customer.changed_ms:
             self.replay(after, from_ms, max(life.played_ms, time_ms), _late(arrival.event), arrival.event)
         else:
@@ -245,8 +254,8 @@ class Turn:
             after = customer.ledger.with_entries(entries)
             self.replay(after, from_ms, now_ms, _late(arrival.event), arrival.event)
 
-    def _enter(self, entries: Sequence[Entry], type_: str, trigger: "AcceptedEvent | Trigger | None") -> None:
-        """Entries of one instant that is later than all that has been played."""
+    def _enter(self, entries: Sequence[Entry], triggers: Sequence[Trigger]) -> None:
+        """Entries of one instant that is later than all that has been played; `triggers` are their events."""
         life = self._customer.life
         ledger, at_ms = life.ledger, entries[0].time_ms
         first = len(ledger)
@@ -258,20 +267,16 @@ class Turn:
             effects += [
                 Effect(at_ms, ledger.place(t.refund), t) for t in ledger.settlement.takes if t.start_ms == at_ms
             ]
-        self._announce(life.at(at_ms, effects), "refund" if type_ == "refund" else "event", trigger)
+        self._announce(life.at(at_ms, effects), triggers)
 
-    def _enter_late(self, after: Ledger, at_ms: int, event: AcceptedEvent) -> None:
-        """An event in order whose instant time has already passed: from there on what is known is played again."""
+    def _enter_late(self, after: Ledger, at_ms: int, triggers: Sequence[Trigger]) -> None:
+        """Events in order whose instant time has already passed: from there on what is known is played again."""
         customer = self._customer
         played_ms = customer.life.played_ms
         life, _ = self._fold(after, at_ms - 1, customer.life.known)
         self._carry_on(life)
         for instant in life.play([e for e in after.effects() if e.at_ms >= at_ms], max(played_ms, at_ms)):
-            cause: Cause = "time"
-            trigger = None
-            if instant.at_ms == at_ms:
-                cause, trigger = ("refund" if isinstance(event, Refund) else "event"), event
-            self._announce(instant, cause, trigger)
+            self._announce(instant, triggers if instant.at_ms == at_ms else ())
 
     def _carry_on(self, life: Life) -> None:
         """Let the customer live on as `life`; its revisions are those of the decisions made."""
@@ -363,6 +368,7 @@ class Turn:
         names = dict.fromkeys([*held, *old.steps])
         differing = [name for name in names if old.steps.get(name, []) != new.steps.get(name, [])]
         coming = self._coming(differing) if differing else {}
+        trigger = None if event is None else _trigger(event)
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
             same = _common(old_steps, new_steps)
@@ -373,7 +379,7 @@ class Turn:
                 shown.get(name, dimension.values[-1]),
                 held[name][1] if name in held else dimension.values[-1],
                 cause,
-                event,
+                trigger,
                 coming.get(name),
                 at_ms=now_ms,
                 from_ms=min(steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same),
@@ -384,23 +390,25 @@ class Turn:
 
     # -- what comes out
 
-    def _announce(self, instant: Instant, cause: Cause, trigger: "AcceptedEvent | Trigger | None") -> None:
-        """What an instant in order changes, announced as it is."""
+    def _announce(self, instant: Instant, triggers: Sequence[Trigger]) -> None:
+        """What an instant in order changes, announced as it is: by its events, by a policy, by time, in this order."""
         if not instant.moved:
             return
         self._customer.changed_ms = instant.at_ms
         coming = self._coming([m.dimension.name for m in instant.moved])
         by_hand = self._overridden(instant)
+        cause: Cause = "policy" if instant.switched else "time"
+        if triggers:
+            cause = "refund" if triggers[0].type == "refund" else "event"
         for moved in instant.moved:
-            why: Cause = "manual" if moved.manual and moved.dimension.name in by_hand else cause
-            if cause == "time" and instant.switched:
-                why = "policy"
+            manual = moved.manual and moved.dimension.name in by_hand
+            own = [t for t in triggers if t.type == "override"] if manual else triggers
             self._change(
                 moved.dimension,
                 moved.before,
                 moved.after,
-                why,
-                trigger,
+                "manual" if manual else cause,
+                own[0] if own else None,
                 coming.get(moved.dimension.name),
                 at_ms=instant.at_ms,
                 from_ms=instant.at_ms,
@@ -425,7 +433,7 @@ class Turn:
         before: Value,
         after: Value,
         cause: Cause,
-        trigger: "AcceptedEvent | Trigger | None",
+        trigger: Trigger | None,
         next_: tuple[int, Value] | None,
         *,
         at_ms: int,
@@ -453,7 +461,7 @@ class Turn:
                 after=after,
                 effective_ms=effective_ms,
                 cause=cause,
-                trigger=_trigger(trigger) if isinstance(trigger, AcceptedEvent) else trigger,
+                trigger=trigger,
                 conditions=conditions_of(dimension, before, after, life, at_ms),
                 next=next_,
                 retracts=retracts,

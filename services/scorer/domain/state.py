@@ -82,7 +82,7 @@ class Customer:
     @classmethod
     def new(cls, policies: Policies) -> "Customer":
         """One not known before."""
-        return cls(Life(policies, Ledger(), len(policies.eras)))
+        return cls(Life(policies, Ledger(), 1))
 
     def shown(self) -> dict[str, tuple[Kind, Value, int | None]]:
         """By dimension its kind, the value shown, and since when the rules have said so (None where everyone began)."""

@@ -17,6 +17,8 @@ from services.scorer.domain.orders import Take
 from services.scorer.domain.poisson import Tails
 from services.scorer.domain.spans import Span, window_exit
 
+_PURCHASE = chr(65 + PURCHASE)
+
 FURTHEST = 64
 """How many exits ahead are looked at for the one that changes an answer; if none does, it is looked again then."""
 
@@ -188,14 +190,17 @@ class Total(Gauge):
         self.expire(registers, ledger, at_ms)
         head = registers[HEAD] if self.window is not None else 0
         found = []
-        for index in range(head, ledger.entered):
-            profile = ledger.profile(index)
-            kind = read_profile(profile).kind
-            if kind == REFUND and (self.of_refunds or self.less_refunds):
-                if any(ledger.place(t.refund) == index and t.start_ms <= at_ms for t in ledger.settlement.takes):
-                    found.append(index)
-            elif self.counts(profile) and (self.money or kind != PURCHASE or ledger.stands(index, at_ms)):
-                found.append(index)
+        for place in range(head, ledger.entered):
+            profile = ledger.profile(place)
+            if self.touched_by(profile) and (self.money or profile[0] != _PURCHASE or ledger.stands(place, at_ms)):
+                found.append(place)
+        if self.of_refunds or self.less_refunds:
+            for take in ledger.settlement.takes:
+                anchor = ledger.place(take.order or take.refund)
+                mine = self.of_refunds or take.order is None or self.counts(ledger.profile(anchor))
+                if mine and anchor >= head and take.start_ms <= at_ms:
+                    found.append(ledger.place(take.refund))
+            found.sort()
         return found
 
 
