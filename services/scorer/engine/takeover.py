@@ -69,7 +69,10 @@ class Takeover:
         try:
             return self._take_over(partition)
         except StateError as error:
-            raise Refusal(f"{self._state}-{partition}: {error}; start with --fresh or the version you had") from error
+            raise Refusal(
+                f"{self._state}-{partition}: {error}; start the version you had. This one takes none of it over: "
+                "to have it decided anew, start with --fresh and send the events again"
+            ) from error
 
     def _take_over(self, partition: int) -> Taken:
         began = time.monotonic()

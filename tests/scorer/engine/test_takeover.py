@@ -202,10 +202,31 @@ def test_a_topic_made_anew_under_kept_state_is_refused(installation: Installatio
         owner.take_over()
 
 
-def test_state_of_another_version_is_refused(installation: Installation, owner: Owner) -> None:
-    installation.write("scorer-state", b"\x63from the future, and long enough", POSITION_KEY, 0)
-    with pytest.raises(Refusal, match="version"):
+@pytest.mark.parametrize("version", [1, 99])
+@pytest.mark.parametrize("whose", ["a position", "a customer"])
+def test_state_of_another_version_is_refused_in_one_line_that_says_what_to_do(
+    installation: Installation, owner: Owner, version: int, whose: str
+) -> None:
+    if whose == "a customer":
+        owner.take_over().transactions.commit(position(installation, 0), None)
+    key = POSITION_KEY if whose == "a position" else b"a"
+    installation.write("scorer-state", bytes([version]) + b"of another time, and long enough", key, 0)
+    with pytest.raises(Refusal) as refused:
         owner.take_over()
+    line = str(refused.value)
+    assert "scorer-state-0: not a state record of version 2" in line
+    assert f"its first bytes are {bytes([version])!r}"[:-1] in line
+    assert "start the version you had" in line
+    assert "start with --fresh and send the events again" in line
+    assert "\n" not in line
+
+
+def test_state_that_was_cut_short_is_refused(installation: Installation, owner: Owner) -> None:
+    whole = encode_position(position(installation, 0))
+    for cut in (1, 10, len(whole) - 1):
+        installation.write("scorer-state", whole[:cut], POSITION_KEY, 0)
+        with pytest.raises(Refusal, match="start the version you had"):
+            owner.take_over()
 
 
 def test_restore_keeps_the_last_record_of_each_key_and_drops_the_erased(installation: Installation) -> None:
