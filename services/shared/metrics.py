@@ -69,6 +69,12 @@ class ScorerMetrics:
             ["dimension", "after", "cause"],
             registry=registry,
         )
+        self.flaps = Counter(
+            "tierline_scorer_flaps",
+            "Announced moves back to the tier left less than 30 days before, if this worker saw it left",
+            ["dimension"],
+            registry=registry,
+        )
         self.decisions = Counter("tierline_scorer_decisions", "Decision records, announced or not", registry=registry)
         self.timer_lateness = Histogram(
             "tierline_scorer_timer_lateness_seconds",

@@ -23,6 +23,8 @@ class PartitionMetrics:
             metrics.dead_letters.labels(reason).inc(count)
         for (dimension, after, cause), count in turn.transitions.items():
             metrics.transitions.labels(dimension, after, cause).inc(count)
+        for dimension, count in turn.flaps.items():
+            metrics.flaps.labels(dimension).inc(count)
         metrics.decisions.inc(len(turn.decisions))
         metrics.unpriced.inc(turn.unpriced)
         for received_ms in turn.received_ms:

@@ -13,15 +13,17 @@ import msgspec
 from schemas.decisions import DeadLetter, DeadLetterReason
 from schemas.events import Event
 from services.scorer.domain.eras import Policies
+from services.scorer.domain.flaps import Flaps
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
-from services.scorer.domain.scoring import Arrival, Outcome, decide
+from services.scorer.domain.scoring import Arrival, Change, Outcome, decide
 from services.scorer.domain.state import Customer, decode, due_ms, encode
 from services.scorer.domain.timers import TimerQueue
 from services.scorer.engine.batches import Record
 from services.scorer.engine.turn import Turn
 from services.shared.partitioner import partition_of
 
+_MOVES_REMEMBERED = 20_000  # to know a flap by; about 6 MB
 _MOST_RAW_BYTES = 700_000  # in base64 and with the rest it must fit into a record
 _read_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 
@@ -39,6 +41,7 @@ class Shard:
         self.records = records if records is not None else {}
         self.timers = TimerQueue(self._due_of)
         self.bytes = self.timed = 0
+        self._flaps = Flaps(_MOVES_REMEMBERED)
         for key, record in self.records.items():
             self.bytes += len(record)
             due = due_ms(record)
@@ -98,10 +101,19 @@ class Shard:
             subject = key.decode()
             for change in outcome.changes:
                 turn.change(change, key, subject)
+                if self._flapped(key, change):
+                    turn.flaps[change.dimension.name] = turn.flaps.get(change.dimension.name, 0) + 1
         for reason, detail, arrival in outcome.reports:
             letter = self._letter(turn, reason, detail, arrival.offset, arrival.raw, arrival.event)
             turn.dead_letter(key, letter)
         return outcome
+
+    def _flapped(self, key: bytes, change: Change) -> bool:
+        """Of ladders only: segments have no hysteresis that could calm them."""
+        name, before, after = change.dimension.name, change.before, change.after
+        if before == after or change.dimension.kind != "ladder":
+            return False
+        return self._flaps.moved((key, name), before, after, change.effective_ms)
 
     def _keep(
         self, turn: Turn | None, key: bytes, before: bytes | None, customer: Customer, due_before_ms: int

@@ -19,6 +19,7 @@ class Turn:
 
     customers:     newest record of every customer whose state must be written
     announcements: topic (by its name in the catalogue), key, value
+    flaps:         per ladder, moves back to the tier left less than 30 days before
     received_ms:   when ingest took the events that moved somebody, for end-to-end latency
     fired_due_ms:  when the timers that changed something were due
     """
@@ -36,6 +37,7 @@ class Turn:
     unpriced: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     transitions: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    flaps: dict[str, int] = field(default_factory=dict)
     received_ms: list[int] = field(default_factory=list)
     fired_due_ms: list[int] = field(default_factory=list)
 
