@@ -157,7 +157,8 @@ class Turn:
             if era.activated_ms > era.effective_ms or life.played_ms >= era.effective_ms:
                 return
             life.known += 1
-            life.due_ms = min(life.due_ms, era.effective_ms)
+            if life.era >= 0:
+                life.due_ms = min(life.due_ms, era.effective_ms)
 
     def meet(self, arrival: Arrival, subject: str | None, due_ms: int) -> Entry | None:
         """The short way, which most events take: new, in order, with nothing due before it and nothing to settle.
@@ -194,12 +195,19 @@ class Turn:
             at_ms = min(life.due_ms, self._waited_ms())
             if at_ms > until_ms:
                 return
-            came = [w for w in customer.waiting if w.entry.time_ms == at_ms]
+            came = self._come(at_ms)
             if came:
-                customer.waiting = [w for w in customer.waiting if w.entry.time_ms > at_ms]
                 self._enter([w.entry for w in came], [_trigger_of_waiting(w) for w in came])
             else:
                 self._announce(life.at(at_ms, ()), ())
+
+    def _come(self, at_ms: int) -> list[Waiting]:
+        """The events that were waiting for this instant; they wait no longer."""
+        waiting = self._customer.waiting
+        if not waiting or waiting[0].entry.time_ms > at_ms:
+            return []
+        self._customer.waiting = [w for w in waiting if w.entry.time_ms > at_ms]
+        return [w for w in waiting if w.entry.time_ms <= at_ms]
 
     def _waited_ms(self) -> int:
         return self._customer.waiting[0].entry.time_ms if self._customer.waiting else NEVER
@@ -234,25 +242,27 @@ class Turn:
             return
         if time_ms > customer.changed_ms and customer.due_ms < time_ms:
             self.advance(time_ms - 1)
+        came = self._come(time_ms)
         life = customer.life
-        entries = [e for e, _ in arrived]
+        entries = [*(w.entry for w in came), *(e for e, _ in arrived)]
+        triggers = [*(_trigger_of_waiting(w) for w in came), *(_trigger(a.event) for _, a in arrived)]
         if time_ms > life.played_ms and not (life.ledger.refunds and any(e.order or e.currency for e in entries)):
-            self._enter(entries, [_trigger(a.event) for _, a in arrived])
+            self._enter(entries, triggers)
             return
         before = life.ledger
         after = before.with_entries(entries)
         from_ms = _first_effect(before, after, time_ms)
         if time_ms > life.played_ms and from_ms == time_ms:
-            self._enter(entries, [_trigger(a.event) for _, a in arrived])
+            self._enter(entries, triggers)
         elif time_ms > customer.changed_ms and from_ms == time_ms:
-            self._enter_late(after, time_ms, [_trigger(a.event) for _, a in arrived])
+            self._enter_late(after, time_ms, triggers)
         elif time_ms > customer.changed_ms:
             self.replay(after, from_ms, max(life.played_ms, time_ms), _late(arrival.event), arrival.event)
         else:
             self.advance(max(customer.changed_ms, appended_ms))
             now_ms = max(customer.changed_ms, appended_ms, customer.life.played_ms)
-            after = customer.ledger.with_entries(entries)
-            self.replay(after, from_ms, now_ms, _late(arrival.event), arrival.event)
+            before, after = customer.ledger, customer.ledger.with_entries(entries)
+            self.replay(after, _first_effect(before, after, time_ms), now_ms, _late(arrival.event), arrival.event)
 
     def _enter(self, entries: Sequence[Entry], triggers: Sequence[Trigger]) -> None:
         """Entries of one instant that is later than all that has been played; `triggers` are their events."""
@@ -316,8 +326,9 @@ class Turn:
         for instant in was.play([e for e in old.ledger.effects() if e.at_ms >= from_ms], now_ms):
             old_paths.take(instant)
         now, new_paths = life.copy(after), Paths()
-        if known is not None:
-            now.known, now.due_ms = known, min(now.due_ms, from_ms)
+        now.known = now.known if known is None else known
+        if now.era >= 0:  # what was foreseen on the old ledger is void
+            now.nexts, now.due_ms = None, from_ms
         for instant in now.play([e for e in after.effects() if e.at_ms >= from_ms], now_ms):
             new_paths.take(instant)
         self._differences(common, old_paths, new_paths, was, now, now_ms, cause, event)

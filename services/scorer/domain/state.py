@@ -199,9 +199,9 @@ def decode(record: bytes, policies: Policies) -> Customer:
     life.unpacked = None
     life.truths = truths if isinstance(truths, int) else int.from_bytes(truths, "little")
     life.registers, life.packed = body.registers, body.standings
-    life.due_ms = _HEADER.unpack_from(record)[1]
     customer = Customer(life)
     if body.rows:
+        life.due_ms = _HEADER.unpack_from(record)[1]
         last_ms = ledger.last_ms
         ledger.entered = len(ledger)
         life.played_ms = last_ms - body.played

@@ -132,11 +132,11 @@ class Total(Gauge):
             return ledger.time(index) + self._fixed_ms
         return NEVER if self.window is None else window_exit(self.window, ledger.time(index), self.setting.zone)
 
-    def expire(self, registers: Registers, ledger: Ledger, at_ms: int) -> None:
-        """Drop what has left the window by the instant."""
+    def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
+        """Drop what has left the window by the instant; of refunds, those in effect by `known_ms` have been counted."""
         head = registers[HEAD]
         while head < ledger.entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
-            registers[VALUE] -= self.held(ledger, head, exit_ms)
+            registers[VALUE] -= self.held(ledger, head, min(exit_ms, known_ms + 1))
             head += 1
             registers[HEAD] = head
 
@@ -213,7 +213,7 @@ def _ahead(gauge: "Total | _Composite", registers: Registers, ledger: Ledger, at
         exit_ms = gauge.next_exit(copy, ledger)
         if exit_ms >= NEVER:
             return NEVER
-        gauge.expire(copy, ledger, exit_ms)
+        gauge.expire(copy, ledger, exit_ms, at_ms)
         if gauge.answer(copy, ledger) != answer:
             return exit_ms
     return exit_ms
@@ -251,14 +251,12 @@ class _Composite(Gauge):
             if part.refundable():
                 part.take(own, ledger, take, at_ms)
 
-    def expire(self, registers: Registers, ledger: Ledger, at_ms: int) -> None:
+    def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
         for part, own in zip(self.parts, registers, strict=True):
-            if part.window is not None:
-                part.expire(own, ledger, at_ms)
+            part.expire(own, ledger, at_ms, known_ms)
 
     def next_exit(self, registers: Registers, ledger: Ledger) -> int:
-        exits = [p.next_exit(own, ledger) for p, own in zip(self.parts, registers, strict=True) if p.window is not None]
-        return min(exits, default=NEVER)
+        return min(p.next_exit(own, ledger) for p, own in zip(self.parts, registers, strict=True))
 
     def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
         self.expire(registers, ledger, at_ms)
@@ -384,13 +382,6 @@ class Card(_Composite):
         super().__init__(None, parts, asked, setting)  # type: ignore[arg-type]
         self._weights = [(weight, full) for _, weight, full in feature.parts]
         self._numbers = Numbers(asked)
-
-    def expire(self, registers: Registers, ledger: Ledger, at_ms: int) -> None:
-        for part, own in zip(self.parts, registers, strict=True):
-            part.expire(own, ledger, at_ms)
-
-    def next_exit(self, registers: Registers, ledger: Ledger) -> int:
-        return min(p.next_exit(own, ledger) for p, own in zip(self.parts, registers, strict=True))
 
     def number(self, registers: Registers) -> Fraction:
         points = Fraction(0)
