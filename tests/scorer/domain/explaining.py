@@ -2,92 +2,119 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
+from math import isclose, sqrt
 
 from schemas.decisions import Condition
 from schemas.events import Event
 from schemas.explanations import Explanation, FeatureValue
 from tests.scorer.domain import oracle_rules
-from tests.scorer.domain.oracle import Oracle, Steps
-from tests.scorer.domain.oracle_calendar import to_ms
-from tests.scorer.domain.oracle_rules import Elapsed, Number, Operand
+from tests.scorer.domain.oracle import Oracle, Steps, initial
+from tests.scorer.domain.oracle_calendar import FIXED, parts, to_ms
+from tests.scorer.domain.oracle_features import Values
+from tests.scorer.domain.oracle_operands import Decayed, Duration, Elapsed, Number, Operand, RootRatio, Text, number
+
+COUNTED = ("count", "mean", "feedback")
+"""Kinds of features of which the oracle knows what they rest on."""
 
 
 def check(told: Explanation, oracle: Oracle, accepted: Sequence[Event], future: Mapping[str, Steps], at: int) -> None:
     """AssertionError where `told` is not what the oracle says of `at`; `future` are the whole paths to come."""
-    positions, values = oracle.positions(accepted, at), oracle.values(accepted, at)
+    course, values = oracle.course(accepted, at), oracle.values(accepted, at)
+    book, positions = values.book, course.output
     assert to_ms(told.at) == at
-    assert told.tiers == {name: positions[name] for name in oracle.policy["ladders"]}
-    assert told.segments == sorted(name for name in oracle.policy.get("segments", {}) if positions[name])
-    assert told.churn == positions.get("churn")
-    assert set(oracle.features) <= set(told.features)
-    for name, feature in told.features.items():
-        check_value(feature, values[name], oracle, name, at)
-        if name in oracle.features and feature.unit != "duration":
-            times, unpriced = oracle.basis(name, accepted, at)
-            assert feature.entries == len(times), name
-            assert feature.unpriced == unpriced or feature.unit == "count", name
-            assert [t and to_ms(t) for t in (feature.first, feature.last)] == (
-                [times[0], times[-1]] if times else [None] * 2
-            )
-    check_next(told, future, at)
-    assert {rule.rule: rule.text for rule in told.rules} == oracle.rules
+    assert told.tiers == {name: positions[name] for name in book.ladders}
+    assert told.classes == {name: positions[name] for name in book.classes}
+    inside = {name for name in book.segments if positions[name]}
+    assert told.segments == sorted(inside - {"churn"})
+    assert told.churn == (positions["churn"] if "churn" in book.segments else None)
+    check_next(told, future, at, [*initial(book)])
     if min((to_ms(event.time) for event in accepted), default=at + 1) > at:
         return  # before the first event nobody moves, whatever holds
+    for name, held in told.standing.items():
+        standing = course.standings.get(name)
+        if standing is not None:
+            assert (held.failing and to_ms(held.failing)) == standing.failing, name
+            assert (held.computed or held.value) == standing.value
+    assert {name.partition(".")[0] for name in told.features} >= set(book.features)
+    for name, feature in told.features.items():
+        assert agrees_with(feature.value, values[name], book.digits), (name, feature, values[name])
+        check_basis(name, feature, oracle, accepted, at)
+    assert {rule.rule: rule.text for rule in told.rules} == book.rules
     for rule in told.rules:
-        assert rule.holds == oracle_rules.holds(rule.text, values), rule.text
+        assert rule.holds == oracle_rules.holds(book.rule(rule.text), values), rule.text
         for condition in rule.conditions:
-            assert agrees(condition, values, oracle.digits), condition
+            assert agrees(condition, values), condition
 
 
-def check_value(feature: FeatureValue, expected: Operand, oracle: Oracle, name: str, at: int) -> None:
-    if isinstance(expected, Elapsed):
-        assert feature.unit == "duration"
-        assert feature.value == (None if expected.since is None else at - expected.since), name
-        assert feature.entries == (expected.since is not None)
-    elif "count" in oracle.features[name]:
-        assert (feature.unit, feature.value) == ("count", expected.value), name
-    else:
-        assert (feature.unit, feature.value) == ("money", f"{expected.value:.{oracle.digits}f}"), name
+def check_basis(name: str, feature: FeatureValue, oracle: Oracle, accepted: Sequence[Event], at: int) -> None:
+    book = oracle.books[oracle.era_at(at)]
+    if not any(kind in book.features.get(name, ()) for kind in COUNTED):
+        return
+    times, unpriced = oracle.basis(name, accepted, at)
+    assert feature.entries == len(times), name
+    assert feature.unpriced == unpriced, name
+    ends = [times[0], times[-1]] if times else [None] * 2
+    assert [t and to_ms(t) for t in (feature.first, feature.last)] == ends, name
 
 
-def check_next(told: Explanation, future: Mapping[str, Steps], at: int) -> None:
-    coming = {name: next((step for step in path if step[0] > at), None) for name, path in future.items()}
+def agrees_with(shown: object, operand: Operand, digits: int) -> bool:
+    """Whether a figure is the operand's: exactly where it can be, reals to six decimals."""
+    if not operand.known:
+        return shown is None
+    match operand:
+        case Text(value):
+            return shown == value
+        case Elapsed(since, now):
+            return since is not None and shown == now - since
+        case Duration(ms):
+            return shown == ms
+        case Number(value) if isinstance(shown, str):
+            return shown == f"{Decimal(value.numerator) / Decimal(value.denominator):.{digits}f}"
+        case RootRatio(square, base):
+            real = sqrt(square) / base
+        case _:
+            real = float(operand.value)
+    return isinstance(shown, int | float) and isclose(shown, real, rel_tol=1e-9, abs_tol=1.1e-6)
+
+
+def check_next(told: Explanation, future: Mapping[str, Steps], at: int, names: Sequence[str]) -> None:
+    coming = {name: next((step for step in future.get(name, []) if step[0] > at), None) for name in names}
     expected = [(step[0], name, step[1]) for name, step in coming.items() if step is not None]
     found = [(to_ms(n.at), n.dimension, n.after) for n in told.next]
-    assert sorted(found, key=str) == sorted(expected, key=str)
     assert [t for t, _, _ in found] == sorted(t for t, _, _ in found), "soonest first"
+    horizon = max((step[0] for path in future.values() for step in path), default=at)
+    assert sorted([one for one in found if one[0] <= horizon], key=str) == sorted(expected, key=str)
 
 
-def agrees(condition: Condition, values: Mapping[str, Operand], digits: int) -> bool:
+def agrees(condition: Condition, values: Values) -> bool:
     """Whether the comparison stands as `values` have it: its operand's value, whether it holds, what is missing."""
     operand = values[condition.operand]
-    if isinstance(operand, Elapsed):
-        shown: object = None if operand.since is None else operand.now - operand.since
-    else:
-        shown = f"{operand.value:.{digits}f}" if isinstance(condition.value, str) else operand.value
-    unit = Decimal(1).scaleb(-digits) if isinstance(condition.value, str) else Decimal(1)
-    exact = condition.operator in ("==", "!=", "in", "not in")  # nothing is "short" of these
-    missing = None if condition.holds or exact else short_by(condition.text, operand, unit)
-    found = None if condition.short_by is None else Decimal(condition.short_by)
-    holds = oracle_rules.holds(condition.text, values)
-    return (condition.value, condition.holds, found) == (shown, holds, missing)
+    if not agrees_with(condition.value, operand, values.book.digits):
+        return False
+    text = values.book.rule(condition.text)
+    if condition.holds != oracle_rules.holds(text, values):
+        return False
+    return condition.short_by is None or enough(condition, text, operand, values.book.digits)
 
 
-def short_by(text: str, operand: Operand, unit: Decimal) -> Decimal | None:
-    """The least that, added to the operand, makes the comparison hold; None where more of it does not help."""
-    literals = [token for token in oracle_rules.tokens(text) if token[0].isdigit()]
-    if isinstance(operand, Elapsed):
-        if operand.since is None:
-            return None
-        reached = [operand.reached(literal) - operand.now for literal in literals]
-    else:
-        reached = [Decimal(literal.replace("_", "")) - operand.value for literal in literals]
-    tries = sorted(Decimal(step) + extra for step in reached for extra in (0, unit) if step + extra > 0)
-    name = oracle_rules.tokens(text)[0]
-    return next((step for step in tries if oracle_rules.holds(text, {name: more(operand, step)})), None)
-
-
-def more(operand: Operand, step: Decimal) -> Operand:
-    if isinstance(operand, Number):
-        return Number(operand.value + step)
-    return Elapsed(operand.since, operand.now + int(step), operand.zone)
+def enough(condition: Condition, text: str, operand: Operand, digits: int) -> bool:
+    """Whether so much more of a number or a duration makes the comparison hold, or come to its limit."""
+    assert not condition.holds
+    assert condition.short_by is not None
+    more = Fraction(str(condition.short_by))
+    compared = oracle_rules.read(text)
+    assert isinstance(compared, oracle_rules.Compared)
+    low = compared.literals[0]
+    match operand:
+        case Number(value):
+            return isclose(value + more, number(low), abs_tol=1.0 if isinstance(condition.value, int) else 1.1e-6) or (
+                value + more > number(low)
+            )
+        case Elapsed(since, now):
+            return since is not None and now + more >= operand.reached(low)
+        case Duration(ms):
+            count, unit = parts(low)
+            return ms + more >= count * FIXED[unit]
+        case Decayed() | _:
+            return True

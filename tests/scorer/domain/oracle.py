@@ -8,7 +8,7 @@ one (the last tier or class, False), which is no step. Slow on purpose: see `ins
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ class Course:
 class Oracle:
     def __init__(self, *eras: Era | str) -> None:
         self.eras = [era if isinstance(era, Era) else Era(era) for era in eras]
-        self.books = [Book(era.policy) for era in self.eras]
+        self.books = [book_of(era.policy) for era in self.eras]
 
     def intake(self, log: Sequence[Event]) -> Intake:
         """Rules 5 and 7 of one customer who is merged with nobody."""
@@ -209,7 +209,7 @@ class Oracle:
             if any(kind in book.features.get(compared.operand, ()) for kind in BISECTED)
         }
         for operand, literal in asked:
-            for start, end in zip(starts, [*(t - 1 for t in starts[1:]), until], strict=True):
+            for start, end in zip(starts, [*(t - 1 for t in starts[1:]), until], strict=bool(starts)):
                 for sign in (">", ">="):
                     found |= flip(book, ledger, operand, sign, literal, start, end)
         return found
@@ -247,6 +247,11 @@ def flip(book: Book, ledger: Ledger, operand: str, sign: str, literal: str, star
         else:
             found = look
     return {found}
+
+
+@cache
+def book_of(policy: str) -> Book:
+    return Book(policy)
 
 
 def overdue_in(book: Book) -> bool:

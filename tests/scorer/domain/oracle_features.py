@@ -68,24 +68,32 @@ class Book:
                     rules[f"{name}.{rung['name']}.stay"] = rung["stay"]
         return rules | self.segments
 
+    @cached_property
+    def rates(self) -> dict[str, list[tuple[int, Fraction]]]:
+        """Per currency from when on (a local midnight) a minor unit is how many of the policy's."""
+        rates: dict[str, list[tuple[int, Fraction]]] = {}
+        for currency, days in (self.doc.get("rates") or {}).items():
+            shift = Fraction(10) ** (self.digits - MINOR_DIGITS[currency])
+            rates[currency] = [
+                (day_start(date.fromisoformat(day), self.zone), plain(rate) * shift) for day, rate in days.items()
+            ]
+        return rates
+
     def price(self, amount: int, currency: str | None, at: int) -> int | None:
         """Rule 8: in the policy's minor units by the rate in force at `at`, half to even; None without one."""
         if currency == self.currency:
             return amount
-        rates = (self.doc.get("rates") or {}).get(currency) or {}
-        begun = [(day_start(date.fromisoformat(day), self.zone), rate) for day, rate in rates.items()]
-        begun = sorted(rate for rate in begun if rate[0] <= at)
-        if not begun or currency is None:
-            return None
-        factor = Fraction(begun[-1][1].replace("_", "")) * Fraction(10) ** (self.digits - MINOR_DIGITS[currency])
-        return round(amount * factor)
+        begun = [rate for rate in self.rates.get(currency or "", []) if rate[0] <= at]
+        return round(amount * max(begun)[1]) if begun else None
 
+    @cached_property
     def bg_nbd(self) -> oracle_models.BgNbd:
         given = self.calibration["bg_nbd"]
         unit = oracle_models.UNITS[given.get("unit", "week")]
         r, alpha, a, b = (Fraction(given[name]) for name in ("r", "alpha", "a", "b"))
         return oracle_models.BgNbd(r, alpha * unit, a, b)
 
+    @cached_property
     def gamma_gamma(self) -> oracle_models.GammaGamma:
         given = self.calibration["gamma_gamma"]
         return oracle_models.GammaGamma(*(Fraction(given[name]) for name in ("p", "q", "v")))
@@ -270,7 +278,7 @@ class Values(Mapping[str, Operand]):
 
     def p_alive(self, _: dict[str, Any], __: str) -> Operand:
         seen = self.recency()
-        return UNKNOWN if seen is None else Alive(oracle_models.alive(self.book.bg_nbd(), *seen))
+        return UNKNOWN if seen is None else Alive(oracle_models.alive(self.book.bg_nbd, *seen))
 
     def expected(self, feature: dict[str, Any], _: str) -> Operand:
         seen = self.recency()
@@ -278,7 +286,7 @@ class Values(Mapping[str, Operand]):
             return UNKNOWN
         x, tx, age = seen
         stepped = max(age // DAY * DAY, tx)
-        return Real(oracle_models.expected(self.book.bg_nbd(), x, tx, stepped, fixed(feature["horizon"])))
+        return Real(oracle_models.expected(self.book.bg_nbd, x, tx, stepped, fixed(feature["horizon"])))
 
     def value(self, _: dict[str, Any], __: str) -> Operand:
         days = self.transactions()
@@ -287,7 +295,7 @@ class Values(Mapping[str, Operand]):
         nets = [sum(self.net(order) for order in day) for day in days]
         total = sum(nets) * Fraction(10) ** -self.book.digits
         counted = sum(net > 0 for net in nets)
-        return Number(oracle_models.value_of_a_purchase(self.book.gamma_gamma(), counted, total))
+        return Number(oracle_models.value_of_a_purchase(self.book.gamma_gamma, counted, total))
 
     def rfm(self, _: dict[str, Any], part: str) -> Operand:
         if not self.orders.bought:

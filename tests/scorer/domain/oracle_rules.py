@@ -119,13 +119,13 @@ class _Reading:
         parts = [self.all_of()]
         while self.take("or"):
             parts.append(self.all_of())
-        return Tree("or", tuple(parts))
+        return parts[0] if len(parts) == 1 else Tree("or", tuple(parts))
 
     def all_of(self) -> Tree | Compared:
         parts = [self.one()]
         while self.take("and"):
             parts.append(self.one())
-        return Tree("and", tuple(parts))
+        return parts[0] if len(parts) == 1 else Tree("and", tuple(parts))
 
     def one(self) -> Tree | Compared:
         if self.take("not"):

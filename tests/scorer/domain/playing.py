@@ -3,24 +3,26 @@
 Between any two turns the state goes through its bytes. What is checked of a turn stands in `Played.turn`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from schemas.decisions import Decision, Value
 from schemas.events import Event, Purchase
 from services.scorer.domain import policy as core_policy
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.records import announcement, decision
 from services.scorer.domain.scoring import Arrival, Outcome, decide
 from services.scorer.domain.state import Customer, decode, due_ms, encode
 from tests.scorer.domain import explaining
-from tests.scorer.domain.oracle import Complaint, Intake, Oracle, Steps
+from tests.scorer.domain.oracle import ALWAYS, Complaint, Era, Intake, Oracle, Steps, initial
 from tests.scorer.domain.oracle_calendar import to_ms
 from tests.scorer.domain.reader import Reader, steps
 from tests.scorer.domain.strategies import Logged, Script
 from tests.scorer.domain.timeline import SUBJECT
 
-FOR_EVER = 2**62
+Paths = Mapping[str, Steps]
 
 
 class Named(NamedTuple):
@@ -39,49 +41,101 @@ def in_order(record: Decision) -> bool:
     return [to_ms(record.from_)] == [t for t, _ in steps(record)] and not record.retracts
 
 
-class Played:
-    """One customer's life so far, in the core and in the oracle side by side."""
+@cache
+def sequences(eras: tuple[Era, ...], known: tuple[int, ...]) -> list[Policies]:
+    """The sequence of policies as it grows."""
+    first, *rest = [core_policy.compiled(era.policy) for era in eras]
+    found = [Policies.only(first)]
+    for policy, era, at in zip(rest, eras[1:], known[1:], strict=True):
+        found.append(found[-1].then(policy, era.effective_at, at))
+    return found
 
-    def __init__(self, policy: str) -> None:
-        self.oracle = Oracle(policy)
-        self.policy = core_policy.parse(policy)
-        self.record = encode(Customer(), self.policy)
+
+class Played:
+    """One customer's life so far, in the core and in the oracle side by side.
+
+    early:  the scorer knows all policies from the first moment on, as after a restart; else it learns of them later
+    beyond: how far the future is looked into, ms
+    """
+
+    def __init__(
+        self, eras: Sequence[Era] | str, known: Sequence[int] = (ALWAYS,), early: bool = False, beyond: int = 10**9
+    ) -> None:
+        self.eras = (Era(eras),) if isinstance(eras, str) else tuple(eras)
+        self.known = tuple(known)
+        self.beyond = beyond
+        self.policies = sequences(self.eras, self.known)[-1 if early else 0]
+        self.record = encode(Customer.new(self.policies))
         self.reader = Reader()
         self.decisions: list[Decision] = []
         self.complaints: set[Complaint] = set()
         self.duplicates = 0
         self.log: list[Event] = []
-        self.intake = Intake([], [], set())
-        self.future: dict[str, Steps] = self.oracle.paths([])
-        self.now = 0
+        self.intake = Intake()
+        self.taken: list[Event] = []
+        self.now = self.played = 0
+        self.oracle = self.judge(0)
+        self.paths: dict[str, Steps] = {}
+        self._foreseen: tuple[object, int, dict[str, Steps]] = (None, 0, {})
+
+    # -- the oracle's side
+
+    def judge(self, now: int) -> Oracle:
+        """The oracle that knows the policies that the scorer knows by `now`."""
+        in_hand = zip(self.eras, self.known, self.policies.eras, strict=False)
+        return Oracle(*(era for era, at, _ in in_hand if at <= now))
+
+    def learned(self, now: int) -> int:
+        return sum(at <= now for at in self.known[: len(self.policies.eras)])
 
     # -- turns
 
-    def turn(self, arrivals: list[Logged], until: int) -> list[Decision]:
+    def grow(self, now: int) -> bool:
+        """The scorer reads of the policies activated by `now`; True if there was something to read."""
+        count = max(len(self.policies.eras), sum(at <= now for at in self.known))
+        grown = sequences(self.eras, self.known)[count - 1]
+        fresh, self.policies = grown is not self.policies, grown
+        return fresh
+
+    def turn(self, arrivals: Sequence[Logged], until: int) -> list[Decision]:
         """A micro-batch, or without one a timer; afterwards everything is as the oracle says it is at `until`."""
         self.now = until = max(until, self.now)
         due = due_ms(self.record)
-        customer = decode(self.record)
+        self.grown = not self.aware or self.learned(until) > self.learned(self.played)
+        customer = decode(self.record, self.policies)
         places = range(len(self.log), len(self.log) + len(arrivals))
         numbered = [Arrival(a.event, a.appended_ms, place, b"raw") for place, a in zip(places, arrivals, strict=True)]
-        outcome = decide(customer, self.policy, numbered, until)
+        outcome = decide(customer, self.policies, numbered, until, SUBJECT)
         made = self.made_of(outcome)
-        if not arrivals and (due is None or until < due):
+        if not arrivals and not self.grown and (due is None or until < due):
             assert not outcome.altered, "nothing was due, so nothing is written"
-        if not outcome.altered:
-            assert not made
-        self.record = encode(customer, self.policy)
+        assert outcome.altered or not made
+        fresh = encode(customer)
+        if outcome.altered or not self.thrifty:
+            self.record = fresh
+        self.customer = decode(fresh, self.policies)
         self.check_intake(arrivals, outcome)
-        old, self.future = self.future, self.oracle.paths(self.intake.accepted) if arrivals else self.future
-        self.check_records(made, old)
+        before = self.paths
+        self.oracle = self.judge(until)
+        self.paths = {name: upto(path, until) for name, path in self.foreseen(until).items()}
+        self.check_records(made, before)
+        self.check_steps(made)
         self.check_paths()
         self.check_due()
+        self.played, self.aware = until, True
         return made
+
+    grown = False
+    """A policy has become known since the last turn."""
+    aware = True
+    """The record has been looked at since the policies grew."""
+    thrifty = False
+    """A state of which only the due instant is another is not written."""
 
     def made_of(self, outcome: Outcome) -> list[Decision]:
         first = len(self.decisions) + 1
         made = [
-            decision(change, SUBJECT, self.policy, sequence=number, decided_ms=self.now, catching_up=False)
+            decision(change, SUBJECT, sequence=number, decided_ms=self.now, catching_up=False)
             for number, change in enumerate(outcome.changes, first)
         ]
         self.decisions += made
@@ -95,7 +149,7 @@ class Played:
 
     # -- what must hold
 
-    def check_intake(self, arrivals: list[Logged], outcome: Outcome) -> None:
+    def check_intake(self, arrivals: Sequence[Logged], outcome: Outcome) -> None:
         self.log += [logged.event for logged in arrivals]
         known = len(self.intake.accepted)
         self.intake = self.oracle.intake(self.log) if arrivals else self.intake
@@ -103,57 +157,68 @@ class Played:
         self.complaints |= {Complaint(report.reason, report.arrival.offset) for report in outcome.reports}
         self.duplicates += outcome.duplicates
         assert outcome.taken == len(self.taken)
-        own = self.oracle.policy["currency"]
-        assert outcome.unpriced == sum(getattr(e.data, "currency", None) not in (None, own) for e in self.taken)
+        book = Oracle(self.eras[len(self.policies.eras) - 1]).book
+        priced = [(getattr(e.data, "currency", None), to_ms(e.time)) for e in self.taken]
+        assert outcome.unpriced == sum(c is not None and book.price(1, c, at) is None for c, at in priced)
         assert self.complaints == self.intake.complaints
         assert self.duplicates == len(self.intake.duplicates)
 
-    def check_records(self, made: list[Decision], old: dict[str, Steps]) -> None:
-        """`old` are the oracle's paths before what this turn took."""
-        last = {record.dimension: record for record in made}
-        true_steps = self.true_steps(old)
+    def check_records(self, made: list[Decision], before: Paths) -> None:
+        """`before`: what the oracle said before this turn."""
+        true_steps = self.true_steps(before) if made else {}
         for record in made:
             name = record.dimension
-            self.reader.take(record)
+            self.reader.take(record, chained=self.lasting(name))
             kept = self.reader.kept[name]
             assert kept.revision == record.revision, "a new record has a new revision"
-            first = self.oracle.initial[name] if record.revision == 1 else None
-            assert first is None or record.before == first, "the first record starts from where everyone begins"
-            assert record.after == (kept.path[-1][1] if kept.path else self.oracle.initial[name])
+            if record.revision == 1:
+                assert record.before in self.beginnings(name), "the first record starts from where everyone begins"
             if record.before != record.after:
-                held = {kept.path[-1][0]} if kept.path else {to_ms(event.time) for event in self.intake.accepted}
-                assert to_ms(record.effective_at) in held, (
-                    "since when `after` has held; the first event, where all begin"
-                )
                 assert announcement(record).revision == record.revision
             if not any(self.reaches_back(event) for event in self.taken):
                 assert set(steps(record)) <= true_steps[name], "told is what is true, or was without what came late"
-            self.check_cause(record, old)
+            self.check_cause(record, before)
             self.check_conditions(record)
-        if len(self.taken) <= 1:
-            for name, record in last.items():
-                coming = None if record.next is None else (to_ms(record.next.at), record.next.after)
-                places = (self.now, to_ms(record.from_))
-                assert coming in [next_step(paths[name], t) for paths in (old, self.future) for t in places]
         if len(self.taken) == 1:
-            self.check_lateness(made, self.taken[0], old)
+            self.check_lateness(made, self.taken[0], before)
+
+    def lasting(self, name: str) -> bool:
+        """Whether every policy has the dimension: the path of one that goes just ends."""
+        return all(name in initial(book) for book in self.oracle.books)
+
+    def beginnings(self, name: str) -> list[Value]:
+        return [initial(book)[name] for book in self.oracle.books if name in initial(book)]
+
+    def check_steps(self, made: list[Decision]) -> None:
+        """Without arrivals: what was to come has come, a record a step; unless a policy decides the past anew."""
+        if self.taken or self.grown:
+            return
+        told = sorted(((record.dimension, *steps(record)[0]) for record in made if steps(record)), key=str)
+        new = [(name, *step) for name, path in self.paths.items() for step in path if step[0] > self.played]
+        assert told == sorted(new, key=str)
+        assert all(in_order(record) for record in made)
 
     def check_conditions(self, record: Decision) -> None:
         """They stand as they stood at the instant of the step, where that is one, before or after what has come."""
-        if len(self.taken) > 1 or record.cause not in ("event", "time"):
+        if len(self.taken) > 1 or record.cause not in ("event", "time") or len(self.eras) > 1:
             return
         before = [event for event in self.intake.accepted if event not in self.taken]
         found = []
         for accepted in (self.intake.accepted, before):
             values = self.oracle.values(accepted, to_ms(record.from_))
-            found.append([explaining.agrees(condition, values, self.oracle.digits) for condition in record.conditions])
+            found.append([explaining.agrees(condition, values) for condition in record.conditions])
         assert all(found[0]) or all(found[1]), record.conditions
 
-    def check_cause(self, record: Decision, old: dict[str, Steps]) -> None:
-        """`event`: one at that very instant; `late_event`: one that has just arrived; `refund`: either, a refund."""
+    def check_cause(self, record: Decision, before: Paths) -> None:
+        """`event`: one at that very instant; `late_event`: one that has just arrived; `refund`, `manual`: either;
+        `policy`: one that begins at that instant, or has become known."""
         come = {Named.of(event) for event in self.taken}
         here = {e for e in map(Named.of, self.intake.accepted) if e.time_ms == to_ms(record.from_)}
-        late = any(self.is_late(event, old) or self.reaches_back(event) for event in self.taken)
+        late = any(self.is_late(event, before) or self.reaches_back(event) for event in self.taken)
+        if record.cause == "policy":
+            begins = to_ms(record.from_) in [era.effective_at for era in self.oracle.eras]
+            assert begins or self.grown
+            return
         if record.cause == "time":
             assert record.trigger is None
             fresh = [e for e in here if e in come or e.time_ms > self.played]
@@ -161,15 +226,15 @@ class Played:
             assert in_order(record)
             return
         assert record.trigger is not None
-        among = {"event": here, "late_event": come, "refund": here | come}[record.cause]
+        among = {"event": here, "late_event": come}.get(record.cause, here | come)
         trigger = record.trigger
         assert Named(trigger.source, trigger.id, trigger.type, to_ms(trigger.time)) in among
-        assert trigger.type == "refund" or record.cause != "refund"
+        assert trigger.type == {"refund": "refund", "manual": "override"}.get(record.cause, trigger.type)
         assert record.cause != "event" or in_order(record)
 
-    def is_late(self, event: Event, old: dict[str, Steps]) -> bool:
+    def is_late(self, event: Event, before: Paths) -> bool:
         """Not later than the last change of position."""
-        return to_ms(event.time) <= max((t for path in old.values() for t, _ in path if t <= self.played), default=-1)
+        return to_ms(event.time) <= changed(before)
 
     def reaches_back(self, event: Event) -> bool:
         """An order that may take over another's refunds changes what was before it."""
@@ -177,61 +242,84 @@ class Played:
         orders = [e for e in self.intake.accepted if isinstance(e, Purchase)]
         return key is not None and any(order.data.order is None and order.id == key for order in orders)
 
-    def true_steps(self, old: dict[str, Steps]) -> dict[str, set[tuple[int, Value]]]:
+    def true_steps(self, before: Paths) -> dict[str, set[tuple[int, Value]]]:
         """Steps of the path as it is now, and as it was before each late event of the batch was known."""
-        true = {name: set(path) for name, path in self.future.items()}
-        late = [event for event in self.taken if self.is_late(event, old)]
-        for first in range(len(late)):
-            without = [event for event in self.intake.accepted if event not in late[first:]]
-            for name, path in self.oracle.paths(without).items():
-                true[name] |= set(path)
+        true = {name: set(path) for name, path in self.paths.items()}
+        late = [event for event in self.taken if self.is_late(event, before)]
+        counts = {self.learned(self.played), self.learned(self.now)} if late else set()
+        for oracle in (Oracle(*self.eras[:count]) for count in counts):
+            for first in range(len(late)):
+                without = [event for event in self.intake.accepted if event not in late[first:]]
+                for name, path in oracle.paths(without, self.now).items():
+                    true.setdefault(name, set()).update(path)
         return true
 
-    def check_lateness(self, made: list[Decision], event: Event, old: dict[str, Steps]) -> None:
+    def check_lateness(self, made: list[Decision], event: Event, before: Paths) -> None:
         """In order: one record a step. Late: what is past in the log's time is corrected by one record a dimension."""
-        if self.reaches_back(event):
+        if self.reaches_back(event) or self.grown:
             return
-        if not self.is_late(event, old):
+        if not self.is_late(event, before):
             assert all(in_order(record) for record in made), "in order: one step, one record"
             return
-        net = [record.dimension for record in made if record.cause in ("late_event", "refund")]
-        changed = max((t for path in old.values() for t, _ in path if t <= self.played), default=-1)
-        for name in self.oracle.dimensions:
-            before, after = ([step for step in paths[name] if step[0] <= changed] for paths in (old, self.future))
-            assert net.count(name) <= 1, "one net record a dimension"
-            assert name in net or before == after, "what was played is corrected"
+        net = [record.dimension for record in made if record.cause in ("late_event", "refund", "manual")]
+        last = changed(before)
+        for name, path in self.paths.items():
+            old, new = ([step for step in p if step[0] <= last] for p in (before.get(name, []), path))
+            assert net.count(name) <= 1 or event.data != event.data, "one net record a dimension"
+            assert name in net or old == new, "what was played is corrected"
 
     def check_paths(self) -> None:
-        for name in self.oracle.dimensions:
-            expected = [step for step in self.future[name] if step[0] <= self.now]
-            assert self.reader.path(name) == expected, name
+        for name, path in self.paths.items():
+            assert self.reader.path(name) == path, name
             announced = self.reader.kept[name].announced
-            present = expected[-1][1] if expected else self.oracle.initial[name]
-            assert announced in (present, None), "what was announced last is the present"
-        self.played = self.now
+            if self.lasting(name):
+                present = [path[-1][1]] if path else self.beginnings(name)
+                assert announced is None or announced in present, "what was announced last is the present"
 
-    played = -1
+    def check_standings(self) -> None:
+        """What the customer remembers is what the oracle does."""
+        for name, standing in self.oracle.course(self.intake.accepted, self.now).standings.items():
+            mover, held = next((m, s) for m, s in self.customer.life.placed() if m.dimension.name == name)
+            assert (mover.values[held.place], held.since_ms, held.failing_ms) == standing, name
+
+    def foreseen(self, now: int) -> dict[str, Steps]:
+        """The paths, and what is to come by the policies that decide by now or from an instant to come on."""
+        in_hand = zip(self.eras, self.known, self.policies.eras, strict=False)
+        eras = tuple(era for era, at, _ in in_hand if at <= now or at <= era.effective_at)
+        key, until = (eras, len(self.intake.accepted)), now + self.beyond
+        if self._foreseen[0] != key or self._foreseen[1] < now + self.beyond // 4:
+            self._foreseen = (key, until, Oracle(*eras).paths(self.intake.accepted, until))
+        return self._foreseen[2]
 
     def check_due(self) -> None:
-        due = due_ms(self.record)
-        changes = [t for path in self.future.values() for t, _ in path if t > self.now]
-        assert due is None or due > self.now
-        assert min(changes, default=FOR_EVER) >= (FOR_EVER if due is None else due), "due is a lower bound"
+        due = self.customer.due_ms
+        assert due > self.now
+        changes = [t for path in self.foreseen(self.now).values() for t, _ in path if self.now < t < due]
+        assert not changes, "due is a lower bound"
 
     def check_explanation(self, at: int) -> None:
-        told = explain(decode(self.record), self.policy, at)
-        explaining.check(told, self.oracle, self.intake.accepted, self.future, at)
+        at = max(at, self.now)
+        future = self.foreseen(at)
+        told = explain(decode(self.record, self.policies), self.policies, at)
+        explaining.check(told, Oracle(*self.eras[: len(self.policies.eras)]), self.intake.accepted, future, at)
 
 
-def next_step(path: Steps, t: int) -> tuple[int, Value] | None:
-    return next((step for step in path if step[0] > t), None)
+def changed(paths: Paths) -> int:
+    """The last change of position."""
+    return max((t for path in paths.values() for t, _ in path), default=-1)
 
 
-def play(script: Script) -> Iterator[Played]:
+def upto(path: Steps, instant: int) -> Steps:
+    return [step for step in path if step[0] <= instant]
+
+
+def play(script: Script, beyond: int = 10**9) -> Iterator[Played]:
     """Yields after every batch, and at the end once more."""
-    life = Played(script.policy)
+    life = Played(script.eras, script.known, early=script.early, beyond=beyond)
+    life.thrifty = not script.eager
     for batch, pause, looks in zip(script.batches, script.pauses, script.looks, strict=True):
         start = batch[0].appended_ms
+        learn(life, script, start)
         if script.eager:
             life.eagerly_until(start)
         for part in looks:
@@ -239,7 +327,20 @@ def play(script: Script) -> Iterator[Played]:
                 life.turn([], life.now + int((start - life.now) * part))
         life.turn(batch, batch[-1].appended_ms + pause)
         yield life
+    learn(life, script, script.end_ms)
     if script.eager:
         life.eagerly_until(script.end_ms)
     life.turn([], script.end_ms)
+    life.check_standings()
     yield life
+
+
+def learn(life: Played, script: Script, until: int) -> None:
+    """The policies activated by then become known; a sweep looks at the customer then, or nobody does."""
+    for at in script.known[1:]:
+        if life.now < at <= until and script.eager:
+            life.eagerly_until(at)
+        if at <= until and life.grow(at):
+            life.aware = False
+            if script.eager:
+                life.turn([], max(at, life.now))

@@ -24,20 +24,24 @@ class Reader:
     def __init__(self) -> None:
         self.kept: dict[str, Kept] = defaultdict(Kept)
 
-    def take(self, decision: Decision) -> None:
-        """AssertionError where the record contradicts what the contract promises of it."""
+    def take(self, decision: Decision, chained: bool = True, erasure: bool = False) -> None:
+        """AssertionError where the record contradicts what the contract promises of it.
+
+        chained: `before` must be what was announced last; not so where a policy knew nothing of the dimension
+        erasure: what is forgotten is not told again
+        """
         kept = self.kept[decision.dimension]
         if decision.revision <= kept.revision:
             return
         assert decision.revision == kept.revision + 1, "revisions have no gaps"
-        assert kept.announced is None or decision.before == kept.announced, "`before` is what was announced last"
+        assert not chained or kept.announced in (None, decision.before), "`before` is what was announced last"
         path = steps(decision)
         start = to_ms(decision.from_)
         assert path == sorted(path, key=lambda step: step[0]), "a path goes forward"
         assert all(t >= start for t, _ in path), "a path begins at `from`"
         cut = [step for step in kept.path if step[0] >= start]
         retracts = [(to_ms(t), value) for t, value in decision.retracts]
-        assert retracts == [step for step in cut if step not in path], "`retracts` is what no longer is"
+        assert erasure or retracts == [step for step in cut if step not in path], "`retracts` is what no longer is"
         assert cut != path, "a record changes the path"
         kept.path = [step for step in kept.path if step[0] < start] + path
         kept.revision = decision.revision

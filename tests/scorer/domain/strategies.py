@@ -34,13 +34,6 @@ class Logged(NamedTuple):
     appended_ms: int
 
 
-class Switch(NamedTuple):
-    """A policy of the script, by its place in the sequence, becomes known."""
-
-    era: int
-    at_ms: int
-
-
 @dataclass(frozen=True)
 class Script:
     """What is played.
@@ -48,6 +41,7 @@ class Script:
     eras:   the policies, each from its instant on.  known: when each became known, the first always was
     batches: the log in micro-batches
     pauses: per batch, how long after its last append instant time is played to
+    early:  the scorer knows all policies from the first moment on, as after a restart
     looks:  instants, as parts of the time between two batches, at which a timer is fired though nothing asked for it
     """
 
@@ -56,6 +50,7 @@ class Script:
     batches: list[list[Logged]]
     pauses: list[int]
     eager: bool
+    early: bool
     looks: list[list[float]]
     end_ms: int
 
@@ -219,25 +214,26 @@ def policies(draw: Draw, scale: Scale) -> tuple[str, Setting]:
     return a_policy(draw, scale, picks.of([*scale.anchors]), picks.of(["EUR", "EUR", "JPY", "KWD"]))
 
 
-def a_policy(draw: Draw, scale: Scale, zone: str, currency: str) -> tuple[str, Setting]:
+def a_policy(draw: Draw, scale: Scale, zone: str, currency: str, among_others: bool = False) -> tuple[str, Setting]:
     drawn = Drawn(draw, scale, zone, currency)
     anchor = scale.anchors[zone][0]
     days = [str(datetime.fromisoformat(anchor).date().replace(day=1)), anchor[:10], "2026-03-01"]
-    text = drawn.text(sorted(set(days)))
+    text = drawn.text(sorted(set(days)), among_others)
     return text, Setting(scale, ZoneInfo(zone), drawn.windows + drawn.thresholds, currency)
 
 
 def script(draw: Draw, scale: Scale = TOY, most: int = 9, most_eras: int = 3) -> Script:
     picks = Picks(draw)
     zone, currency = picks.of([*scale.anchors]), picks.of(["EUR", "EUR", "JPY", "KWD"])
-    policy, setting = a_policy(draw, scale, zone, currency)
+    more = min(picks.of([0, 0, 0, 1, 1, 2]), most_eras - 1)
+    policy, setting = a_policy(draw, scale, zone, currency, more > 0)
     log = Telling(draw, setting).log(most)
     eras, known = [Era(policy)], [ALWAYS]
     last = max(logged.appended_ms for logged in log)
     first = min(to_ms(logged.event.time) for logged in log)
-    for _ in range(min(picks.of([0, 0, 0, 1, 1, 2]), most_eras - 1)):
+    for _ in range(more):
         zone, currency = picks.of([zone, zone, *scale.anchors]), picks.of([currency, currency, "EUR", "JPY"])
-        text, _ = a_policy(draw, scale, zone, currency)
+        text, _ = a_policy(draw, scale, zone, currency, True)
         effective = to_ms(picks.of(log).event.time) + picks.of([0, 0, 1, -1, *scale.steps])
         effective = max(effective, eras[-1].effective_at)
         eras.append(Era(text, effective))
@@ -256,6 +252,7 @@ def script(draw: Draw, scale: Scale = TOY, most: int = 9, most_eras: int = 3) ->
         batches=batches,
         pauses=[picks.of(scale.pauses) for _ in batches],
         eager=picks.one_in(2),
+        early=picks.one_in(3),
         looks=[sorted(picks.of(parts) for _ in range(picks.below(3))) for _ in batches],
         end_ms=max(last, first) + picks.of(scale.ends),
     )

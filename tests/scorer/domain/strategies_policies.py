@@ -138,12 +138,24 @@ WHERES = {
     "interaction": ["direction == 'outbound'", "direction in ['inbound', 'outbound'] and channel == 'web'", *CHANNELS],
     "form": ["form == 'contact'", *CHANNELS],
     "feedback": ["kind == 'complaint'", "score > 3", "score between 1 and 4.5 or kind != 'rating'", *CHANNELS],
+    "scores": ["kind == 'nps'", "score > 3", "kind != 'rating' or score < 4.5", *CHANNELS],
     "stage": ["stage == 'won'", "opportunity != 'o1'"],
     "[click, interaction]": ["direction == 'inbound'", *CHANNELS],
     "[purchase, form]": CHANNELS,
     "refund": [],
 }
 """What a feature counts, and which conditions on the event's fields go with it."""
+
+
+KEEPING = {
+    "deal": "stage: opportunity",
+    "keeps_pages": "count: click, where: \"page == 'q' or channel == 'q'\"",
+    "keeps_forms": "count: form, where: \"form == 'q'\"",
+    "keeps_feedback": "count: feedback, where: \"kind == 'nps' and score > 1\"",
+    "keeps_directions": "count: interaction, where: \"direction == 'inbound'\"",
+    "keeps_stages": "count: stage, where: \"stage == 'q' or opportunity == 'q'\"",
+}
+"""Features that ask for every field there is."""
 
 
 class Drawn:
@@ -169,7 +181,7 @@ class Drawn:
         return f', where: "{self.picks.of(choices)}"' if choices and self.picks.one_in(3) else ""
 
     def counted(self) -> str:
-        types = self.picks.of([*WHERES])
+        types = self.picks.of([types for types in WHERES if types != "scores"])
         return types + self.window() + self.where(types)
 
     def menu(self) -> dict[str, str]:
@@ -192,7 +204,7 @@ class Drawn:
         extra = {
             "quiet": "since_last: purchase",
             "silent": f"since_last: {last}{self.where(last)}",
-            "nps": f"mean: feedback.score{self.window()}{self.where('feedback')}",
+            "nps": f"mean: feedback.score{self.window()}{self.where('scores')}",
             "mood": f"feedback: {weights}{self.window()}",
             "basket": f"ratio: {ratio}",
             "share": "ratio: [orders, touches]",
@@ -231,10 +243,10 @@ class Drawn:
         return name, literals[name]
 
     def comparison(self) -> str:
-        """Literals of a range are put in order of size; real numbers are not asked to be equal to anything."""
+        """Literals of a range are put in order of size; P(alive) is not asked to be equal to anything."""
         name, literals = self.operand()
-        text = literals[0].startswith("'")
-        shapes = ["sign", "sign", "sign", "between", "in", "left"]
+        text, real = literals[0].startswith("'"), name == "alive"
+        shapes = ["sign", "sign", "sign", "between", "left", "in"][: 5 if real else 6]
         how = self.picks.of(["sign", "in"] if text else shapes)
         negated = "not " if self.picks.one_in(3) else ""
         low, high = self.picks.of(literals), self.picks.of(literals)
@@ -243,7 +255,7 @@ class Drawn:
         if how == "between" and "calibrated" not in low + high:
             low, high = sorted((low, high), key=self.size)
             return f"{name} {negated}between {low} and {high}"
-        sign = self.picks.of(["==", "!="] if text else SIGNS)
+        sign = self.picks.of(["==", "!="] if text else SIGNS[: 4 if real else 6])
         return f"{low} {sign} {name}" if how == "left" else f"{name} {sign} {low}"
 
     def size(self, literal: str) -> float:
@@ -294,8 +306,8 @@ class Drawn:
             f"  top_spend: {top}",
         ]
 
-    def text(self, days: list[str]) -> str:
-        """`days`: on which rates may change."""
+    def text(self, days: list[str], among_others: bool = False) -> str:
+        """`days`: on which rates may change.  among_others: keep every field, as a policy to come may ask for it."""
         lines = ["policy: small", f"currency: {self.currency}", f"zone: {self.zone}"]
         if self.picks.one_in(2):
             first, *then = [f"{day}: {self.picks.of(['7.10', '0.005', '1.5', '0.333'])}" for day in days]
@@ -310,7 +322,8 @@ class Drawn:
         classes = {"type": self.classes(["growth", "loyal", "plain"])} if self.picks.one_in(2) else {}
         segments = {name: self.rule() for name in ("north", "south")[: self.picks.below(3)]}
         churn = f'  at_risk: "{self.rule()}"' if self.picks.one_in(3) else ""
-        lines += [f"  {name}: {{{feature}}}" for name, feature in self.features.items()]
+        features = self.features | (KEEPING if among_others else {})
+        lines += [f"  {name}: {{{feature}}}" for name, feature in features.items()]
         for kind, lists in (("ladders", ladders), ("classes", classes)):
             lines += [f"{kind}:" + ("" if lists else " {}")]
             for name, rows in lists.items():

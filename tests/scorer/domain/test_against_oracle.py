@@ -1,31 +1,44 @@
 """The core must equal the naive oracle, path included, however the log comes and whenever timers fire.
 
-HYPOTHESIS_PROFILE=deep plays tens of thousands of scripts; without it a few hundred, in about ten seconds. Every turn
-of a script is held against the oracle in `playing.py`. Below the property stand the traps met, drawn as time lines.
+Without more, a few hundred scripts are played, in about half a minute. `make test-long` plays a hundred thousand, on
+all cores (HYPOTHESIS_PROFILE=deep, PARTS times as many tests). Every turn of a script is held against the oracle in
+`playing.py`. Below the properties stand the traps met, drawn as time lines.
 """
 
 import os
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Event
 from services.scorer.domain import spans
+from services.scorer.domain.state import Customer
 from tests.scorer.domain import oracle_calendar
+from tests.scorer.domain.counting import counted, played
 from tests.scorer.domain.playing import Played, play
+from tests.scorer.domain.playing_families import play_family
 from tests.scorer.domain.reader import Reader, steps
-from tests.scorer.domain.strategies import AHEAD, DAY, HOUR, Logged, Script, scripts
+from tests.scorer.domain.strategies import AHEAD, DAY, HOUR, REAL, TOY, Logged, Script, scripts
+from tests.scorer.domain.strategies_families import Family, families
 from tests.scorer.domain.timeline import buy, click, contact, form, ms, refund
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
-THOROUGH = settings(
-    max_examples=20_000 if DEEP else 300,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+PARTS = pytest.mark.parametrize("part", range(int(os.environ.get("PARTS", "1"))))
+
+
+def thorough(quick: int, deep: int) -> settings:
+    return settings(
+        max_examples=deep if DEEP else quick,
+        deadline=None,
+        database=None if DEEP else settings.default.database,
+        print_blob=True,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 ODD_HOURS = {
     "Pacific/Apia": "2011-12-30T10:00Z",  # a day left out
     "Australia/Lord_Howe": "2025-10-04T15:30Z",  # summer time of half an hour
@@ -40,19 +53,94 @@ ODD_HOURS = {
 pytestmark = pytest.mark.timeout(0 if DEEP else 120)
 
 
-@THOROUGH
-@given(scripts(), st.lists(st.sampled_from([0, 1, HOUR, DAY, 45 * DAY]), max_size=2), st.data())
-def test_the_core_is_the_oracle(script: Script, ahead: list[int], data: st.DataObject) -> None:
-    for life in play(script):
-        for wait in ahead:
-            life.check_explanation(life.now + wait)
-    again = Reader()
-    for record in life.decisions:
-        again.take(record)
-        for old in life.decisions[: data.draw(st.integers(0, record.sequence))][-3:]:
-            again.take(old)
-    for name in life.oracle.dimensions:
-        assert again.path(name) == life.reader.path(name), "what is delivered again changes nothing"
+@PARTS
+def test_the_core_is_the_oracle_by_the_millisecond(part: int) -> None:
+    @thorough(150, 2_500)
+    @given(scripts(TOY))
+    def equal(script: Script) -> None:
+        played["scripts by the millisecond"] += 1
+        *_, life = play(script, beyond=100)
+        life.check_explanation(life.now)
+
+    with counted("scripts by the millisecond"):
+        equal()
+
+
+@PARTS
+def test_the_core_is_the_oracle_by_the_calendar(part: int) -> None:
+    @thorough(60, 700)
+    @given(scripts(REAL, most=7), st.sampled_from([0, 1, HOUR, DAY, 45 * DAY]))
+    def equal(script: Script, ahead: int) -> None:
+        played["scripts by the calendar"] += 1
+        *_, life = play(script, beyond=60 * DAY)
+        life.check_explanation(life.now + ahead)
+
+    with counted("scripts by the calendar"):
+        equal()
+
+
+@PARTS
+def test_merged_parted_and_erased_customers_are_the_oracles(part: int) -> None:
+    @thorough(60, 1_000)
+    @given(families(TOY))
+    def equal(family: Family) -> None:
+        played["families"] += 1
+        play_family(family)
+
+    with counted("families"):
+        equal()
+
+
+@PARTS
+def test_any_order_of_arrival_ends_in_the_same_state(part: int) -> None:
+    @thorough(60, 1_000)
+    @given(scripts(TOY, most=7, most_eras=2), st.randoms(use_true_random=False))
+    def equal(script: Script, random: object) -> None:
+        played["orders of arrival"] += 1
+        ends = []
+        accepted = list(play_all(script, script.log).intake.accepted)
+        for _ in range(2):
+            random.shuffle(accepted)  # type: ignore[attr-defined]
+            last = max(logged.appended_ms for logged in script.log)
+            ends.append(play_all(script, [Logged(event, last) for event in accepted]))
+        assert canonical(ends[0].customer) == canonical(ends[1].customer)
+
+    with counted("orders of arrival"):
+        equal()
+
+
+def play_all(script: Script, log: list[Logged]) -> Played:
+    """The whole log in one turn, and time to the end."""
+    life = Played(script.eras, script.known, beyond=100)
+    life.grow(script.end_ms)
+    life.turn(log, max(logged.appended_ms for logged in log))
+    life.turn([], max(script.end_ms, *script.known))
+    return life
+
+
+def canonical(customer: Customer) -> object:
+    """All that decides what is to come; revisions and how far ahead one has looked do not."""
+    life = customer.life
+    placed = [(m.dimension.name, s.place, s.since_ms, s.failing_ms, s.masked) for m, s in life.placed()]
+    return life.ledger.entries, life.era, life.known, life.truths, placed, customer.waiting, customer.changed_ms
+
+
+def test_what_is_delivered_again_changes_nothing() -> None:
+    @thorough(40, 500)
+    @given(scripts(TOY, most_eras=1), st.data())
+    def equal(script: Script, data: st.DataObject) -> None:
+        played["records delivered again"] += 1
+        life = list(play(script, beyond=100))[-1]
+        again = Reader()
+        for record in life.decisions:
+            again.take(record)
+            for old in life.decisions[: data.draw(st.integers(0, record.sequence))][-3:]:
+                again.take(old)
+        for name in life.oracle.dimensions:
+            assert again.path(name) == life.reader.path(name)
+
+    with counted("records delivered again"):
+        equal()
 
 
 @settings(max_examples=20_000 if DEEP else 500, deadline=None)
