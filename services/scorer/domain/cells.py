@@ -141,9 +141,8 @@ def _of_durations(asked: Sequence[Threshold]) -> list[Cell] | None:
 
 def _surely_before(first: Reached, second: Reached) -> bool:
     """Whether who has come to the second has always come to the first."""
-    if bool(first.span.months) == bool(second.span.months):
-        size = (first.span.months or first.span.fixed_ms, first.after_ms)
-        return size <= (second.span.months or second.span.fixed_ms, second.after_ms)
+    if first.span.months and second.span.months:
+        return (first.span.months, first.after_ms) <= (second.span.months, second.after_ms)
     return longest_ms(first.span) + first.after_ms <= shortest_ms(second.span) + second.after_ms
 
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scorer.domain.formulas import Formulas
@@ -346,6 +346,7 @@ CONDITIONS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(CONDITIONS)
 def test_what_is_said_to_be_possible_is_what_some_values_meet(condition):
     policy = compiled(HEAD + LADDER + f'segments: {{it: "{condition}"}}\n')
