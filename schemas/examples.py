@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from schemas import decisions, events, problems
+from schemas import control, decisions, events, problems
 
 _ORDERED = datetime(2026, 3, 1, 12, 0, 0, 250_000, UTC)
 _RECEIVED = datetime(2026, 3, 1, 12, 0, 1, 0, UTC)
@@ -130,6 +130,16 @@ DEAD_LETTER = decisions.DeadLetter(
     at=_DECIDED,
     event=msgspec.json.encode(PURCHASE),
 )
+ACTIVATION = control.Activation(
+    record="activation",
+    sequence=2,
+    policy="retail",
+    digest=DECISION.policy_digest,
+    text="policy: retail\ncurrency: USD\n...",
+    effective_at=_ORDERED,
+    activated_at=_DECIDED,
+    activated_by="li",
+)
 PROBLEM = problems.details(problems.NEGATIVE_AMOUNT, "the amount is -3.00", field="data.amount", instance="/v1/events")
 
 CATALOGUE: tuple[msgspec.Struct, ...] = (
@@ -146,6 +156,7 @@ CATALOGUE: tuple[msgspec.Struct, ...] = (
     CAUGHT_UP,
     ANNOUNCEMENT,
     DEAD_LETTER,
+    ACTIVATION,
     PROBLEM,
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import decisions, events, examples, explanations, policy, problems
+from schemas import control, decisions, events, examples, explanations, policy, problems
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -25,6 +25,7 @@ TYPES: tuple[type[msgspec.Struct], ...] = (
     decisions.CaughtUp,
     decisions.Announcement,
     decisions.DeadLetter,
+    control.Activation,
     explanations.Explanation,
     policy.Policy,
     problems.ProblemDetails,
@@ -33,7 +34,7 @@ TYPES: tuple[type[msgspec.Struct], ...] = (
 
 _STRUCTS = {
     name: value
-    for module in (events, decisions, explanations, policy, problems)
+    for module in (control, events, decisions, explanations, policy, problems)
     for name, value in vars(module).items()
     if isinstance(value, type) and issubclass(value, msgspec.Struct)
 }

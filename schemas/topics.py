@@ -1,21 +1,24 @@
 """The catalogue of topics: what each carries, who writes and reads it, and the settings it is created with.
 
-Every topic has the same number of partitions, fixed for ever at the first start, and a customer's records stand in
-the same partition number of all of them.
+Every topic about customers has the same number of partitions, fixed for ever at the first start, and a customer's
+records stand in the same partition number of all of them.
 """
 
 from typing import Any
 
 import msgspec
 
-from schemas import decisions, events
+from schemas import control, decisions, events
 
 DAY_MS = 86_400_000
 FOR_EVER_MS = -1
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
-    """name: without the installation's prefix.  carries: the type of its values, None for opaque bytes."""
+    """name: without the installation's prefix.  carries: the type of its values, None for opaque bytes.
+
+    partitions: None for as many as the installation has
+    """
 
     name: str
     about: str
@@ -26,6 +29,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     compacted: bool = False
     log_append_time: bool = False
     retention_ms: int = FOR_EVER_MS
+    partitions: int | None = None
 
     def config(self) -> dict[str, str]:
         """Topic settings for its creation; also what is checked at start."""
@@ -103,6 +107,17 @@ DEAD_LETTERS = Topic(
     readers=("operators",),
 )
 
+CONTROL = Topic(
+    name="control",
+    about="The policies activated, in their one sequence.",
+    key="policy",
+    carries=control.Activation,
+    writer="tierline policy activate",
+    readers=("tierline policy history",),
+    log_append_time=True,
+    partitions=1,
+)
+
 CATALOGUE: tuple[Topic, ...] = (
     EVENTS,
     SCORER_STATE,
@@ -111,4 +126,5 @@ CATALOGUE: tuple[Topic, ...] = (
     SEGMENT_CHANGES,
     CHURN_ALERTS,
     DEAD_LETTERS,
+    CONTROL,
 )

@@ -71,8 +71,9 @@ def topics_page() -> str:
         )
     head = ("topic", "what stands on it", "key", "records", "written by", "read by", "kept")
     intro = (
-        "Every topic has the same number of partitions, fixed at the first start, and a customer's records stand in "
-        "the same partition number of all of them. Read with `isolation.level=read_committed`. "
+        "Every topic about customers has the same number of partitions, fixed at the first start, and a customer's "
+        "records stand in the same partition number of all of them; `control` has one. "
+        "Read with `isolation.level=read_committed`. "
         "`schemas/published/asyncapi.json` says the same for machines."
     )
     made = _MADE.format(source="schemas/topics.py")

@@ -55,7 +55,7 @@ def create_topics(settings: KafkaSettings, topics: Sequence[Topic] = CATALOGUE, 
     wanted = [
         NewTopic(
             settings.topic(topic.name),
-            num_partitions=settings.partitions,
+            num_partitions=topic.partitions or settings.partitions,
             replication_factor=settings.replication,
             config=topic.config(),
         )
@@ -99,8 +99,9 @@ def verify_topics(
         name = settings.topic(topic.name)
         if name not in present:
             raise TopicMissing(name)
-        if present[name] != settings.partitions:
-            raise TopicMismatch(name, "partitions", present[name], settings.partitions)
+        wanted = topic.partitions or settings.partitions
+        if present[name] != wanted:
+            raise TopicMismatch(name, "partitions", present[name], wanted)
     if not with_settings:
         return
     resources = {ConfigResource(ResourceType.TOPIC, settings.topic(topic.name)): topic for topic in topics}
