@@ -10,11 +10,13 @@ The state goes through its bytes between any two turns, as in the engine. Paths 
 keeps: cut at `from`, appended.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.decisions import Value
 from schemas.events import Event
 from schemas.explanations import Explanation, FeatureValue, RuleView
+from services.scorer.domain import merging
 from services.scorer.domain import policy as policies
 from services.scorer.domain.entries import PURCHASE
 from services.scorer.domain.eras import Policies
@@ -67,6 +69,8 @@ class LifeOf:
     def sees(self, *events: Event, at: Time | None = None) -> list[Change]:
         """The events come as one batch, each at its own time or all at `at`; timers due before have fired."""
         times = [ms(at) if at is not None else ms_of(event) for event in events]
+        if not times:
+            return []
         self.until(times[0] - 1)
         arrivals = []
         for event, appended_ms in zip(events, times, strict=True):
@@ -99,12 +103,53 @@ class LifeOf:
         outcome = decide(customer, self.policies, arrivals, until_ms, self.subject)
         self.record = encode(customer)
         self.now = max(self.now, until_ms)
-        self.changes += outcome.changes
         self.reports += outcome.reports
-        for change in outcome.changes:
+        self._read(outcome.changes)
+        return outcome
+
+    def _read(self, changes: Sequence[Change]) -> None:
+        """As a reader of the decisions does: cut the path at `from`, append."""
+        self.changes += changes
+        for change in changes:
             kept = [step for step in self._paths.get(change.dimension.name, []) if step[0] < change.from_ms]
             self._paths[change.dimension.name] = kept + change.path
-        return outcome
+
+    # -- identities
+
+    def takes_in(self, other: "LifeOf", at: Time) -> list[Change]:
+        """`other` is merged into this one; what came of it for this one."""
+        self.until(ms(at) - 1)
+        other.until(ms(at) - 1)
+        customer, alias = self.customer, other.customer
+        merged = merging.merge(
+            customer, alias, self.policies, subject=self.subject, other_subject=other.subject, at_ms=ms(at)
+        )
+        self._settle(customer, merged.changes, at)
+        other._settle(alias, merged.of_alias, at)
+        return merged.changes
+
+    def gives_back(self, other: "LifeOf", at: Time) -> list[Change]:
+        """`other` is parted from this one again; what came of it for this one."""
+        self.until(ms(at) - 1)
+        parted = merging.unmerge(
+            self.customer, self.policies, subject=self.subject, other_subject=other.subject, at_ms=ms(at)
+        )
+        self._settle(parted.customer, parted.changes, at)
+        other._settle(parted.other, parted.of_other, at)
+        return parted.changes
+
+    def is_erased(self, at: Time) -> list[str]:
+        """The subjects that stand for themselves again."""
+        self.until(ms(at) - 1)
+        customer = self.customer
+        changes, freed = merging.erase(customer, self.policies, subject=self.subject, at_ms=ms(at))
+        self._settle(customer, changes, at)
+        return freed
+
+    def _settle(self, customer: Customer, changes: Sequence[Change], at: Time) -> None:
+        self.record = encode(customer)
+        self.now = max(self.now, ms(at))
+        self._read(changes)
 
     # -- what can be asked
 
