@@ -376,14 +376,15 @@ class Turn:
         self._customer.changed_ms = max(steps, default=-NEVER)
         shown = {m.dimension.name: m.values[s.shown] for m, s in was.placed()}
         held = {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in now.placed()}
-        names = dict.fromkeys([*held, *old.steps])
+        gone = old.dimensions | new.dimensions
+        names = dict.fromkeys([*held, *gone])
         differing = [name for name in names if old.steps.get(name, []) != new.steps.get(name, [])]
         coming = self._coming(differing) if differing else {}
         trigger = None if event is None else _trigger(event)
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
             same = _common(old_steps, new_steps)
-            dimension = held[name][0] if name in held else old.dimensions[name]
+            dimension = held[name][0] if name in held else gone[name]
             whole = common.steps.get(name, []) + new_steps
             self._change(
                 dimension,
