@@ -1,0 +1,184 @@
+"""Rule 4: beyond a cap clicks and interactions are kept by the hour; what is decided stays exact."""
+
+import pytest
+
+from schemas.events import Event
+from services.scorer.domain import folding, scoring
+from services.scorer.domain.folding import CAP, KEPT
+from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy
+from tests.scorer.domain.timeline import buy, click, contact, ms, refund
+
+FIRST = ms("2026-01-01T00:00Z")
+BUSY = policy("""
+features:
+  seen_30d: {count: click, window: 30d}
+  pages_30d: {count: click, window: 30d, where: "page == '/price'"}
+  calls_30d: {count: interaction, window: 30d}
+  spend: {sum: purchase.amount, minus: refund.amount}
+  spend_30d: {sum: purchase.amount, minus: refund.amount, window: 30d}
+ladders:
+  tier: [{name: gold, when: "spend_30d >= 100", grace: 3d}, {name: basic}]
+segments:
+  few: "seen_30d >= 5"
+  many: "seen_30d > 255"
+  prices: "pages_30d >= 20"
+""")
+
+
+def clicks(count: int, every: int = 10 * MIN, since: int = FIRST) -> list[Event]:
+    return [click(since + i * every, "/price" if i % 10 == 0 else None, id=f"c{since}-{i}") for i in range(count)]
+
+
+def clicked(*events: Event) -> LifeOf:
+    life = LifeOf(BUSY)
+    for event in events:
+        life.sees(event)
+    return life
+
+
+@pytest.fixture
+def never_folded(monkeypatch: pytest.MonkeyPatch):
+    """Plays events on a ledger that is never folded."""
+
+    def play(*events: Event) -> LifeOf:
+        with monkeypatch.context() as patch:
+            patch.setattr(folding, "is_due", lambda *_: False)
+            patch.setattr(scoring, "is_due", lambda *_: False)
+            return clicked(*events)
+
+    return play
+
+
+def test_rule_04_up_to_the_cap_nothing_is_folded():
+    life = clicked(*clicks(CAP))
+    assert len(life.customer.ledger) == CAP
+    assert life.feature("seen_30d").bound == 0
+
+
+def test_rule_04_beyond_it_a_record_stays_small():
+    life = LifeOf(BUSY)
+    largest = 0
+    for event in clicks(4 * CAP):
+        life.sees(event)
+        largest = max(largest, len(life.record))
+    assert len(life.customer.ledger) < CAP + 2 * KEPT
+    assert largest < 64 * 1024
+
+
+def test_rule_04_what_is_decided_is_exact_for_counts_below_what_is_kept(never_folded):
+    #        1,700 clicks in 12 days        nothing more: they leave one by one
+    # ───────●●●●●●●●●●●●●●●●●●●●●●●●───────┊┊┊┊┊┊┊┊┊┊┊┊┊──
+    #                                       few, many and prices end to the millisecond
+    events = clicks(1_700)
+    folded, whole = clicked(*events), never_folded(*events)
+    assert len(folded.customer.ledger) < len(whole.customer.ledger) == 1_700
+    for life in (folded, whole):
+        life.until(FIRST + 60 * DAY)
+    for segment in ("few", "many", "prices"):
+        assert folded.path(segment) == whole.path(segment) != []
+    assert folded.path("few")[-1][1] is False
+
+
+def test_rule_04_a_count_shown_beyond_says_how_far_it_may_be_off():
+    #        true: those of the last 30 days            shown: whole hours at their newest member
+    events = clicks(1_700)
+    life = clicked(*events)
+    for hours in range(0, 31 * 24, 17):
+        at = FIRST + 20 * DAY + hours * H
+        exact = sum(ms(e.time.isoformat()) <= at < ms(e.time.isoformat()) + 30 * DAY for e in events)
+        shown = life.feature("seen_30d", at)
+        assert exact <= shown.value <= exact + shown.bound
+        assert shown.bound <= 5, "six clicks an hour"
+
+
+def test_rule_04_a_click_before_the_floor_is_refused_as_too_old():
+    life = clicked(*clicks(1_700))
+    was = life.record
+    life.sees(click(FIRST + 5, id="late"), contact(FIRST + 6, id="late too"), at=life.now + 1)
+    assert [r.reason for r in life.reports] == ["too_old", "too_old"]
+    assert life.record == was
+
+
+@pytest.mark.parametrize("place", [1, 5])
+def test_rule_04_what_was_folded_cannot_be_told_from_what_is_new_and_is_refused_too(place):
+    """Of the clicks 1 to 5, an hour's, the last one's id is that of the hour."""
+    events = clicks(1_700)
+    life = clicked(*events)
+    life.sees(events[place], at=life.now + 1)
+    assert [r.reason for r in life.reports] == ["too_old"]
+
+
+def test_rule_04_a_click_after_the_floor_is_still_taken_late():
+    life = clicked(*clicks(1_700))
+    frozen = life.customer.frozen
+    assert frozen is not None
+    before = life.figure("seen_30d")
+    life.sees(click(frozen.floor_ms + 1, id="late"), at=life.now + 1)
+    assert (life.reports, life.figure("seen_30d")) == ([], before + 1)
+
+
+def test_rule_04_late_money_is_never_refused():
+    #        buys 60 (late)   1,700 clicks ... floor       buys 60
+    # ───────○────────────────────────────────┃────────────●──
+    life = clicked(*clicks(1_700))
+    frozen = life.customer.frozen
+    assert frozen is not None
+    life.sees(buy(FIRST + DAY, 60_00, order="A"), at=life.now + 1)
+    assert (life.reports, life.figure("spend")) == ([], "60.00")
+    life.sees(buy(life.now + 1, 60_00))
+    assert life.value() == "gold"
+    life.sees(refund(FIRST + 2 * DAY, order="A"), at=life.now + 1)
+    assert (life.value(), life.figure("spend")) == ("basic", "60.00"), "so it never was gold"
+
+
+def test_rule_04_a_position_that_late_money_changes_before_the_floor_is_corrected_from_the_floor_on():
+    life = clicked(*clicks(1_700))
+    frozen = life.customer.frozen
+    assert frozen is not None
+    life.sees(buy(FIRST + DAY, 100_00), at=life.now + 1)
+    [change] = life.of()
+    assert (change.before, change.after) == ("basic", "gold")
+    assert life.value() == "gold"
+    assert ms(life.path()[0][0]) >= frozen.floor_ms, "what is before the floor is not played again"
+
+
+def test_rule_04_the_path_before_the_floor_stays_and_its_memory_goes_on():
+    #        100: gold      1,700 clicks, the floor        leaves     grace over
+    # ───────●─────────────────────────────┃───────────────╳──────────▼──
+    #        Jan 1                         Jan 10          Jan 31     Feb 3
+    life = clicked(buy(FIRST, 100_00), *clicks(1_700, since=FIRST + H))
+    assert life.customer.frozen is not None
+    life.until("2026-03-01T00:00Z")
+    assert life.path() == [("2026-01-01T00:00Z", "gold"), ("2026-02-03T00:00Z", "basic")]
+
+
+def test_rule_04_folding_decides_nothing_and_writes_no_record():
+    events = clicks(1_700)
+    life = LifeOf(BUSY)
+    for event in events:
+        folded = life.customer.frozen
+        changes = life.sees(event)
+        if life.customer.frozen != folded:
+            assert changes == []
+    assert life.customer.frozen is not None
+
+
+def test_rule_04_the_same_again_of_what_is_still_whole_is_a_duplicate():
+    events = clicks(1_700)
+    life = clicked(*events)
+    was = life.record
+    life.sees(events[-1], at=life.now + 1)
+    assert (life.reports, life.record) == ([], was)
+
+
+def test_rule_04_orders_are_never_folded():
+    life = clicked(*(buy(FIRST + i * H, 1_00) for i in range(CAP + 600)))
+    assert len(life.customer.ledger) == CAP + 600
+    assert life.figure("spend") == f"{CAP + 600}.00"
+
+
+def test_rule_04_clicks_that_came_in_one_batch_are_folded_too():
+    life = LifeOf(BUSY)
+    for start in range(0, 3_000, 100):
+        life.sees(*clicks(3_000)[start : start + 100])
+    assert len(life.customer.ledger) < CAP + 2 * KEPT
