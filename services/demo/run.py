@@ -13,8 +13,9 @@ from services.demo import summary
 from services.demo.arrival import ACCEPTED, DECIDED, STORED, arrival
 from services.demo.bookmark import Bookmark, open_bookmark
 from services.demo.cdnow import Purchase, purchases, shift_to
+from services.demo.naive_rules import NotKnownHere
 from services.demo.notifier import Notifier
-from services.demo.recompute import NotKnownHere, recompute
+from services.demo.recompute import begins, recompute
 from services.demo.replay import replay
 from services.demo.tracks import Tracks
 from services.demo.verify import disagreements
@@ -106,7 +107,7 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
                 expected = await asyncio.to_thread(recompute, self.policy, bought, bookmark.shift_days, at)
             except NotKnownHere as error:
                 raise CannotStart(f"the recomputation does not know what the policy says: {error}") from error
-            return await disagreements(notifier, expected, at, last_tier=self._tiers()[-1])
+            return await disagreements(notifier, expected, at, begins=begins(self.policy))
 
     async def _show(self, notifier: Notifier, bookmark: Bookmark) -> None:
         numbers = await notifier.summary()

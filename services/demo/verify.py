@@ -19,28 +19,35 @@ PAUSE_S = 0.5
 
 
 async def disagreements(
-    notifier: Notifier, expected: Mapping[str, Position], at: datetime, *, last_tier: str, grace_s: float = GRACE_S
+    notifier: Notifier,
+    expected: Mapping[str, Position],
+    at: datetime,
+    *,
+    begins: Mapping[str, str],
+    grace_s: float = GRACE_S,
 ) -> list[str]:
     """One line for each of the expected customers who stands elsewhere at the instant `at`, sorted; none is good.
 
-    last_tier: where everyone begins, before the first step of a path.
+    begins: the tier, and the class of each list, in which everyone is before the first step of a path.
     """
     deadline = time.monotonic() + grace_s
     while True:
-        found = await _compare(notifier, expected, at, last_tier)
+        found = await _compare(notifier, expected, at, begins)
         if not found or time.monotonic() > deadline:
             return found
         await asyncio.sleep(PAUSE_S)
 
 
-async def _compare(notifier: Notifier, expected: Mapping[str, Position], at: datetime, last_tier: str) -> list[str]:
+async def _compare(
+    notifier: Notifier, expected: Mapping[str, Position], at: datetime, begins: Mapping[str, str]
+) -> list[str]:
     actual: dict[str, Position] = {}
     async for row in notifier.customers():
         if row.subject not in expected:
             continue  # somebody who was posted by hand
-        present = Position(row.tier, frozenset(row.segments), row.churn)
+        present = Position(row.tier, frozenset(row.segments), row.churn, row.classes)
         moved_since = row.changed_at is not None and row.changed_at > at
-        actual[row.subject] = as_of(await notifier.history(row.subject), row, at, last_tier) if moved_since else present
+        actual[row.subject] = as_of(await notifier.history(row.subject), row, at, begins) if moved_since else present
     return [
         f"{subject}: tierline says {_say(actual.get(subject))}; the recomputation says {_say(wanted)}"
         for subject, wanted in sorted(expected.items())
@@ -48,7 +55,7 @@ async def _compare(notifier: Notifier, expected: Mapping[str, Position], at: dat
     ]
 
 
-def as_of(history: History, row: CustomerRow, at: datetime, last_tier: str) -> Position:
+def as_of(history: History, row: CustomerRow, at: datetime, begins: Mapping[str, str]) -> Position:
     """Where the customer stood at the instant `at`, by the paths of the history."""
 
     def value(dimension: str, initial: Value) -> Value:
@@ -56,11 +63,10 @@ def as_of(history: History, row: CustomerRow, at: datetime, last_tier: str) -> P
         return past[-1] if past else initial
 
     return Position(
-        tier=str(value("tier", last_tier)),
-        segments=frozenset(
-            name for name in history.paths if name not in ("tier", "churn") and value(name, False) is True
-        ),
+        tier=str(value("tier", begins["tier"])),
+        segments=frozenset(name for name in history.paths if name != "churn" and value(name, False) is True),
         churn=None if row.churn is None else bool(value("churn", False)),
+        classes={name: str(value(name, begins[name])) for name in row.classes},
     )
 
 
@@ -68,4 +74,5 @@ def _say(position: Position | None) -> str:
     if position is None:
         return "nothing"
     churn = {True: ", churn raised", False: ", no churn", None: ""}[position.churn]
-    return f"{position.tier}, in {', '.join(sorted(position.segments)) or 'no segment'}{churn}"
+    classes = "".join(f", {name} {held}" for name, held in sorted(position.classes.items()))
+    return f"{position.tier}{classes}, in {', '.join(sorted(position.segments)) or 'no segment'}{churn}"

@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.demo.cdnow import Purchase
-from services.demo.recompute import NotKnownHere, holds, leaves, recompute
+from services.demo.naive_features import leaves
+from services.demo.naive_rules import NotKnownHere, holds
+from services.demo.recompute import begins, recompute
 
 NEW_YORK = ZoneInfo("America/New_York")
 POLICY = """
@@ -117,17 +119,103 @@ def test_a_feature_it_does_not_know_it_refuses():
     with pytest.raises(NotKnownHere):
         recompute(
             POLICY.replace("{count: interaction}", "{mean: rating}"),
-            [buy("a", date(2026, 1, 1), "1")],
+            [buy("a", date(2026, 1, 1), "1")] * 2,
             0,
             at(2027, 1, 1),
         )
 
 
-def test_what_only_classes_and_pages_ask_for_is_not_looked_at():
-    more = POLICY.replace("  quiet:", "  alive: {p_alive: purchase}\n  quiet:")
-    more += "classes: {type: [{name: fading, when: 'alive < 0.3'}, {name: other}]}\n"
+def test_what_only_pages_ask_for_is_not_looked_at():
+    more = POLICY.replace("  quiet:", "  pace: {regularity: purchase}\n  quiet:")
     one = [buy("a", date(2026, 1, 1), "60")]
     assert recompute(more, one, 0, at(2026, 1, 3)) == recompute(POLICY, one, 0, at(2026, 1, 3))
+
+
+def test_a_condition_on_purchases_it_refuses():
+    some = POLICY.replace("{count: [purchase, click]}", "{count: purchase, where: \"channel == 'app'\"}")
+    with pytest.raises(NotKnownHere, match="channel"):
+        recompute(some, [buy("a", date(2026, 1, 1), "60")], 0, at(2026, 1, 3))
+
+
+CLASSES = """
+classes:
+  life:
+    - {name: won_back, when: "quiet < 10d", from: [lapsed]}
+    - {name: lapsed,   when: "quiet > 30d", strategy: "call", resources: 40%}
+    - {name: buyer,    when: "orders >= 1"}
+    - {name: lead}
+  type:
+    - {name: fading, when: "alive <= 0.2"}
+    - {name: big,    when: "spend >= calibrated.top_spend"}
+    - {name: other}
+calibration:
+  bg_nbd: {r: 1, alpha: 1, a: 1, b: 1, unit: week}
+  top_spend: 1_00.50
+"""
+WITH_CLASSES = POLICY.replace("  quiet:", "  alive: {p_alive: purchase}\n  quiet:") + CLASSES
+
+
+def classes(purchases: list[Purchase], when: datetime) -> dict[str, str]:
+    return recompute(WITH_CLASSES, purchases, 0, when)["a"].classes
+
+
+def test_who_may_enter_a_class_depends_on_where_they_come_from():
+    #   buyer                      lapsed        won_back     buyer
+    # ──●──────────────────────────▼─────────────●────────────▼────────
+    #   Jan 1 12:00                Jan 31 12:00  Feb 5 12:00  Feb 15 12:00
+    #                              and a ms
+    both = [buy("a", date(2026, 1, 1), "1"), buy("a", date(2026, 2, 5), "1")]
+    ms = timedelta(milliseconds=1)
+    found = [
+        classes(both, when)["life"]
+        for when in (
+            at(2026, 1, 1, 12),
+            at(2026, 1, 31, 12),
+            at(2026, 1, 31, 12) + ms,
+            at(2026, 2, 5, 12) - ms,
+            at(2026, 2, 5, 12),
+            at(2026, 2, 15, 12) - ms,
+            at(2026, 2, 15, 12),
+        )
+    ]
+    assert found == ["buyer", "buyer", "lapsed", "lapsed", "won_back", "won_back", "buyer"]
+
+
+def test_a_second_order_in_time_wins_nobody_back():
+    both = [buy("a", date(2026, 1, 1), "1"), buy("a", date(2026, 1, 20), "1")]
+    assert classes(both, at(2026, 1, 21))["life"] == "buyer"
+
+
+def test_the_probability_of_being_alive_falls_to_the_millisecond():
+    # Orders 1 week apart, all parameters 1: 1 / (1 + ((1 + T) / 2)^2) is 0.2 at T = 3 weeks; of one order it is 1.
+    both = [buy("a", date(2026, 1, 1), "1"), buy("a", date(2026, 1, 8), "1")]
+    end = at(2026, 1, 22, 12)
+    assert classes(both, end - timedelta(milliseconds=1))["type"] == "other"
+    assert classes(both, end)["type"] == "fading"
+    assert classes(both[:1], at(2027, 1, 1))["type"] == "other"
+
+
+def test_orders_of_one_day_in_the_policys_zone_are_one_to_the_model():
+    # 12:00 UTC is 7:00 in New York: the same day
+    both = [buy("a", date(2026, 1, 1), "60"), buy("a", date(2026, 1, 1), "40.50", line=3)]
+    assert classes(both, at(2027, 1, 1))["type"] == "big"
+    assert classes(both[:1], at(2027, 1, 1))["type"] == "other"
+
+
+def test_everyone_begins_in_the_last_place():
+    assert begins(WITH_CLASSES) == {"tier": "basic", "life": "lead", "type": "other"}
+
+
+def test_a_class_that_is_kept_for_a_time_it_refuses():
+    with pytest.raises(NotKnownHere, match="dwell"):
+        recompute(WITH_CLASSES.replace("resources: 40%", "dwell: 3d"), [], 0, at(2026, 1, 3))
+
+
+def test_a_model_in_classes_with_a_past_it_refuses():
+    with pytest.raises(NotKnownHere, match="alive"):
+        recompute(
+            WITH_CLASSES.replace("quiet > 30d", "alive < 0.5"), [buy("a", date(2026, 1, 1), "1")], 0, at(2026, 1, 3)
+        )
 
 
 def test_a_tier_that_is_kept_by_more_than_its_when_it_refuses():
@@ -139,3 +227,4 @@ def test_the_shipped_policy_is_one_it_knows():
     retail = (Path(__file__).parents[2] / "policies" / "retail.yaml").read_text()
     [found] = recompute(retail, [buy("a", date(2026, 1, 1), "300")], 0, at(2026, 1, 3)).values()
     assert (found.tier, found.segments, found.churn) == ("gold", {"active"}, False)
+    assert found.classes == {"type": "high_value", "lifecycle": "new"}

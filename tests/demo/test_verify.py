@@ -37,9 +37,10 @@ async def compare(
 
     transport = httpx.MockTransport(answer)
     async with httpx.AsyncClient(transport=transport, base_url="http://notifier") as client:
-        return await disagreements(Notifier(client), expected, AT, last_tier="basic", grace_s=grace_s)
+        return await disagreements(Notifier(client), expected, AT, begins=BEGINS, grace_s=grace_s)
 
 
+BEGINS = {"tier": "basic", "type": "other"}
 GOLD = Position("gold", frozenset({"active"}), False)
 
 
@@ -91,6 +92,28 @@ async def test_before_the_first_step_everyone_is_in_the_last_tier():
     assert (
         await compare([row("a", changed_at=AT + HOUR)], {"a": Position("basic", frozenset(), False)}, (history,)) == []
     )
+
+
+async def test_a_class_is_compared_too_and_named():
+    grown = Position("gold", frozenset({"active"}), False, {"type": "growth"})
+    assert await compare([row("a", classes={"type": "growth"})], {"a": grown}) == []
+    assert await compare([row("a", classes={"type": "other"})], {"a": grown}) == [
+        "a: tierline says gold, type other, in active, no churn; "
+        "the recomputation says gold, type growth, in active, no churn"
+    ]
+
+
+async def test_the_class_of_who_has_moved_since_is_looked_up_in_the_history():
+    #        type growth           at       type other again
+    # ───────●─────────────────────┼────────▼──────────
+    steps = [(AT - HOUR, "growth"), (AT + HOUR, "other")]
+    paths: dict[str, Any] = {"tier": [(AT - HOUR, "gold")], "type": steps}
+    history = History(subject="a", decisions=[], next=None, paths=paths)
+    late = [row("a", segments=(), classes={"type": "other"}, changed_at=AT + HOUR)]
+    assert await compare(late, {"a": Position("gold", frozenset(), False, {"type": "growth"})}, (history,)) == []
+    history = History(subject="a", decisions=[], next=None, paths=paths | {"type": [(AT + HOUR, "growth")]})
+    late = [row("a", segments=(), classes={"type": "growth"}, changed_at=AT + HOUR)]
+    assert await compare(late, {"a": Position("gold", frozenset(), False, {"type": "other"})}, (history,)) == []
 
 
 async def test_a_step_at_the_very_instant_counts():

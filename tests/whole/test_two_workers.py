@@ -15,7 +15,7 @@ from services.demo.arrival import ACCEPTED, DECIDED, STORED, arrival
 from services.demo.bookmark import Bookmark
 from services.demo.cdnow import purchases, shift_to
 from services.demo.notifier import Notifier
-from services.demo.recompute import recompute
+from services.demo.recompute import begins, recompute
 from services.demo.replay import replay
 from services.demo.tracks import Tracks
 from services.demo.verify import disagreements
@@ -134,6 +134,6 @@ async def _join_and_leave(environment: dict[str, str], said: list[str]) -> None:
             await arrival(Notifier(api), first, bookmark, tracks, stuck_s=60)
         now = datetime.now(UTC)
         expected = recompute(RULES, SOME, bookmark.shift_days, now)
-        assert await disagreements(Notifier(api), expected, now, last_tier="basic") == []
+        assert await disagreements(Notifier(api), expected, now, begins=begins(RULES)) == []
         assert len(expected) == 2_357
         assert len(await scorer.partitions()) == PARTITIONS
