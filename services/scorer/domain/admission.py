@@ -21,6 +21,10 @@ class Arrival(NamedTuple):
     raw: bytes
 
 
+Admission = tuple[Entry, Arrival]
+"""What an arrival has become."""
+
+
 class Report(NamedTuple):
     """Something the sender must hear of; becomes a dead letter."""
 
@@ -87,11 +91,20 @@ class _Gate:
             if entry.time_ms <= self._erased.get(profile.origin, -NEVER):
                 erased += 1
                 continue
+            if self._too_old(entry):
+                detail = "clicks and interactions of that time are known by the hour only; it can no longer be counted"
+                self._reports.append(Report("too_old", detail, arrival))
+                continue
             twin, reason = self._twin(entry)
+            if twin is not None and origin_of(twin) != profile.origin:
+                known = self._in_shadow(entry)
+                if known is None:
+                    self._shadow(entry, twin)
+                    shadowed += 1
+                    continue
+                twin = known
             if twin is not None:
-                if origin_of(twin) != profile.origin:
-                    shadowed += self._shadow(entry, twin)
-                elif entry.same_content(twin):
+                if entry.same_content(twin):
                     duplicates += 1
                 else:
                     self._reports.append(Report(reason, _conflict(reason, arrival.event), arrival))
@@ -99,10 +112,6 @@ class _Gate:
             if len(self._kept) >= FULL:
                 detail = f"the customer's ledger is full: {FULL} entries; merge or erase what is not a customer's"
                 self._reports.append(Report("ledger_full", detail, arrival))
-                continue
-            if self._too_old(entry):
-                detail = "clicks and interactions of that time are known by the hour only; it can no longer be counted"
-                self._reports.append(Report("too_old", detail, arrival))
                 continue
             self._keep(entry, arrival)
         return Admitted(self._entries, self._reports, duplicates, shadowed, erased, self._reversed)
@@ -113,15 +122,16 @@ class _Gate:
             return self._by_order.get(entry.order), "order_conflict"
         return twin, "id_conflict"
 
-    def _shadow(self, entry: Entry, twin: Entry) -> bool:
-        """The same event under two origins; False if this one is in the shadow already."""
-        shadowed = self._customer.rarely().shadowed
-        origin = origin_of(entry)
-        if any(e.id == entry.id and origin_of(e) == origin for e in shadowed):
-            return False
-        shadowed.append(entry)
-        self._reversed |= (origin or self._subject) < (origin_of(twin) or self._subject)
-        return True
+    def _in_shadow(self, entry: Entry) -> Entry | None:
+        """What was known of this origin under this identity, and does not count."""
+        rare, origin = self._customer.rare, origin_of(entry)
+        shadowed = rare.shadowed if rare else []
+        return next((e for e in shadowed if e.id == entry.id and origin_of(e) == origin), None)
+
+    def _shadow(self, entry: Entry, twin: Entry) -> None:
+        """The same event under two origins: keep it aside, to change places if it is the one to count."""
+        self._customer.rarely().shadowed.append(entry)
+        self._reversed |= (origin_of(entry) or self._subject) < (origin_of(twin) or self._subject)
 
     def _too_old(self, entry: Entry) -> bool:
         frozen = self._customer.frozen

@@ -60,6 +60,13 @@ class Policies:
         """The era of this mark, by index; None if the sequence does not hold it."""
         return self._by_mark.get(mark)
 
+    def known_by(self, at_ms: int) -> int:
+        """How many eras count at the instant: those activated by then, and those that will be before they begin."""
+        for place, era in enumerate(self.eras):
+            if era.activated_ms > max(at_ms, era.effective_ms):
+                return place
+        return len(self.eras)
+
     def at(self, at_ms: int, known: int) -> int:
         """The era in force at the instant, of the first `known` ones."""
         place = known - 1

@@ -22,6 +22,7 @@ from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, P
 from services.scorer.domain.spans import Span, anniversary
 from services.scorer.domain.state import Customer
 
+HOUR_MS = 3_600_000
 DIGITS = 6
 """Numbers that are no money and no count are shown with so many decimals."""
 
@@ -220,8 +221,11 @@ def _basis(gauge: Gauge, places: Sequence[int], ledger: Ledger, policy: Policy) 
             currency = read_profile(ledger.profile(place)).currency
             unpriced += bool(currency) and policy.prices.of(0, currency, ledger.time(place)) is None
     entries = sum(ledger.weight(place) for place in places)
-    first = ledger.weight(places[0])
-    bound = first - 1 if gauge.windowed else 0
+    first_ms, bound = ledger.time(places[0]), 0
+    for place in places if gauge.windowed else ():
+        if ledger.time(place) >= first_ms + HOUR_MS:
+            break
+        bound += ledger.weight(place) - 1  # of an hour that may have begun before the window
     return Basis(entries, ledger.time(places[0]), ledger.time(places[-1]), unpriced, bound)
 
 

@@ -29,9 +29,10 @@ _STEP = 256  # look whether there is something to fold once in so many entries
 _HOUR_MS = 3_600_000
 
 
-def is_due(ledger: Ledger) -> bool:
-    """Whether it is time to look for what can be folded."""
-    return len(ledger) > CAP and len(ledger) % _STEP == 0
+def is_due(ledger: Ledger, taken: int) -> bool:
+    """Whether it is time to look for what can be folded, now that so many entries have been taken."""
+    entries = len(ledger)
+    return entries > CAP and entries // _STEP > (entries - taken) // _STEP
 
 
 def fold_touches(customer: Customer) -> bool:

@@ -52,13 +52,13 @@ def merge(
     theirs = [_filed(e, other_subject) for e in _all(other)]
     rare = into.rarely()
     others = other.rare or Rare()
-    rare.joined |= {other_subject: Joined(subject, _revisions(other))} | others.joined
     rare.erased |= {origin or other_subject: at for origin, at in others.erased.items()}
     into.waiting = _in_order([*into.waiting, *(_waits_for(w, other_subject) for w in other.waiting)])
     frozen = _higher(into.frozen, others.frozen)
     turn.rebase([*_all(into), *theirs], subject, at_ms, "merge", frozen)
     other.waiting, other.rare = [], None
     of_other.rebase([], other_subject, at_ms, "merge", None)
+    into.rarely().joined |= {other_subject: Joined(subject, _revisions(other))} | others.joined
     return Merged(turn.changes, of_other.changes)
 
 

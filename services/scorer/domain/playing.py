@@ -10,7 +10,10 @@ from services.scorer.domain.state import Customer
 
 
 def fold_customer(customer: Customer, policies: Policies, at_ms: int) -> tuple[Life, Paths, list[Effect]]:
-    """The life up to and with the instant, its paths, and the effects already known that are still to come."""
+    """The life up to and with the instant, its paths, and the effects already known that are still to come.
+
+    By all policies given, also by those that decided the past anew later.
+    """
     ledger = customer.ledger.with_entries([w.entry for w in customer.waiting])
     life, paths = fold(policies, ledger, at_ms, len(policies.eras), customer.frozen)
     return life, paths, [e for e in ledger.effects() if e.at_ms > at_ms]

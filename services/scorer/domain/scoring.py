@@ -5,13 +5,14 @@ earlier one is late: the path is played again from its place, and what differs c
 (rules 3 and 10). So does what a policy changes that was activated after it took effect (rule 9).
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from schemas.decisions import Cause, Condition, Trigger, Value
 from schemas.events import AcceptedEvent, Override, Refund
-from services.scorer.domain.admission import Admitted, Arrival, Report, admit
+from services.scorer.domain.admission import Admission, Admitted, Arrival, Report, admit
 from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, entry_of, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import conditions_of
@@ -84,18 +85,19 @@ def decide(
         admitted = admit(customer, arrivals[0].event.subject if subject is None else subject, arrivals)
         entries = admitted.entries
         if len(entries) == 1:
-            turn.apply(entries)
+            turn.apply(entries, deque())
         else:
             place = _places(customer.changed_ms)
-            for _, instant in groupby(sorted(entries, key=place), key=place):
-                turn.apply(list(instant))
+            batch = deque(list(instant) for _, instant in groupby(sorted(entries, key=place), key=place))
+            while batch:
+                turn.apply(batch.popleft(), batch)
     if admitted.reversed:
         now_ms = max(a.appended_ms for a in arrivals)
         shadowed = customer.rarely().shadowed
         own = arrivals[0].event.subject if subject is None else subject
         turn.rebase([*customer.ledger.entries, *shadowed], own, now_ms, "late_event", customer.frozen)
     turn.advance(until_ms)
-    if admitted.entries and is_due(customer.ledger):
+    if is_due(customer.ledger, taken=len(admitted.entries)):
         fold_touches(customer)
     taken = len(admitted.entries)
     return Outcome(
@@ -143,12 +145,18 @@ class Turn:
         if customer.life.known < len(policies.eras):
             self._expect()
 
-    def _born(self, appended_ms: int) -> None:
-        """Of a customer not known before, all policies count that were activated by now."""
+    def _know(self, appended_ms: int) -> None:
+        """Take note of all policies activated by now; of a customer not known before, all these count at once."""
         life, eras = self._customer.life, self._policies.eras
-        while life.known < len(eras) and eras[life.known].activated_ms <= appended_ms:
-            life.known += 1
-        self._expect()
+        if life.known == len(eras):
+            return
+        if life.era < 0:
+            life.known = max(life.known, self._policies.known_by(appended_ms))
+        while (life := self._customer.life).known < len(eras):
+            era = eras[life.known]
+            if max(era.effective_ms, era.activated_ms) > appended_ms:
+                return
+            self.advance(max(era.effective_ms, era.activated_ms))
 
     def _expect(self) -> None:
         """Take note of the eras that are still to come, up to one that decides the past anew (`_learn`)."""
@@ -170,7 +178,7 @@ class Turn:
         ledger = life.ledger
         if customer.rare is not None or customer.waiting or ledger.refunds or life.overrides or life.era < 0:
             return None
-        if subject is not None and event.subject != subject:
+        if life.known < len(self._policies.eras) or (subject is not None and event.subject != subject):
             return None
         entry = entry_of(event, self._policies.fields)
         time_ms = entry.time_ms
@@ -225,17 +233,16 @@ class Turn:
 
     # -- events
 
-    def apply(self, arrived: Sequence[tuple[Entry, Arrival]]) -> None:
+    def apply(self, arrived: Sequence[Admission], following: deque[list[Admission]]) -> None:
         """Put the events of one instant in their place; `now` is the newest append time, nothing later is played.
 
         Late is what takes effect no later than the last change of position, or before its own time (an order that takes
         a refund over). Of several events, the first in the log stands as the trigger of what they change.
+        following: the rest of the batch; what of it belongs to instants played already is taken along
         """
         customer = self._customer
-        entry, arrival = arrived[0]
-        time_ms, appended_ms = entry.time_ms, max(a.appended_ms for _, a in arrived)
-        if customer.life.era < 0:
-            self._born(appended_ms)
+        time_ms, appended_ms = arrived[0][0].time_ms, max(a.appended_ms for _, a in arrived)
+        self._know(appended_ms)
         if time_ms > max(customer.changed_ms, appended_ms):
             waiting = [*customer.waiting, *(_waiting(e, a.event) for e, a in arrived)]
             customer.waiting = sorted(waiting, key=lambda w: (w.entry.time_ms, w.entry.id))
@@ -243,26 +250,25 @@ class Turn:
         if time_ms > customer.changed_ms and customer.due_ms < time_ms:
             self.advance(time_ms - 1)
         came = self._come(time_ms)
-        life = customer.life
         entries = [*(w.entry for w in came), *(e for e, _ in arrived)]
         triggers = [*(_trigger_of_waiting(w) for w in came), *(_trigger(a.event) for _, a in arrived)]
-        if time_ms > life.played_ms and not (life.ledger.refunds and any(e.order or e.currency for e in entries)):
-            self._enter(entries, triggers)
-            return
-        before = life.ledger
-        after = before.with_entries(entries)
-        from_ms = _first_effect(before, after, time_ms)
-        if time_ms > life.played_ms and from_ms == time_ms:
-            self._enter(entries, triggers)
-        elif time_ms > customer.changed_ms and from_ms == time_ms:
-            self._enter_late(after, time_ms, triggers)
-        elif time_ms > customer.changed_ms:
-            self.replay(after, from_ms, max(life.played_ms, time_ms), _late(arrival.event), arrival.event)
-        else:
+        event = arrived[0][1].event
+        if time_ms <= customer.changed_ms or customer.is_frozen_at(time_ms):
             self.advance(max(customer.changed_ms, appended_ms))
             now_ms = max(customer.changed_ms, appended_ms, customer.life.played_ms)
             before, after = customer.ledger, customer.ledger.with_entries(entries)
-            self.replay(after, _first_effect(before, after, time_ms), now_ms, _late(arrival.event), arrival.event)
+            self.replay(after, _first_effect(before, after, time_ms), now_ms, _late(event), event)
+            return
+        life = customer.life
+        first_ms = time_ms
+        if life.ledger.refunds and any(e.order or e.currency for e in entries):
+            first_ms = _first_effect(life.ledger, life.ledger.with_entries(entries), time_ms)
+        if first_ms < time_ms:
+            self.replay(life.ledger.with_entries(entries), first_ms, max(life.played_ms, time_ms), _late(event), event)
+        elif time_ms > life.played_ms:
+            self._enter(entries, triggers)
+        else:
+            self._enter_late(entries, triggers, following)
 
     def _enter(self, entries: Sequence[Entry], triggers: Sequence[Trigger]) -> None:
         """Entries of one instant that is later than all that has been played; `triggers` are their events."""
@@ -279,14 +285,26 @@ class Turn:
             ]
         self._announce(life.at(at_ms, effects), triggers)
 
-    def _enter_late(self, after: Ledger, at_ms: int, triggers: Sequence[Trigger]) -> None:
-        """Events in order whose instant time has already passed: from there on what is known is played again."""
+    def _enter_late(self, entries: list[Entry], triggers: list[Trigger], following: deque[list[Admission]]) -> None:
+        """Events in order whose instant time has already passed: from there on what is known is played again.
+
+        Those of the batch that are like them come with them, so that each is the cause at its own instant.
+        """
         customer = self._customer
-        played_ms = customer.life.played_ms
+        at_ms, played_ms = entries[0].time_ms, customer.life.played_ms
+        causes = {at_ms: triggers}
+        before = customer.ledger
+        after = before.with_entries(entries)
+        while following and customer.changed_ms < (next_ms := following[0][0][0].time_ms) <= played_ms:
+            more = after.with_entries([e for e, _ in following[0]])
+            if _first_effect(after, more, next_ms) < next_ms or any(a.appended_ms < next_ms for _, a in following[0]):
+                break
+            causes[next_ms] = [_trigger(a.event) for _, a in following.popleft()]
+            after = more
         life, _ = self._fold(after, at_ms - 1, customer.life.known)
         self._carry_on(life)
-        for instant in life.play([e for e in after.effects() if e.at_ms >= at_ms], max(played_ms, at_ms)):
-            self._announce(instant, triggers if instant.at_ms == at_ms else ())
+        for instant in life.play([e for e in after.effects() if e.at_ms >= at_ms], played_ms):
+            self._announce(instant, causes.get(instant.at_ms, ()))
 
     def _carry_on(self, life: Life) -> None:
         """Let the customer live on as `life`; its revisions are those of the decisions made."""

@@ -100,6 +100,10 @@ class Customer:
             self.rare = Rare()
         return self.rare
 
+    def is_frozen_at(self, at_ms: int) -> bool:
+        """Whether the instant is not after the floor of a very long ledger."""
+        return self.rare is not None and self.rare.frozen is not None and at_ms <= self.rare.frozen.floor_ms
+
     @property
     def frozen(self) -> Frozen | None:
         return None if self.rare is None else self.rare.frozen
