@@ -15,7 +15,10 @@ COMMANDS = {
     "ingest": ("services.cli.run:ingest", "Run the service that takes events over HTTP."),
     "scorer": ("services.cli.run:scorer", "Run the service that decides who is in which tier."),
     "notifier": ("services.cli.run:notifier", "Run the service that keeps customers, tasks and alerts."),
-    "policy": ("services.cli.policy:policy", "Look at policies: the rules of who is in which tier."),
+    "policy": (
+        "services.cli.policy:policy",
+        "Check, compare, try and activate policies.",
+    ),
     "simulate": ("services.cli.simulate:simulate", "Play a script of events against a policy."),
     "explain": ("services.cli.explain:explain", "Say why a customer stands where they stand, and what comes next."),
     "fit": ("services.cli.fit:fit", "Estimate a policy's calibration from purchases."),
@@ -42,7 +45,9 @@ def tierline() -> None:
     Run it on this machine, your events:    tierline up
     Run a service in a cluster of yours:    tierline setup, then tierline ingest | scorer | notifier
 
-    Services read their settings from the environment (README.md lists them). Exit codes: 0 done, 1 failed, 2 misused.
+    Services read their settings from the environment (README.md lists them).
+
+    Exit codes: 0 done, 1 failed or found wanting, 2 misused, 3 needs confirmation.
     """
 
 

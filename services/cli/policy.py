@@ -12,6 +12,9 @@ COMMANDS = {
     "check": ("services.cli.policy_check:check", "Say whether policies can be used, and what looks wrong."),
     "diff": ("services.cli.policy_diff:diff", "Say what a policy says otherwise than another."),
     "backtest": ("services.cli.policy_backtest:backtest", "Try a policy on what has happened."),
+    "activate": ("services.cli.policy_activate:activate", "Try a policy, and put it into the sequence of policies."),
+    "rollback": ("services.cli.policy_rollback:rollback", "Activate the policy before the present one again."),
+    "history": ("services.cli.policy_history:history", "Say which policies were activated, when and by whom."),
 }
 
 
@@ -32,4 +35,4 @@ def read(file: Path) -> Policy:
 
 @click.group(cls=Commands, lazy=COMMANDS)
 def policy() -> None:
-    """Look at policies: the rules of who is in which tier."""
+    """Look at policies, try them, activate them: the rules of who is in which tier."""

@@ -36,11 +36,16 @@ def diff(context: click.Context, old: Path, new: Path, as_json: bool) -> None:
         )
         click.echo(f"{old} -> {new} ({decides})")
         for difference in found:
-            click.echo(f"  {_SIGNS[difference.change]} {_line(difference)}")
+            click.echo(f"  {line(difference)}")
     context.exit(1 if found else 0)
 
 
-def _line(difference: Difference) -> str:
+def line(difference: Difference) -> str:
+    """`+ segment north`, `~ ladder tier 'gold', when: ... -> ...`."""
+    return f"{_SIGNS[difference.change]} {_said(difference)}"
+
+
+def _said(difference: Difference) -> str:
     section, *names = difference.item
     what = " ".join([_ONE.get(section, section), *names[:1], *(repr(name) for name in names[1:])])
     match difference.change:

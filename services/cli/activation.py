@@ -1,0 +1,183 @@
+"""What `tierline policy activate` and `rollback` have in common: try the policy, ask if many move, write it down."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from getpass import getuser
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from schemas.control import Activation
+from schemas.problems import Refused
+from services.analyst import words
+from services.analyst.backtest.evaluate import Document
+from services.analyst.backtest.summary import share
+from services.analyst.backtest.tally import Tally
+from services.cli import histories
+from services.cli.policy import text_of
+from services.ingest import timestamps
+from services.local.errors import MISUSED, CannotStart
+from services.scorer.domain.instants import to_datetime, to_ms
+from services.shared.control import Control, Overtaken, Unreadable
+from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
+from services.shared.settings import KafkaSettings, ScorerSettings
+
+UNCONFIRMED = 3
+Result = TypeVar("Result")
+_MOST_BYTES = 900_000  # of a policy's text; a record of the topic holds a little more
+
+
+class Wish(NamedTuple):
+    """What is to be activated, and how.
+
+    effective_ms: None for the instant it is written
+    until_ms:     the dry run plays to it, by default to now
+    most_percent: how many customers may move without being confirmed
+    """
+
+    effective_ms: int | None
+    by: str
+    playbooks: bool
+    confirmed: int | None
+    most_percent: float
+    source: histories.Source
+    until_ms: int | None
+    workers: int | None
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Those of `wish`, and the history's."""
+    command = histories.options(command)
+    for option in (
+        click.option("--until", help="Play the dry run to this instant; to now if not given."),
+        click.option("--playbooks/--no-playbooks", default=True, help="Whether moves by the switch trigger playbooks."),
+        click.option("--by", help="Who does it; your user name if not given."),
+        click.option("--most", type=click.FloatRange(0, 100), default=5.0, show_default=True, metavar="PERCENT",
+                     help="Of customers; if more would move, --confirm is needed."),
+        click.option("--confirm", type=click.IntRange(0), metavar="N", help="So many customers are to move."),
+        click.option("--effective-at", help="The instant from which it is to hold; now if not given."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def wish(given: dict[str, Any]) -> Wish:
+    """From the options' values."""
+    source = histories.source(given["events"], given["cdnow"], given["topic"]) or histories.source(None, None, True)
+    assert source is not None
+    from_topic = given["events"] is None and given["cdnow"] is None
+    until_ms = _instant("--until", given["until"])
+    return Wish(
+        effective_ms=_instant("--effective-at", given["effective_at"]),
+        by=given["by"] or _user(),
+        playbooks=given["playbooks"],
+        confirmed=given["confirm"],
+        most_percent=given["most"],
+        source=source,
+        until_ms=_now_ms() if until_ms is None and from_topic else until_ms,
+        workers=given["workers"],
+    )
+
+
+def control() -> Control:
+    """CannotStart if it can't be reached, or isn't as it has to be."""
+    return _told(lambda: Control(KafkaSettings()))
+
+
+def sequence(of: Control) -> list[Activation]:
+    return _told(of.read)
+
+
+def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wish, restores: int | None = None) -> None:
+    """Try the policy against the one that is to decide now, and write it behind `known`, all that had been read.
+
+    CannotStart: with exit code 3 if more customers move than may without being confirmed, 2 if it would take effect
+    before the one activated last, 1 if somebody else was faster.
+    """
+    policy = new.policy()
+    if len(new.text.encode()) > _MOST_BYTES:
+        raise CannotStart(f"{new.source} is longer than {_MOST_BYTES:,} bytes", exit_code=MISUSED)
+    _check_order(known, asked.effective_ms if asked.effective_ms is not None else _now_ms())
+    old = current(known)
+    tally, until_ms = histories.tried(new, old, asked.source, until_ms=asked.until_ms, workers=asked.workers)
+    moved = f"{tally.movers:,} of {words.counted(tally.customers, 'customer')} ({share(tally.movers, tally.customers)})"
+    _guard(tally, until_ms, asked, moved)
+
+    def following(sequence: Sequence[Activation]) -> Activation:
+        if len(sequence) != len(known):
+            raise Overtaken(f"{sequence[-1].activated_by} has activated {sequence[-1].policy} meanwhile; try again")
+        now_ms = _now_ms()
+        effective_ms = now_ms if asked.effective_ms is None else asked.effective_ms
+        _check_order(sequence, effective_ms)
+        return Activation(
+            record="activation",
+            sequence=len(sequence) + 1,
+            policy=policy.name,
+            digest=policy.digest,
+            text=new.text,
+            effective_at=to_datetime(effective_ms),
+            activated_at=to_datetime(now_ms),
+            activated_by=asked.by,
+            playbooks=asked.playbooks,
+            restores=restores,
+        )
+
+    written = _told(lambda: of.append(following))
+    what = f"number {written.sequence}: {written.policy} ({written.digest})"
+    click.echo(f"{what}, effective at {words.instant(written.effective_at)}")
+    click.echo(f"{moved} move, by what had happened until {words.instant(to_datetime(until_ms))}")
+
+
+def current(known: Sequence[Activation]) -> Document:
+    """The policy activated last; without any, the one the services are started with."""
+    if known:
+        return Document(known[-1].text, f"control number {known[-1].sequence}")
+    file = ScorerSettings().policy
+    return Document(text_of(file), str(file))
+
+
+def _check_order(known: Sequence[Activation], effective_ms: int) -> None:
+    if known and effective_ms < to_ms(known[-1].effective_at):
+        last = words.instant(known[-1].effective_at)
+        message = (
+            f"number {known[-1].sequence} takes effect at {last}; say --effective-at with that instant or a later one"
+        )
+        raise CannotStart(message, exit_code=MISUSED)
+
+
+def _guard(tally: Tally, until_ms: int, asked: Wish, moved: str) -> None:
+    if tally.movers * 100 <= asked.most_percent * tally.customers or asked.confirmed == tally.movers:
+        return
+    until = words.instant(to_datetime(until_ms))
+    raise CannotStart(
+        f"{moved} would move, more than {asked.most_percent:g} %; `tierline policy backtest` says who; "
+        f"if that is meant, repeat with --until {until} --confirm {tally.movers}",
+        exit_code=UNCONFIRMED,
+    )
+
+
+def _told(call: Callable[[], Result]) -> Result:
+    try:
+        return call()
+    except TopicMismatch as error:
+        raise CannotStart(str(error), exit_code=MISUSED) from error
+    except (KafkaUnavailable, TopicMissing, Overtaken, Unreadable) as error:
+        raise CannotStart(str(error)) from error
+
+
+def _instant(option: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else to_ms(timestamps.instant(text))
+    except Refused as refused:
+        raise CannotStart(f"{option}: {refused.detail}; write it as 2026-03-01T00:00:00Z", exit_code=MISUSED) from None
+
+
+def _now_ms() -> int:
+    return to_ms(datetime.now(UTC))
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError, ImportError):
+        raise click.UsageError("your user has no name; say --by") from None

@@ -1,0 +1,209 @@
+"""`tierline policy activate`, `rollback` and `history`, on a broker of their own topics."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+
+from schemas.control import Activation
+from services.analyst import words
+from services.cli.main import main
+from services.cli.policy_rollback import previous
+from services.ingest.normalise import Normaliser
+from services.local.ports import free_port
+from services.scorer.domain.instants import to_datetime
+from services.shared.control import Control, Overtaken
+from services.shared.kafka import create_topics
+from services.shared.settings import KafkaSettings
+from tests.analyst.scripts import POLICY, bought
+from tests.fixtures.broker import Broker
+
+LENIENT = POLICY.replace(">= 500", ">= 400")
+STRICT = POLICY.replace(">= 500", ">= 700")
+NOW = datetime.now(UTC).replace(microsecond=0)  # the topic's records arrive now, whatever the test would like
+BOUGHT = (NOW - timedelta(days=1)).isoformat()
+UNTIL_AT = words.instant(NOW + timedelta(hours=1))
+UNTIL = ("--until", UNTIL_AT)
+
+
+@pytest.fixture
+async def tierline(kafka: Broker, topic_prefix: str, tmp_path: Path, monkeypatch, capsys):
+    """Run `tierline policy ...` in an installation with 40 customers, a quarter of whom 700 would part from `good`."""
+    settings = KafkaSettings(kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix, partitions=2)
+    await asyncio.to_thread(create_topics, settings)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "partitioner": "murmur2_random"})
+    for number in range(40):
+        posted = bought("3-1", "1", "600" if number % 4 == 0 else "900", f"c{number}", time=BOUGHT)["event"]
+        event = Normaliser()(json.dumps(posted).encode(), NOW)
+        producer.produce(settings.topic("events"), msgspec.json.encode(event), event.subject.encode())
+    assert producer.flush(30) == 0
+    for name, text in (("first", POLICY), ("lenient", LENIENT), ("strict", STRICT)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", kafka.bootstrap)
+    monkeypatch.setenv("TIERLINE_TOPIC_PREFIX", topic_prefix)
+    monkeypatch.setenv("TIERLINE_PARTITIONS", "2")
+    monkeypatch.setenv("TIERLINE_POLICY", str(tmp_path / "first.yaml"))
+    monkeypatch.chdir(tmp_path)
+
+    async def run(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["tierline", "policy", *map(str, args)])
+
+        def ended() -> int:
+            try:
+                main()
+            except SystemExit as end:
+                return end.code or 0
+            return 0
+
+        code = await asyncio.to_thread(ended)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+async def control(tierline) -> list[dict]:
+    code, out, _ = await tierline("history", "--json")
+    assert code == 0
+    return [json.loads(line) for line in out.splitlines()]
+
+
+async def test_a_policy_that_moves_few_is_written_and_told(tierline):
+    code, out, err = await tierline("activate", "lenient.yaml", "--by", "li", *UNTIL)
+    assert (code, err) == (0, "")
+    assert out.startswith("number 1: sandbox (")
+    assert "0 of 40 customers (0.00 %) move" in out
+    (one,) = await control(tierline)
+    assert (one["sequence"], one["activated_by"], one["text"], one["differences"]) == (1, "li", LENIENT, [])
+    assert one["effective_at"] == one["activated_at"]
+
+
+async def test_a_policy_that_moves_many_needs_their_exact_number(tierline):
+    code, out, err = await tierline("activate", "strict.yaml", *UNTIL)
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert "10 of 40 customers (25.00 %) would move, more than 5 %" in err
+    assert err.strip().endswith(f"--until {UNTIL_AT} --confirm 10")
+    assert (await tierline("activate", "strict.yaml", *UNTIL, "--confirm", 9))[0] == 3
+    assert await control(tierline) == []
+    assert (await tierline("activate", "strict.yaml", *UNTIL, "--confirm", 10))[0] == 0
+    assert len(await control(tierline)) == 1
+
+
+async def test_how_many_may_move_unconfirmed_can_be_said(tierline):
+    assert (await tierline("activate", "strict.yaml", *UNTIL, "--most", 24))[0] == 3
+    assert (await tierline("activate", "strict.yaml", *UNTIL, "--most", 25))[0] == 0
+
+
+async def test_each_is_tried_against_the_one_activated_last(tierline):
+    assert (await tierline("activate", "strict.yaml", *UNTIL, "--confirm", 10))[0] == 0
+    assert (await tierline("activate", "strict.yaml", *UNTIL))[0] == 0  # nobody moves any more
+    assert (await tierline("activate", "first.yaml", *UNTIL))[0] == 3
+
+
+async def test_a_history_can_be_a_file(tierline, tmp_path):
+    posted = [bought("3-1", "1", "600", f"c{n}")["event"] for n in range(4)]
+    (tmp_path / "events.ndjson").write_text("".join(json.dumps(one) + "\n" for one in posted))
+    code, _, err = await tierline("activate", "strict.yaml", "--events", "events.ndjson")
+    assert code == 3
+    assert "4 of 4 customers" in err
+
+
+async def test_nothing_is_effective_before_the_one_activated_last(tierline):
+    later = ("--effective-at", "2100-06-01T00:00:00Z")
+    assert (await tierline("activate", "lenient.yaml", *UNTIL, *later, "--no-playbooks"))[0] == 0
+    code, _, err = await tierline("activate", "first.yaml", *UNTIL, "--effective-at", "2100-05-31T23:59:59.999Z")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "number 1 takes effect at 2100-06-01T00:00:00.000Z" in err
+    assert (await tierline("activate", "first.yaml", *UNTIL, *later))[0] == 0
+    first, second = await control(tierline)
+    assert first["playbooks"] is False
+    assert [d["item"] for d in second["differences"]] == [["ladders", "tier", "good"]]
+
+
+async def test_rollback_goes_back_step_by_step(tierline):
+    code, _, err = await tierline("rollback", *UNTIL)
+    assert (code, "nothing was activated before" in err) == (2, True)
+    for name in ("first", "lenient", "strict"):
+        assert (await tierline("activate", f"{name}.yaml", *UNTIL, "--most", 100, "--by", "li"))[0] == 0
+    assert (await tierline("rollback", *UNTIL))[0] == 3
+    for _ in range(2):
+        assert (await tierline("rollback", *UNTIL, "--most", 100, "--by", "wang"))[0] == 0
+    known = await control(tierline)
+    assert [one["text"] for one in known] == [POLICY, LENIENT, STRICT, LENIENT, POLICY]
+    assert [one.get("restores") for one in known] == [None, None, None, 2, 1]
+    assert (await tierline("rollback", *UNTIL))[0] == 2
+    code, out, _ = await tierline("history")
+    said = [" ".join(text.split()) for text in out.splitlines()]
+    assert "~ ladder tier 'good', when: spend_30d >= 500 -> spend_30d >= 400" in said
+    assert any(text.startswith("4 sandbox (") and text.endswith(", number 2 again") for text in said)
+    assert sum("by wang" in text for text in said) == 2
+
+
+def test_what_a_rollback_goes_back_to():
+    def made(*restores: int | None) -> list[Activation]:
+        at = to_datetime(0)
+        return [
+            Activation(record="activation", sequence=n, policy="p", digest="", text="", effective_at=at,
+                       activated_at=at, activated_by="", restores=number)
+            for n, number in enumerate(restores, start=1)
+        ]  # fmt: skip
+
+    def goes_to(*restores: int | None) -> int | None:
+        found = previous(made(*restores))
+        return found and (found.restores or found.sequence)
+
+    assert goes_to() is None
+    assert goes_to(None) is None
+    assert goes_to(None, None) == 1
+    assert goes_to(None, None, None, 2) == 1
+    assert goes_to(None, None, 1) is None
+    assert goes_to(None, None, 1, None) == 1  # a new one after a rollback: back to what it was rolled back to
+
+
+async def test_of_two_who_write_at_once_one_fails_and_the_sequence_has_no_gap(tierline, kafka, topic_prefix):
+    settings = KafkaSettings(kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix, partitions=2)
+    at = NOW
+
+    def record(number: int, by: str) -> Activation:
+        return Activation(record="activation", sequence=number, policy="p", digest="d", text="", effective_at=at,
+                          activated_at=at, activated_by=by)  # fmt: skip
+
+    def slow(known):
+        faster = Control(settings).append(lambda seen: record(len(seen) + 1, "faster"))
+        assert faster.sequence == 1
+        return record(len(known) + 1, "slower")
+
+    with pytest.raises(Overtaken):
+        await asyncio.to_thread(Control(settings).append, slow)
+    assert [one["activated_by"] for one in await control(tierline)] == ["faster"]
+
+
+async def test_what_cannot_be_read_or_reached_is_one_line(tierline, tmp_path, monkeypatch):
+    (tmp_path / "broken.yaml").write_text("policy: broken")
+    for args, wanted, reason in (
+        (("activate", "none.yaml"), 2, "none.yaml cannot be read"),
+        (("activate", "broken.yaml"), 2, "broken.yaml"),
+        (("activate", "first.yaml", "--effective-at", "soon"), 2, "--effective-at: 'soon'"),
+        (("activate", "first.yaml", "--events", "none.ndjson"), 2, "none.ndjson cannot be read"),
+    ):
+        code, out, err = await tierline(*args)
+        assert (code, out, err.count("\n")) == (wanted, "", 1), err
+        assert reason in err
+    monkeypatch.setenv("TIERLINE_TOPIC_PREFIX", "nobody-made-these-")
+    code, _, err = await tierline("history")
+    assert (code, err.count("\n"), "run `tierline setup`" in err) == (1, 1, True)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", f"127.0.0.1:{free_port()}")
+    code, _, err = await tierline("history")
+    assert (code, err.count("\n")) == (1, 1)
+
+
+async def test_without_activations_the_history_says_so(tierline):
+    assert await tierline("history") == (
+        0,
+        "nothing was activated yet: the services decide by TIERLINE_POLICY\n",
+        "",
+    )
