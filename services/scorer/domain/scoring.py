@@ -97,7 +97,7 @@ def decide(
         own = arrivals[0].event.subject if subject is None else subject
         turn.rebase([*customer.ledger.entries, *shadowed], own, now_ms, "late_event", customer.frozen)
     turn.advance(until_ms)
-    if is_due(customer.ledger, taken=len(admitted.entries)):
+    if is_due(customer.ledger, len(admitted.entries)):
         fold_touches(customer)
     taken = len(admitted.entries)
     return Outcome(
