@@ -10,7 +10,15 @@ from rich.table import Table
 from schemas.answers import Summary
 from services.demo.cdnow import CURRENCY
 
-CAUSES = {"event": "an event", "time": "time alone", "late_event": "a late event", "refund": "a refund"}
+CAUSES = {
+    "event": "an event",
+    "time": "time alone",
+    "late_event": "a late event",
+    "refund": "a refund",
+    "policy": "a policy",
+    "manual": "an override",
+    "merge": "a merge",
+}
 
 
 def table(accepted: int, tiers: Sequence[str], summary: Summary, seconds: Mapping[str, float]) -> RenderableType:
@@ -32,6 +40,8 @@ def table(accepted: int, tiers: Sequence[str], summary: Summary, seconds: Mappin
     section("events", [("accepted", accepted, "")])
     section("customers", [("all", summary.customers, "")])
     section("tier", [(tier, summary.tiers.get(tier, 0), share(summary.tiers.get(tier, 0))) for tier in tiers])
+    for dimension, classes in sorted(summary.classes.items()):
+        section(dimension, [(name, n, share(n)) for name, n in sorted(classes.items(), key=lambda c: -c[1])])
     section("segment", [(name, n, share(n)) for name, n in sorted(summary.segments.items(), key=lambda s: -s[1])])
     section(
         "transitions by",
