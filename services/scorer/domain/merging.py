@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from services.scorer.domain.changes import Change
 from services.scorer.domain.entries import Entry, read_profile, write_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
-from services.scorer.domain.scoring import Change, Turn
 from services.scorer.domain.shadows import origin_of
 from services.scorer.domain.state import Customer, Joined, Rare, Waiting
+from services.scorer.domain.turns import Turn
 
 
 class Merged(NamedTuple):

@@ -1,0 +1,175 @@
+"""What comes out of a turn: every change of a path, in order one by one, net where it was played again (rule 10)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from schemas.decisions import Cause, Condition, Trigger, Value
+from services.scorer.domain.entries import OVERRIDE, read_profile
+from services.scorer.domain.explain import conditions_of
+from services.scorer.domain.ledger import NEVER
+from services.scorer.domain.life import Instant, Life, Path, Paths
+from services.scorer.domain.playing import coming_to
+from services.scorer.domain.rules import Dimension, Policy
+from services.scorer.domain.state import Customer
+
+
+class Change(NamedTuple):
+    """One dimension's path from `from_ms` on is now `path`; what held of the old one but no longer does is `retracts`.
+
+    before, after: what was announced last, and what holds now; a change with both alike is recorded, not announced
+    policy:        the one in force that decided
+    """
+
+    dimension: Dimension
+    policy: Policy
+    revision: int
+    from_ms: int
+    path: Path
+    before: Value
+    after: Value
+    effective_ms: int
+    cause: Cause
+    trigger: Trigger | None
+    conditions: list[Condition]
+    next: tuple[int, Value] | None
+    retracts: Path
+
+
+class Chronicle:
+    """The changes of one customer in one turn; revisions and the last change of position are kept in the customer."""
+
+    def __init__(self, customer: Customer) -> None:
+        self._customer = customer
+        self.changes: list[Change] = []
+
+    def announce(self, instant: Instant, triggers: Sequence[Trigger]) -> None:
+        """What an instant in order changes, announced as it is: by its events, by a policy, by time, in this order."""
+        if not instant.moved:
+            return
+        self._customer.changed_ms = instant.at_ms
+        coming = coming_to(self._customer, [m.dimension.name for m in instant.moved])
+        by_hand = self._overridden(instant)
+        cause: Cause = "policy" if instant.switched else "time"
+        if triggers:
+            cause = "refund" if triggers[0].type == "refund" else "event"
+        for moved in instant.moved:
+            manual = moved.manual and moved.dimension.name in by_hand
+            own = [t for t in triggers if t.type == "override"] if manual else triggers
+            self._change(
+                moved.dimension,
+                moved.before,
+                moved.after,
+                "manual" if manual else cause,
+                own[0] if own else None,
+                coming.get(moved.dimension.name),
+                at_ms=instant.at_ms,
+                from_ms=instant.at_ms,
+                path=[(instant.at_ms, moved.after)],
+                retracts=[],
+                effective_ms=instant.at_ms,
+            )
+
+    def _overridden(self, instant: Instant) -> list[str]:
+        """The dimensions of which an override begins at the instant."""
+        ledger = self._customer.ledger
+        profiles = (read_profile(ledger.profile(e.place)) for e in instant.effects if e.take is None)
+        return [dict(p.fields)["dimension"] for p in profiles if p.kind == OVERRIDE]
+
+    def _change(
+        self,
+        dimension: Dimension,
+        before: Value,
+        after: Value,
+        cause: Cause,
+        trigger: Trigger | None,
+        next_: tuple[int, Value] | None,
+        *,
+        at_ms: int,
+        from_ms: int,
+        path: Path,
+        retracts: Path,
+        effective_ms: int,
+    ) -> None:
+        life = self._customer.life
+        for mover, standing in life.placed():
+            if mover.dimension.name == dimension.name:
+                standing.revision += 1
+                revision = standing.revision
+                break
+        else:
+            revision = life.retired[dimension.name] = life.retired.get(dimension.name, 0) + 1
+        self.changes.append(
+            Change(
+                dimension=dimension,
+                policy=life.machine.policy,
+                revision=revision,
+                from_ms=from_ms,
+                path=path,
+                before=before,
+                after=after,
+                effective_ms=effective_ms,
+                cause=cause,
+                trigger=trigger,
+                conditions=conditions_of(dimension, before, after, life, at_ms),
+                next=next_,
+                retracts=retracts,
+            )
+        )
+
+    def correct(
+        self,
+        common: Paths,
+        old: Paths,
+        new: Paths,
+        was: Life,
+        now: Life,
+        now_ms: int,
+        cause: Cause,
+        trigger: Trigger | None,
+    ) -> None:
+        """Live on as `now`, and bring out per dimension what differs of the paths since `common`."""
+        self.carry_on(now)
+        steps = [path[-1][0] for paths in (common, new) for path in paths.steps.values() if path]
+        self._customer.changed_ms = max(steps, default=-NEVER)
+        shown = {m.dimension.name: m.values[s.shown] for m, s in was.placed()}
+        held = {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in now.placed()}
+        gone = old.dimensions | new.dimensions
+        names = dict.fromkeys([*held, *gone])
+        differing = [name for name in names if old.steps.get(name, []) != new.steps.get(name, [])]
+        coming = coming_to(self._customer, differing) if differing else {}
+        for name in differing:
+            old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
+            same = _common(old_steps, new_steps)
+            dimension = held[name][0] if name in held else gone[name]
+            whole = common.steps.get(name, []) + new_steps
+            self._change(
+                dimension,
+                shown.get(name, dimension.values[-1]),
+                held[name][1] if name in held else dimension.values[-1],
+                cause,
+                trigger,
+                coming.get(name),
+                at_ms=now_ms,
+                from_ms=min(steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same),
+                path=new_steps[same:],
+                retracts=[step for step in old_steps[same:] if step not in new_steps[same:]],
+                effective_ms=whole[-1][0] if whole else self._customer.ledger.began_ms(now_ms),
+            )
+
+    def carry_on(self, life: Life) -> None:
+        """Let the customer live on as `life`; its revisions are those of the decisions made."""
+        revisions = self._revisions()
+        for mover, standing in life.placed():
+            standing.revision = revisions.pop(mover.dimension.name, 0)
+        life.retired = revisions
+        self._customer.life = life
+
+    def _revisions(self) -> dict[str, int]:
+        life = self._customer.life
+        standing = {m.dimension.name: s.revision for m, s in life.placed()}
+        return {**life.retired, **standing}
+
+
+def _common(old: Path, new: Path) -> int:
+    """How many steps both paths begin with alike."""
+    return next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))

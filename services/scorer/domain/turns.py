@@ -1,0 +1,266 @@
+"""A turn of one customer: events are put in their place, time is played, policies are taken note of.
+
+An event later than the last change of position is in order: steps come out one by one, each at its own instant. An
+earlier one is late: the path is played again from its place, and what differs comes out net (rules 3 and 10). So does
+what a policy changes that was activated after it took effect (rule 9).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from schemas.decisions import Cause, Trigger
+from services.scorer.domain.admission import Admission, Arrival
+from services.scorer.domain.changes import Chronicle
+from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, entry_of
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.folding import CAP
+from services.scorer.domain.frozen import Frozen
+from services.scorer.domain.ledger import NEVER, Effect, Ledger
+from services.scorer.domain.life import Life, Paths, fold
+from services.scorer.domain.shadows import part_shadows
+from services.scorer.domain.state import Customer, Rare, Waiting
+from services.scorer.domain.triggers import cause_late, trigger_of, trigger_of_waiting, wait_for
+
+_SETTLED = (chr(65 + REFUND), chr(65 + OVERRIDE))
+"""Entries of these kinds, by the first letter of their profile, always take the long way."""
+
+
+class Turn:
+    """The two operations of the core on one customer: `apply` an event, `advance` time."""
+
+    def __init__(self, customer: Customer, policies: Policies) -> None:
+        self._customer, self._policies = customer, policies
+        self._chronicle = Chronicle(customer)
+        self.changes = self._chronicle.changes
+        if customer.life.known < len(policies.eras):
+            self._expect()
+
+    def _know(self, appended_ms: int) -> None:
+        """Take note of all policies activated by now; of a customer not known before, all these count at once."""
+        life, eras = self._customer.life, self._policies.eras
+        if life.known == len(eras):
+            return
+        if life.era < 0:
+            life.known = max(life.known, self._policies.known_by(appended_ms))
+        while (life := self._customer.life).known < len(eras):
+            era = eras[life.known]
+            if max(era.effective_ms, era.activated_ms) > appended_ms:
+                return
+            self.advance(max(era.effective_ms, era.activated_ms))
+
+    def _expect(self) -> None:
+        """Take note of the eras that are still to come, up to one that decides the past anew (`_learn`)."""
+        life = self._customer.life
+        for era in self._policies.eras[life.known :]:
+            if era.activated_ms > era.effective_ms or life.played_ms >= era.effective_ms:
+                return
+            life.known += 1
+            if life.era >= 0:
+                life.due_ms = min(life.due_ms, era.effective_ms)
+
+    def meet(self, arrival: Arrival, subject: str | None, due_ms: int) -> Entry | None:
+        """The short way, which most events take: new, in order, with nothing due before it and nothing to settle.
+
+        None if it is not for this one, and nothing has been done.
+        """
+        customer, event = self._customer, arrival.event
+        life = customer.life
+        ledger = life.ledger
+        if customer.rare is not None or customer.waiting or ledger.refunds or life.overrides or life.era < 0:
+            return None
+        if life.known < len(self._policies.eras) or (subject is not None and event.subject != subject):
+            return None
+        entry = entry_of(event, self._policies.fields)
+        time_ms = entry.time_ms
+        if not life.played_ms < time_ms < due_ms or time_ms > arrival.appended_ms:
+            return None
+        if entry.order or entry.profile[0] in _SETTLED or ledger.holds(entry.id) or len(ledger) >= CAP:
+            return None
+        instant = life.meet(entry)
+        if instant is not None:
+            self._chronicle.announce(instant, (trigger_of(event),))
+        return entry
+
+    # -- time
+
+    def advance(self, until_ms: int) -> None:
+        """Play, in order, every instant up to `until_ms` at which something can change without an event."""
+        customer = self._customer
+        while customer.due_ms <= until_ms:
+            life = customer.life
+            if life.known < len(self._policies.eras) and self._learn(min(life.due_ms, self._waited_ms())):
+                continue
+            at_ms = min(life.due_ms, self._waited_ms())
+            if at_ms > until_ms:
+                return
+            came = self._come(at_ms)
+            if came:
+                self._enter([w.entry for w in came], [trigger_of_waiting(w) for w in came])
+            else:
+                self._chronicle.announce(life.at(at_ms, ()), ())
+
+    def _come(self, at_ms: int) -> list[Waiting]:
+        """The events that were waiting for this instant; they wait no longer."""
+        waiting = self._customer.waiting
+        if not waiting or waiting[0].entry.time_ms > at_ms:
+            return []
+        self._customer.waiting = [w for w in waiting if w.entry.time_ms > at_ms]
+        return [w for w in waiting if w.entry.time_ms <= at_ms]
+
+    def _waited_ms(self) -> int:
+        return self._customer.waiting[0].entry.time_ms if self._customer.waiting else NEVER
+
+    def _learn(self, before_ms: int) -> bool:
+        """Take note of one more era, if nothing is due before it became known; True if that was done."""
+        life = self._customer.life
+        era = self._policies.eras[life.known]
+        if before_ms < max(era.activated_ms, era.effective_ms):
+            return False
+        now_ms = max(era.activated_ms, life.played_ms)
+        self.replay(life.ledger, era.effective_ms, now_ms, "policy", None, known=life.known + 1)
+        self._expect()
+        return True
+
+    # -- events
+
+    def apply(self, arrived: Sequence[Admission], following: deque[list[Admission]]) -> None:
+        """Put the events of one instant in their place; `now` is the newest append time, nothing later is played.
+
+        Late is what takes effect no later than the last change of position, or before its own time (an order that takes
+        a refund over). Of several events, the first in the log stands as the trigger of what they change.
+        following: the rest of the batch; what of it belongs to instants played already is taken along
+        """
+        customer = self._customer
+        time_ms, appended_ms = arrived[0][0].time_ms, max(a.appended_ms for _, a in arrived)
+        self._know(appended_ms)
+        if time_ms > max(customer.changed_ms, appended_ms):
+            waiting = [*customer.waiting, *(wait_for(e, a.event) for e, a in arrived)]
+            customer.waiting = sorted(waiting, key=lambda w: (w.entry.time_ms, w.entry.id))
+            return
+        if time_ms > customer.changed_ms and customer.due_ms < time_ms:
+            self.advance(time_ms - 1)
+        came = self._come(time_ms)
+        entries = [*(w.entry for w in came), *(e for e, _ in arrived)]
+        triggers = [*(trigger_of_waiting(w) for w in came), *(trigger_of(a.event) for _, a in arrived)]
+        event = arrived[0][1].event
+        if time_ms <= customer.changed_ms or customer.is_frozen_at(time_ms):
+            self.advance(max(customer.changed_ms, appended_ms))
+            now_ms = max(customer.changed_ms, appended_ms, customer.life.played_ms)
+            before, after = customer.ledger, customer.ledger.with_entries(entries)
+            self.replay(after, _first_effect(before, after, time_ms), now_ms, cause_late(event), triggers[0])
+            return
+        life = customer.life
+        first_ms = time_ms
+        if life.ledger.refunds and any(e.order or e.currency for e in entries):
+            first_ms = _first_effect(life.ledger, life.ledger.with_entries(entries), time_ms)
+        if first_ms < time_ms:
+            after, now_ms = life.ledger.with_entries(entries), max(life.played_ms, time_ms)
+            self.replay(after, first_ms, now_ms, cause_late(event), triggers[0])
+        elif time_ms > life.played_ms:
+            self._enter(entries, triggers)
+        else:
+            self._enter_late(entries, triggers, following)
+
+    def _enter(self, entries: Sequence[Entry], triggers: Sequence[Trigger]) -> None:
+        """Entries of one instant that is later than all that has been played; `triggers` are their events."""
+        life = self._customer.life
+        ledger, at_ms = life.ledger, entries[0].time_ms
+        first = len(ledger)
+        for entry in entries if len(entries) == 1 else sorted(entries, key=lambda e: e.id):
+            ledger.append(entry)
+        effects = [Effect(at_ms, i, None) for i in range(first, len(ledger))]
+        if ledger.refunds:
+            ledger.entered = len(ledger)
+            effects += [
+                Effect(at_ms, ledger.place(t.refund), t) for t in ledger.settlement.takes if t.start_ms == at_ms
+            ]
+        self._chronicle.announce(life.at(at_ms, effects), triggers)
+
+    def _enter_late(self, entries: list[Entry], triggers: list[Trigger], following: deque[list[Admission]]) -> None:
+        """Events in order whose instant time has already passed: from there on what is known is played again.
+
+        Those of the batch that are like them come with them, so that each is the cause at its own instant.
+        """
+        customer = self._customer
+        at_ms, played_ms = entries[0].time_ms, customer.life.played_ms
+        causes = {at_ms: triggers}
+        before = customer.ledger
+        after = before.with_entries(entries)
+        while following and customer.changed_ms < (next_ms := following[0][0][0].time_ms) <= played_ms:
+            more = after.with_entries([e for e, _ in following[0]])
+            if _first_effect(after, more, next_ms) < next_ms or any(a.appended_ms < next_ms for _, a in following[0]):
+                break
+            causes[next_ms] = [trigger_of(a.event) for _, a in following.popleft()]
+            after = more
+        life, _ = self._fold(after, at_ms - 1, customer.life.known)
+        self._chronicle.carry_on(life)
+        for instant in life.play([e for e in after.effects() if e.at_ms >= at_ms], played_ms):
+            self._chronicle.announce(instant, causes.get(instant.at_ms, ()))
+
+    # -- playing again
+
+    def _fold(self, ledger: Ledger, until_ms: int, known: int) -> tuple[Life, Paths]:
+        return fold(self._policies, ledger, until_ms, known, self._customer.frozen)
+
+    def replay(
+        self,
+        after: Ledger,
+        from_ms: int,
+        now_ms: int,
+        cause: Cause,
+        trigger: Trigger | None,
+        known: int | None = None,
+    ) -> None:
+        """Play the old ledger and the new one from where they differ up to now; bring out what differs of the paths."""
+        customer = self._customer
+        old, frozen = customer.life, customer.frozen
+        if frozen is not None and from_ms <= frozen.floor_ms:
+            self._replay_whole(after, now_ms, cause, trigger, frozen, known)
+            return
+        life, common = self._fold(old.ledger, from_ms - 1, old.known)
+        was, old_paths = life.copy(), Paths()
+        for instant in was.play([e for e in old.ledger.effects() if e.at_ms >= from_ms], now_ms):
+            old_paths.take(instant)
+        now, new_paths = life.copy(after), Paths()
+        now.known = now.known if known is None else known
+        if now.era >= 0:  # what was foreseen on the old ledger is void
+            now.nexts, now.due_ms = None, from_ms
+        for instant in now.play([e for e in after.effects() if e.at_ms >= from_ms], now_ms):
+            new_paths.take(instant)
+        self._chronicle.correct(common, old_paths, new_paths, was, now, now_ms, cause, trigger)
+
+    def rebase(self, entries: Sequence[Entry], subject: str, at_ms: int, cause: Cause, frozen: Frozen | None) -> None:
+        """Live on with other entries altogether, played from their beginning or from where they are frozen."""
+        customer = self._customer
+        counted, shadowed = part_shadows(entries, subject)
+        self._replay_whole(Ledger.of(counted), max(at_ms, customer.life.played_ms), cause, None, frozen, None)
+        if customer.rare is not None or shadowed or frozen is not None:
+            rare = customer.rarely()
+            rare.shadowed, rare.frozen = shadowed, frozen
+            if rare == Rare():
+                customer.rare = None
+
+    def _replay_whole(
+        self,
+        after: Ledger,
+        now_ms: int,
+        cause: Cause,
+        trigger: Trigger | None,
+        frozen: Frozen | None,
+        known: int | None,
+    ) -> None:
+        customer = self._customer
+        old = customer.life
+        was, old_paths = self._fold(old.ledger, now_ms, old.known)
+        now, new_paths = fold(self._policies, after, now_ms, old.known if known is None else known, frozen)
+        self._chronicle.correct(Paths(), old_paths, new_paths, was, now, now_ms, cause, trigger)
+
+
+def _first_effect(before: Ledger, after: Ledger, time_ms: int) -> int:
+    """The first instant at which the ledgers differ: the new entries', or an earlier one where refunds settle anew."""
+    old, new = before.settlement, after.settlement
+    if not (old.takes or new.takes):
+        return time_ms
+    starts = [take.start_ms for take in {*old.takes} ^ {*new.takes}]
+    ends = [instant for _, instant in {*old.voided_ms.items()} ^ {*new.voided_ms.items()}]
+    return min([time_ms, *starts, *ends])
