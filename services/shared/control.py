@@ -56,6 +56,7 @@ class Control:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 50,
             },
             logger=_SILENT,
         )

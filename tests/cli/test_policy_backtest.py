@@ -55,7 +55,7 @@ def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):
         "not taken, or not as sent: 1 negative-amount",
         "tier: old to new, 1 move",
         "good · 1 1 2",
-        "rate: flaps a month (30 days) and 1,000 customers",
+        "old, new: announced moves. rate: flaps a month (30 days) and 1,000 customers",
     ):
         assert wanted in words, said
     assert any(text.endswith("under both policies") and "3 events in" in text for text in words)
@@ -67,7 +67,7 @@ def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):
     assert report["moved"] == 1
     page = (out / "report.html").read_text()
     assert page.startswith("<!doctype html>")
-    assert page.count("<svg") >= 4
+    assert page.count("<svg") >= 3
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )

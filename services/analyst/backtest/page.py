@@ -6,7 +6,7 @@ from html import escape
 from services.analyst import words
 from services.analyst.backtest import plots
 from services.analyst.backtest.report import Report
-from services.analyst.backtest.summary import share
+from services.analyst.backtest.summary import number, share
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -18,7 +18,9 @@ th:first-child, td:first-child { text-align: left }
 
 def render(report: Report) -> str:
     title = f"Back-test of policy {report.new.policy}"
-    body = "\n".join([f"<h1>{escape(title)}</h1>", *_head(report), *_dimensions(report), *_flaps(report)])
+    body = "\n".join(
+        [f"<h1>{escape(title)}</h1>", *_head(report), *_dimensions(report), *_segments(report), *_flaps(report)]
+    )
     body += "\n" + "\n".join([*_playbooks(report), *_shares(report)])
     return (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
@@ -41,12 +43,23 @@ def _head(report: Report) -> Iterator[str]:
 
 def _dimensions(report: Report) -> Iterator[str]:
     for view in report.dimensions:
+        if view.kind not in ("ladder", "class"):
+            continue
         yield f"<h2>{escape(view.name)}</h2>"
         if view.matrix:
             yield _said(f"{view.moved:,} customers move.")
             yield plots.matrix(view)
         else:
             yield plots.positions(view)
+
+
+def _segments(report: Report) -> Iterator[str]:
+    views = [view for view in report.dimensions if view.kind not in ("ladder", "class")]
+    if not views:
+        return
+    yield "<h2>Segments and churn</h2>"
+    rows = [(view.name, *map(number, (*view.inside, view.went(False, True), view.went(True, False)))) for view in views]
+    yield _table(("", "old", "new", "enter", "leave"), rows)
 
 
 def _flaps(report: Report) -> Iterator[str]:

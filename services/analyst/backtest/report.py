@@ -53,6 +53,18 @@ class DimensionView(msgspec.Struct, frozen=True, kw_only=True):
     flaps: dict[str, int]
     flap_rate: dict[str, float]
 
+    @property
+    def inside(self) -> tuple[int | None, int | None]:
+        """Of a segment or churn: customers inside under the old policy and the new one."""
+        place = self.values.index(True)
+        return (self.old[place] if self.old else None, self.new[place] if self.new else None)
+
+    def went(self, before: Value, after: Value) -> int | None:
+        """Customers who move so; None where there is nothing to compare."""
+        if not self.matrix:
+            return None
+        return sum(cell.customers for cell in self.matrix if (cell.before, cell.after) == (before, after))
+
 
 class PlaybookView(msgspec.Struct, frozen=True, kw_only=True):
     """side: new or old.  times: it would have been triggered, a_week on average

@@ -45,6 +45,10 @@ def show(report: Report, console: Console) -> None:
         console.print(_shares(report))
 
 
+def number(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
+
+
 def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f} %" if whole else "0 %"
 
@@ -79,10 +83,7 @@ def _positions(view: DimensionView) -> Table:
 def _segments(views: Sequence[DimensionView]) -> Table:
     table = _table("segments and churn", "", ["old", "new", "enter", "leave"])
     for view in views:
-        count = {(cell.before, cell.after): cell.customers for cell in view.matrix}
-        inside = [f"{side[view.values.index(True)]:,}" if side else "-" for side in (view.old, view.new)]
-        moves = [f"{count.get(way, 0):,}" if view.matrix else "-" for way in ((False, True), (True, False))]
-        table.add_row(view.name, *inside, *moves)
+        table.add_row(view.name, *map(number, (*view.inside, view.went(False, True), view.went(True, False))))
     return table
 
 
@@ -90,7 +91,7 @@ def _flaps(report: Report) -> Table:
     table = _table(
         "flaps: moves back to the value left less than 30 days before",
         "",
-        ["old moves", "old flaps", "old rate", "new moves", "new flaps", "new rate"],
+        ["old", "flaps", "rate", "new", "flaps", "rate"],
     )
     for view in report.dimensions:
         cells = []
@@ -99,7 +100,8 @@ def _flaps(report: Report) -> Table:
             cells += [f"{view.announced[side]:,}", f"{view.flaps[side]:,}"] if known else ["-", "-"]
             cells.append(f"{view.flap_rate[side]:,.2f}" if known else "-")
         table.add_row(view.name, *cells)
-    table.caption, table.caption_justify = "rate: flaps a month (30 days) and 1,000 customers", "left"
+    table.caption = "old, new: announced moves. rate: flaps a month (30 days) and 1,000 customers"
+    table.caption_justify = "left"
     return table
 
 
