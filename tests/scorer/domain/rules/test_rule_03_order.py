@@ -133,3 +133,19 @@ def test_rule_03_an_event_in_order_though_the_clock_has_passed_it_is_no_correcti
     life.until("2026-03-20T00:00Z")
     [change] = life.sees(buy("2026-03-10T00:00Z", 60_00), at="2026-03-20T00:00Z")
     assert (change.cause, change.retracts, change.effective_ms) == ("event", [], ms("2026-03-10T00:00Z"))
+
+
+def test_rule_03_in_one_batch_a_late_event_takes_its_turn_when_it_became_known():
+    #        100          leaves: falls Apr 3    100 (in order)     100 of Mar 20, told on Apr 20
+    # ───────●────────────╳─────────▼────────────●──────────────────┬──
+    #        Mar 1        Mar 31                 Apr 15             Apr 20
+    life = LifeOf(TWO)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.until("2026-04-10T00:00Z")
+    in_order, late = buy("2026-04-15T00:00Z", 100_00), buy("2026-03-20T00:00Z", 100_00)
+    arrivals = [Arrival(in_order, ms("2026-04-15T00:00Z"), 1, b""), Arrival(late, ms("2026-04-20T00:00Z"), 2, b"")]
+    life.turn(*arrivals, until_ms=ms("2026-04-20T00:00Z"))
+    assert life.said()[2:] == [
+        ("basic", "gold", "2026-04-15T00:00Z", "event"),
+        ("gold", "gold", "2026-03-01T00:00Z", "late_event"),
+    ]

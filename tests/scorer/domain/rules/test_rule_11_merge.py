@@ -161,6 +161,14 @@ def test_rule_11_two_who_are_one_cannot_be_merged_again_nor_in_a_circle():
         a.takes_in(person("a"), "2026-03-21T00:00Z")
 
 
+def test_rule_11_who_was_parted_can_be_merged_again():
+    a, b = (person(s, bought(s, "2026-03-01T00:00Z", 60)) for s in "ab")
+    a.takes_in(b, "2026-03-05T00:00Z")
+    a.gives_back(b, "2026-03-06T00:00Z")
+    a.takes_in(b, "2026-03-07T00:00Z")
+    assert (a.value(), b.path()) == ("gold", [])
+
+
 def test_rule_11_who_was_not_merged_in_cannot_be_parted():
     with pytest.raises(MergeError, match="not merged into"):
         person("a").gives_back(person("b"), "2026-03-21T00:00Z")
