@@ -6,6 +6,7 @@ import pytest
 
 from schemas.events import Event
 from services.scorer.domain.merging import MergeError
+from services.scorer.domain.scoring import Arrival
 from tests.scorer.domain.rules.life_of import LifeOf, policy
 from tests.scorer.domain.timeline import Time, buy, click, ms, override, refund
 
@@ -167,6 +168,15 @@ def test_rule_11_who_was_parted_can_be_merged_again():
     a.gives_back(b, "2026-03-06T00:00Z")
     a.takes_in(b, "2026-03-07T00:00Z")
     assert (a.value(), b.path()) == ("gold", [])
+
+
+def test_rule_11_after_an_unmerge_what_is_sent_again_is_known():
+    event = bought("b", "2026-03-01T00:00Z", 60, id="e1")
+    a, b = person("a"), person("b", event)
+    a.takes_in(b, "2026-03-05T00:00Z")
+    a.gives_back(b, "2026-03-06T00:00Z")
+    outcome = b.turn(Arrival(event, ms("2026-03-07T00:00Z"), 1, b""), until_ms=ms("2026-03-07T00:00Z"))
+    assert (outcome.duplicates, outcome.taken, outcome.altered) == (1, 0, False)
 
 
 def test_rule_11_who_was_not_merged_in_cannot_be_parted():
