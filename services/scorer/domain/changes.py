@@ -53,8 +53,10 @@ class Chronicle:
         if triggers:
             cause = "refund" if triggers[0].type == "refund" else "event"
         for moved in instant.moved:
-            manual = moved.manual and moved.dimension.name in by_hand
-            own = [t for t in triggers if t.type == "override"] if manual else triggers
+            own = [t for t in triggers if t.type == "override"]
+            manual = moved.manual and moved.dimension.name in by_hand and bool(own)
+            if not manual:
+                own = list(triggers)
             self._change(
                 moved.dimension,
                 moved.before,

@@ -18,7 +18,7 @@ from services.scorer.domain.orders import Take
 
 _CLEAR = 1e-9  # of the sum of all points without their signs
 _DIGITS = 60
-_EQUAL = Decimal("1e-40")
+_EQUAL = Decimal("1e-40")  # of the same sum
 
 AMOUNT, AT, SIZE = range(3)
 """Registers: the value at AT, that instant, and the value it would have were all points positive."""
@@ -86,12 +86,13 @@ class Decaying(Gauge):
 
     def _exactly_above(self, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> bool:
         with localcontext(Context(prec=_DIGITS)):
-            two, value = Decimal(2), Decimal(0)
+            two, value, size = Decimal(2), Decimal(0), abs(Decimal(limit.numerator) / limit.denominator)
             for time_ms, points in self._given(ledger, at_ms):
                 age = Decimal(time_ms - at_ms) / self._half_life
-                value += Decimal(points.numerator) / points.denominator * two**age
+                term = Decimal(points.numerator) / points.denominator * two**age
+                value, size = value + term, size + abs(term)
             gap = value - Decimal(limit.numerator) / limit.denominator
-            return inclusive if abs(gap) < _EQUAL else gap > 0
+            return inclusive if abs(gap) <= _EQUAL * size else gap > 0
 
     def _crossing(self, registers: Registers, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> int:
         """The first ms after `at_ms` at which the answer is another: the value only comes nearer to 0."""

@@ -219,7 +219,7 @@ class Turn:
             return
         life, common = self._fold(old.ledger, from_ms - 1, old.known)
         was, old_paths = life.copy(), Paths()
-        for instant in was.play([e for e in old.ledger.effects() if e.at_ms >= from_ms], now_ms):
+        for instant in was.play([e for e in old.ledger.effects() if e.at_ms >= from_ms], old.played_ms):
             old_paths.take(instant)
         now, new_paths = life.copy(after), Paths()
         now.known = now.known if known is None else known
@@ -251,7 +251,7 @@ class Turn:
     ) -> None:
         customer = self._customer
         old = customer.life
-        was, old_paths = self._fold(old.ledger, now_ms, old.known)
+        was, old_paths = self._fold(old.ledger, old.played_ms, old.known)
         now, new_paths = fold(self._policies, after, now_ms, old.known if known is None else known, frozen)
         self._chronicle.correct(Paths(), old_paths, new_paths, was, now, now_ms, cause, trigger)
 

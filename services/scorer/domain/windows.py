@@ -38,7 +38,8 @@ class Total(Gauge):
         self.money = isinstance(feature, Sum)
         self.less_refunds = isinstance(feature, Sum) and feature.less_refunds
         self.of_refunds = REFUND in feature.which.kinds
-        self._unconditional = feature.which.where is None
+        where = feature.which.where
+        self._of_no_order = where is None or where.holds({})  # a refund of its own has no fields to ask
         self.limits = Limits(asked)
         self._currency = setting.prices.currency
         self._profiles: dict[str, bool] = {}
@@ -92,7 +93,7 @@ class Total(Gauge):
         if self.money:
             if self.of_refunds:
                 return self.off(ledger, place, take)
-            mine = self._unconditional if take.order is None else self.counts(ledger.profile(place))
+            mine = self._of_no_order if take.order is None else self.counts(ledger.profile(place))
             return -self.off(ledger, place, take) if self.less_refunds and mine else 0
         return self.of_refunds - (voids(ledger, take) and self.counts(ledger.profile(place)))
 
@@ -197,7 +198,9 @@ class Total(Gauge):
         if self.of_refunds or self.less_refunds:
             for take in ledger.settlement.takes:
                 anchor = ledger.place(take.order or take.refund)
-                mine = self.of_refunds or take.order is None or self.counts(ledger.profile(anchor))
+                mine = self.of_refunds or (
+                    self._of_no_order if take.order is None else self.counts(ledger.profile(anchor))
+                )
                 if mine and anchor >= head and take.start_ms <= at_ms:
                     found.append(ledger.place(take.refund))
             found.sort()
