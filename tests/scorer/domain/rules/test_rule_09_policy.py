@@ -129,6 +129,13 @@ def test_rule_09_a_tier_that_has_vanished_is_replaced_by_when_without_memory():
     assert life.path()[1:] == [("2026-04-01T00:00Z", "silver"), ("2026-04-11T00:00Z", "basic")]
 
 
+def test_rule_09_it_is_the_new_policy_s_when_that_replaces_a_vanished_tier():
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    life.learns(tiers('name: star, when: "spend >= 500", grace: 30d'), "2026-03-10T00:00Z")
+    assert life.path()[1:] == [("2026-03-10T00:00Z", "basic")], "no grace in a tier that was never earned"
+
+
 def test_rule_09_a_dimension_that_is_new_begins_where_everyone_begins_and_is_evaluated_at_once():
     life = LifeOf(LOW)
     life.sees(click("2026-03-01T00:00Z"))
