@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-once test lint schemas clean bench-core
+.PHONY: help setup run demo-once test test-long lint schemas clean bench-core
 
 help:
 	@echo "make run        bring everything up on this machine and replay real purchases; Ctrl-C ends all"
 	@echo "make test       run the tests"
+	@echo "make test-long  play a hundred thousand random histories through the core and a naive oracle (an hour)"
 	@echo
 	@echo "make setup      only install (PYTHON=... chooses the interpreter)"
 	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
@@ -30,6 +31,11 @@ demo-once: $(VENV)/.ready
 
 test: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-long: $(VENV)/.ready-dev
+	@played=$$(mktemp -d) && trap 'rm -rf "$$played"' EXIT && HYPOTHESIS_PROFILE=deep PARTS=16 EXAMPLES="$$played" \
+	$(BIN)/python -m pytest tests/scorer/domain/test_against_oracle.py --numprocesses auto --dist load --quiet; \
+	found=$$?; $(BIN)/python -m tests.scorer.domain.counting "$$played" 100000 && exit $$found
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

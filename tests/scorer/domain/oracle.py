@@ -8,7 +8,7 @@ one (the last tier or class, False), which is no step. Slow on purpose: see `ins
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -109,6 +109,7 @@ class Oracle:
         book = self.books[self.era_at(s)]
         values = Values(book, ledger.at(s), s)
 
+        @cache
         def holds(rule: str) -> bool:
             return oracle_rules.holds(book.rule(rule), values)
 
@@ -249,7 +250,7 @@ def flip(book: Book, ledger: Ledger, operand: str, sign: str, literal: str, star
     return {found}
 
 
-@cache
+@lru_cache(maxsize=300)
 def book_of(policy: str) -> Book:
     return Book(policy)
 

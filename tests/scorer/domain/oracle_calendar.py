@@ -6,7 +6,7 @@ Instants are integers, ms since 1970 UTC. A span is the text of a policy: `36h`,
 import calendar
 import re
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ def wall(ms: int, zone: ZoneInfo) -> datetime:
     return to_datetime(ms).astimezone(zone).replace(tzinfo=None, fold=0)
 
 
-@cache
+@lru_cache(maxsize=50_000)
 def parts(span: str) -> tuple[int, str]:
     found = re.fullmatch(r"([1-9][\d_]*)(ms|s|min|h|d|w|mo|y)", span)
     if found is None:
@@ -35,7 +35,7 @@ def parts(span: str) -> tuple[int, str]:
     return int(found[1].replace("_", "")), found[2]
 
 
-@cache
+@lru_cache(maxsize=50_000)
 def day_start(day: date, zone: ZoneInfo) -> int:
     """The first ms of that date in the zone; where the day is left out or begins later than 00:00, the first after.
 
@@ -65,7 +65,7 @@ def add_months(day: date, months: int) -> tuple[date, bool]:
     return date(year, month + 1, min(day.day, last)), day.day > last
 
 
-@cache
+@lru_cache(maxsize=50_000)
 def window_exit(t: int, span: str, zone: ZoneInfo) -> int:
     """The first instant at which an entry made at `t` is no longer in the window."""
     count, unit = parts(span)
@@ -79,7 +79,7 @@ def window_exit(t: int, span: str, zone: ZoneInfo) -> int:
     return min(day_start(target, zone) + (t - day_start(own_day, zone)), end_of_target)
 
 
-@cache
+@lru_cache(maxsize=50_000)
 def anniversary(t: int, span: str, zone: ZoneInfo) -> int:
     """The instant at which the span since `t` is over: for months and years by the clock on the wall.
 

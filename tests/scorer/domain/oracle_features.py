@@ -28,6 +28,8 @@ from tests.scorer.domain.oracle_operands import (
 )
 from tests.scorer.domain.oracle_orders import Orders, fields_of, hash_of, kind_of, type_of
 
+LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+"""Reads every scalar as the text it is."""
 MINOR_DIGITS = {"EUR": 2, "USD": 2, "BRL": 2, "CNY": 2, "JPY": 0, "KWD": 3}
 DAY = FIXED["d"]
 
@@ -38,7 +40,7 @@ class Book:
     """One policy's text, read; every scalar stays the text it is."""
 
     def __init__(self, text: str) -> None:
-        self.doc: dict[str, Any] = yaml.load(text, Loader=yaml.BaseLoader)
+        self.doc: dict[str, Any] = yaml.load(text, Loader=LOADER)
         self.zone = ZoneInfo(self.doc["zone"])
         self.currency: str = self.doc["currency"]
         self.digits = MINOR_DIGITS[self.currency]
@@ -164,7 +166,8 @@ class Values(Mapping[str, Operand]):
             bought = self.orders.all if feature["sum"] == "purchase.amount" else []
             taken = feature["sum"] == "refund.amount" or "minus" in feature
             back = [event for event in self.orders.standing if taken and isinstance(event, Refund)]
-            found = [e for e in [*bought, *back] if where is None or asked(where, self.orders.place_of(e))]
+            places = [(event, self.orders.place_of(event)) for event in [*bought, *back]]
+            found = [e for e, at in places if where is None or (isinstance(at, Purchase) and asked(where, at))]
         elif "mean" in feature:
             found = [e for e in self.matching(feature, "feedback") if "score" in fields_of(e)]
         elif "feedback" in feature:

@@ -73,10 +73,10 @@ class Life:
         subjects = {root} | {one.origin for one in self.filed} | set(self.merged_into)
         return {subject for subject in subjects if self.root(subject) == root}
 
-    def events(self, root: str) -> list[Event]:
-        """What counts for a customer, in log order within each origin."""
+    def events(self, root: str, now: int | None = None) -> list[Event]:
+        """What counts for a customer, in log order within each origin; with `now`, of what has happened by then."""
         group = self.group(root)
-        return visible([one for one in self.filed if one.origin in group])
+        return visible([one for one in self.filed if one.origin in group and (now is None or when(one) <= now)])
 
     # -- what happens
 
@@ -120,4 +120,8 @@ class Life:
         for one in group:
             self.erased[one] = max(at, self.erased.get(one, at))
             self.merged_into.pop(one, None)
-        self.filed = [one for one in self.filed if one.origin not in group or to_ms(one.event.time) > at]
+        self.filed = [one for one in self.filed if one.origin not in group or when(one) > at]
+
+
+def when(filed: Filed) -> int:
+    return to_ms(filed.event.time)

@@ -5,7 +5,7 @@ x        repeat transactions.  tx, age   ms from the first transaction to the la
 
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from tests.scorer.domain.oracle_operands import DIGITS, decimal, exactly
@@ -31,7 +31,7 @@ class GammaGamma(NamedTuple):
     v: Fraction
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def alive(model: BgNbd, x: int, tx: int, age: int) -> Decimal:
     """1 / (1 + a / (b + x - 1) * ((alpha + T) / (alpha + tx))^(r + x)); 1 for x = 0."""
     with localcontext(exactly()):
@@ -41,7 +41,7 @@ def alive(model: BgNbd, x: int, tx: int, age: int) -> Decimal:
         return 1 / (1 + decimal(model.a / (model.b + x - 1)) * grown)
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def expected(model: BgNbd, x: int, tx: int, age: int, horizon: int) -> Decimal:
     """Equation 10 of the paper of 2005, with 2F1 by its series."""
     r, alpha, a, b = model
@@ -64,7 +64,7 @@ def hypergeometric(a: Fraction, b: Fraction, c: Fraction, z: Fraction) -> Decima
         return total
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def poisson_at_most(count: int, mean: Fraction) -> Decimal:
     """P(X <= count) = e^-mean * sum of mean^k / k!."""
     with localcontext(exactly()):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -31,7 +31,7 @@ def exactly(digits: int = DIGITS) -> Context:
     return Context(prec=digits, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 
-@cache
+@lru_cache(maxsize=5_000)
 def number(literal: str) -> Fraction:
     return Fraction(literal.replace("_", ""))
 

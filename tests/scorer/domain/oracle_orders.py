@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 
 from schemas.events import Event, Feedback, Interaction, Override, Profile, Purchase, Refund, Stage
@@ -147,7 +147,7 @@ def fields_of(event: Event) -> Mapping[str, str | Fraction]:
     return fields
 
 
-@cache
+@lru_cache(maxsize=50_000)
 def hash_of(source: str, id_: str) -> int:
     """What orders events of one millisecond."""
     digest = blake2b(f"{source}\x00{id_}".encode(), digest_size=7).digest()

@@ -6,7 +6,7 @@ Nothing is shared with the core.
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from tests.scorer.domain.oracle_operands import Operand
@@ -37,7 +37,7 @@ class Tree(NamedTuple):
     parts: tuple["Tree | Compared", ...]
 
 
-@cache
+@lru_cache(maxsize=5_000)
 def tokens(text: str) -> tuple[str, ...]:
     found: list[str] = []
     at = 0
@@ -94,7 +94,7 @@ def compared(operand: Operand, sign: str, literals: tuple[str, ...]) -> bool:
     return found if within == sign else not found
 
 
-@cache
+@lru_cache(maxsize=5_000)
 def read(text: str) -> Tree | Compared:
     reading = _Reading([*tokens(text)])
     tree = reading.any_of()

@@ -4,7 +4,7 @@ Between any two turns the state goes through its bytes. What is checked of a tur
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.decisions import Decision, Value
@@ -41,7 +41,7 @@ def in_order(record: Decision) -> bool:
     return [to_ms(record.from_)] == [t for t, _ in steps(record)] and not record.retracts
 
 
-@cache
+@lru_cache(maxsize=300)
 def sequences(eras: tuple[Era, ...], known: tuple[int, ...]) -> list[Policies]:
     """The sequence of policies as it grows."""
     first, *rest = [core_policy.compiled(era.policy) for era in eras]
@@ -117,7 +117,7 @@ class Played:
         self.check_intake(arrivals, outcome)
         before = self.paths
         self.oracle = self.judge(until)
-        self.paths = {name: upto(path, until) for name, path in self.foreseen(until).items()}
+        self.paths = self.present(until)
         self.check_records(made, before)
         self.check_steps(made)
         self.check_paths()
@@ -222,7 +222,7 @@ class Played:
         if record.cause == "time":
             assert record.trigger is None
             fresh = [e for e in here if e in come or e.time_ms > self.played]
-            assert late or not fresh, "event goes before time"
+            assert late or self.grown or not fresh, "event goes before time"
             assert in_order(record)
             return
         assert record.trigger is not None
@@ -243,12 +243,14 @@ class Played:
         return key is not None and any(order.data.order is None and order.id == key for order in orders)
 
     def true_steps(self, before: Paths) -> dict[str, set[tuple[int, Value]]]:
-        """Steps of the path as it is now, and as it was before each late event of the batch was known."""
+        """Steps of the path as it is now, and as it was before each late event of the batch was known, and each policy
+        that has become known."""
         true = {name: set(path) for name, path in self.paths.items()}
         late = [event for event in self.taken if self.is_late(event, before)]
-        counts = {self.learned(self.played), self.learned(self.now)} if late else set()
-        for oracle in (Oracle(*self.eras[:count]) for count in counts):
-            for first in range(len(late)):
+        learned = self.learned(self.now)
+        for count in range(1 if self.grown else learned, learned + 1):
+            oracle = Oracle(*self.eras[:count])
+            for first in range(len(late) + (count < learned)):
                 without = [event for event in self.intake.accepted if event not in late[first:]]
                 for name, path in oracle.paths(without, self.now).items():
                     true.setdefault(name, set()).update(path)
@@ -278,9 +280,17 @@ class Played:
 
     def check_standings(self) -> None:
         """What the customer remembers is what the oracle does."""
-        for name, standing in self.oracle.course(self.intake.accepted, self.now).standings.items():
+        come = [event for event in self.intake.accepted if to_ms(event.time) <= self.now]
+        for name, standing in self.oracle.course(come, self.now).standings.items():
             mover, held = next((m, s) for m, s in self.customer.life.placed() if m.dimension.name == name)
             assert (mover.values[held.place], held.since_ms, held.failing_ms) == standing, name
+
+    def present(self, now: int) -> dict[str, Steps]:
+        """The paths up to now; what is ahead of the clock has no say yet, not even in what refunds mean."""
+        come = [event for event in self.intake.accepted if to_ms(event.time) <= now]
+        if len(come) < len(self.intake.accepted):
+            return {name: self.oracle.paths(come, now).get(name, []) for name in self.foreseen(now)}
+        return {name: upto(path, now) for name, path in self.foreseen(now).items()}
 
     def foreseen(self, now: int) -> dict[str, Steps]:
         """The paths, and what is to come by the policies that decide by now or from an instant to come on."""
@@ -297,11 +307,15 @@ class Played:
         changes = [t for path in self.foreseen(self.now).values() for t, _ in path if self.now < t < due]
         assert not changes, "due is a lower bound"
 
-    def check_explanation(self, at: int) -> None:
-        at = max(at, self.now)
-        future = self.foreseen(at)
-        told = explain(decode(self.record, self.policies), self.policies, at)
-        explaining.check(told, Oracle(*self.eras[: len(self.policies.eras)]), self.intake.accepted, future, at)
+    def check_explanation(self, ahead: int = 0) -> None:
+        """As of now and later; by the policies activated by now, or already taken note of."""
+        at = self.now + ahead
+        learned = max(self.learned(self.now), decode(self.record, self.policies).life.known)
+        policies = sequences(self.eras, self.known)[learned - 1]
+        oracle = Oracle(*self.eras[:learned])
+        future = oracle.paths(self.intake.accepted, at + self.beyond)
+        told = explain(decode(self.record, policies), policies, at)
+        explaining.check(told, oracle, self.intake.accepted, future, at)
 
 
 def changed(paths: Paths) -> int:

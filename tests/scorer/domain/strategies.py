@@ -71,9 +71,9 @@ class Setting(NamedTuple):
 class Telling:
     """A log in the making; every choice is a pick, so that a whole event costs one or two draws."""
 
-    def __init__(self, draw: Draw, setting: Setting) -> None:
+    def __init__(self, draw: Draw, setting: Setting, anchor: str | None = None) -> None:
         self.draw, self.picks, self.setting = draw, Picks(draw), setting
-        anchor = self.picks.of(setting.scale.anchors[str(setting.zone)])
+        anchor = anchor or self.picks.of(setting.scale.anchors[str(setting.zone)])
         self.first = to_ms(datetime.fromisoformat(anchor).replace(tzinfo=UTC))
         self.times = [self.first]
         self.events: list[Event] = []

@@ -37,7 +37,8 @@ def family(draw: Draw, scale: Scale = TOY, most: int = 4) -> Family:
     picks = Picks(draw)
     zone, currency = picks.of([*scale.anchors]), picks.of(["EUR", "JPY"])
     policy, setting = a_policy(draw, scale, zone, currency, True)
-    logs = {subject: Telling(draw, setting).log(most) for subject in SUBJECTS[: picks.of([2, 2, 3])]}
+    anchor = picks.of(scale.anchors[zone])
+    logs = {subject: Telling(draw, setting, anchor).log(most) for subject in SUBJECTS[: picks.of([2, 2, 3])]}
     acts: list[tuple[int, Logged | Deed]] = []
     for subject, log in logs.items():
         for logged in log:
