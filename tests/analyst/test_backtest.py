@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,11 @@ from services.analyst.backtest.report import DimensionView, Report, report
 from services.analyst.backtest.spill import Spill, read
 from services.analyst.backtest.tally import Tally
 from services.ingest.normalise import Normaliser
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime, to_ms
+from services.scorer.domain.policy import parse
+from services.scorer.domain.scoring import Arrival, decide
+from services.scorer.domain.state import Customer
 from tests.analyst.scripts import POLICY, bought, instant, line
 
 PLAYBOOKS = """
@@ -191,3 +196,17 @@ def test_tallies_of_parts_add_up():
     one.add(other)
     assert (one.first_ms, one.new.positions["tier", "good"]) == (5, 4)
     assert math.isclose(one.lived_ms, 0)
+
+
+def test_what_is_decided_does_not_depend_on_whether_reasons_are_asked_for():
+    policies, kept, bare = Policies.only(parse(POLICY)), [], []
+    for told, reasons in ((kept, True), (bare, False)):
+        customer = Customer.new(policies)
+        for place, one in enumerate((bought("3-1", "1", "600"), bought("3-9", "2", "900", time=instant("3-2")))):
+            at_ms = to_ms(datetime.fromisoformat(one["at"]))
+            event = Normaliser()(json.dumps(one["event"]).encode(), to_datetime(at_ms))
+            outcome = decide(customer, policies, [Arrival(event, at_ms, place, b"")], at_ms, reasons=reasons)
+            told.extend(outcome.changes)
+        told.extend(decide(customer, policies, (), at_ms + 90 * 86_400_000, "c", reasons=reasons).changes)
+    assert [change._replace(conditions=[], next=None) for change in kept] == bare
+    assert any(change.conditions for change in kept)

@@ -8,7 +8,7 @@ from schemas.events import Interaction
 from services.scorer.domain.admission import Report
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.rules import Classes
-from services.scorer.domain.scoring import Arrival, Change, decide
+from services.scorer.domain.scoring import Arrival, Change, Outcome, decide
 from services.scorer.domain.state import Customer
 
 
@@ -41,7 +41,7 @@ class Life:
         """Every announced change, while the customer stands as they stood then. arrivals: in the order of the log"""
         for arrival in arrivals:
             yield from self._play(arrival.appended_ms - 1)
-            outcome = decide(self.customer, self._policies, (arrival,), arrival.appended_ms, self._subject)
+            outcome = self._decide((arrival,), arrival.appended_ms)
             self.reports += outcome.reports
             self.duplicates += outcome.duplicates
             for change in outcome.changes:
@@ -54,6 +54,9 @@ class Life:
 
     def _play(self, until_ms: int) -> Iterator[Decided]:
         if self.customer.due_ms <= until_ms:
-            for change in decide(self.customer, self._policies, (), until_ms, self._subject).changes:
+            for change in self._decide((), until_ms).changes:
                 if change.before != change.after:
                     yield Decided(change, change.effective_ms)
+
+    def _decide(self, arrivals: Sequence[Arrival], until_ms: int) -> Outcome:
+        return decide(self.customer, self._policies, arrivals, until_ms, self._subject, reasons=False)

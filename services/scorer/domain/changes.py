@@ -36,10 +36,13 @@ class Change(NamedTuple):
 
 
 class Chronicle:
-    """The changes of one customer in one turn; revisions and the last change of position are kept in the customer."""
+    """The changes of one customer in one turn; revisions and the last change of position are kept in the customer.
 
-    def __init__(self, customer: Customer) -> None:
-        self._customer = customer
+    reasons: without them changes have no conditions and no next, which is most of what they cost
+    """
+
+    def __init__(self, customer: Customer, *, reasons: bool = True) -> None:
+        self._customer, self._reasons = customer, reasons
         self.changes: list[Change] = []
 
     def announce(self, instant: Instant, triggers: Sequence[Trigger]) -> None:
@@ -47,7 +50,7 @@ class Chronicle:
         if not instant.moved:
             return
         self._customer.changed_ms = instant.at_ms
-        coming = coming_to(self._customer, [m.dimension.name for m in instant.moved])
+        coming = self._coming([m.dimension.name for m in instant.moved])
         by_hand = self._overridden(instant)
         cause: Cause = "policy" if instant.switched else "time"
         if triggers:
@@ -70,6 +73,10 @@ class Chronicle:
                 retracts=[],
                 effective_ms=instant.at_ms,
             )
+
+    def _coming(self, names: Sequence[str]) -> dict[str, tuple[int, Value]]:
+        """The first change of each dimension that time alone will bring."""
+        return coming_to(self._customer, names) if self._reasons else {}
 
     def _overridden(self, instant: Instant) -> list[str]:
         """The dimensions of which an override begins at the instant."""
@@ -112,7 +119,7 @@ class Chronicle:
                 effective_ms=effective_ms,
                 cause=cause,
                 trigger=trigger,
-                conditions=conditions_of(dimension, before, after, life, at_ms),
+                conditions=conditions_of(dimension, before, after, life, at_ms) if self._reasons else [],
                 next=next_,
                 retracts=retracts,
             )
@@ -137,8 +144,14 @@ class Chronicle:
         held = {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in now.placed()}
         gone = old.dimensions | new.dimensions
         names = dict.fromkeys([*held, *gone])
-        differing = [name for name in names if old.steps.get(name, []) != new.steps.get(name, [])]
-        coming = coming_to(self._customer, differing) if differing else {}
+        differing = [
+            name
+            for name in names
+            if old.steps.get(name, []) != new.steps.get(name, [])
+            or (name in held and shown.get(name, held[name][1]) != held[name][1])  # everyone begins elsewhere now
+        ]
+        coming = self._coming(differing) if differing else {}
+        began_ms = self._customer.ledger.began_ms(now_ms)
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
             same = _common(old_steps, new_steps)
@@ -152,10 +165,12 @@ class Chronicle:
                 trigger,
                 coming.get(name),
                 at_ms=now_ms,
-                from_ms=min(steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same),
+                from_ms=min(
+                    (steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same), default=began_ms
+                ),
                 path=new_steps[same:],
                 retracts=[step for step in old_steps[same:] if step not in new_steps[same:]],
-                effective_ms=whole[-1][0] if whole else self._customer.ledger.began_ms(now_ms),
+                effective_ms=whole[-1][0] if whole else began_ms,
             )
 
     def carry_on(self, life: Life) -> None:

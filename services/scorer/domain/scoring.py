@@ -30,16 +30,23 @@ class Outcome(NamedTuple):
 
 
 def decide(
-    customer: Customer, policies: Policies, arrivals: Sequence[Arrival], until_ms: int, subject: str | None = None
+    customer: Customer,
+    policies: Policies,
+    arrivals: Sequence[Arrival],
+    until_ms: int,
+    subject: str | None = None,
+    *,
+    reasons: bool = True,
 ) -> Outcome:
     """Take a micro-batch of one customer's arrivals (in log order), then play time up to `until_ms`.
 
     Duplicates go in log order; after that event-time order makes jitter within the batch free, and a late event takes
     its turn at the instant it became known: as if each timer had fired on time. `customer` is changed in place. Without
-    arrivals this is a timer firing. subject: the customer's own, by default that of the first arrival.
+    arrivals this is a timer firing. subject: the customer's own, by default that of the first arrival. reasons: see
+    `Chronicle`; a back-test does without.
     """
     due_before = customer.due_ms
-    turn = Turn(customer, policies)
+    turn = Turn(customer, policies, reasons=reasons)
     admitted = NOBODY
     if len(arrivals) == 1 and due_before > until_ms:
         entry = turn.meet(arrivals[0], subject, due_before)
@@ -59,6 +66,7 @@ def decide(
                 turn.apply(batch.popleft(), batch)
     if admitted.reversed:
         now_ms = max(a.appended_ms for a in arrivals)
+        turn.advance(now_ms)
         shadowed = customer.rarely().shadowed
         own = arrivals[0].event.subject if subject is None else subject
         turn.rebase([*customer.ledger.entries, *shadowed], own, now_ms, "late_event", customer.frozen)

@@ -28,9 +28,9 @@ _SETTLED = (chr(65 + REFUND), chr(65 + OVERRIDE))
 class Turn:
     """The two operations of the core on one customer: `apply` an event, `advance` time."""
 
-    def __init__(self, customer: Customer, policies: Policies) -> None:
+    def __init__(self, customer: Customer, policies: Policies, *, reasons: bool = True) -> None:
         self._customer, self._policies = customer, policies
-        self._chronicle = Chronicle(customer)
+        self._chronicle = Chronicle(customer, reasons=reasons)
         self.changes = self._chronicle.changes
         if customer.life.known < len(policies.eras):
             self._expect()
@@ -186,7 +186,7 @@ class Turn:
         causes = {at_ms: triggers}
         before = customer.ledger
         after = before.with_entries(entries)
-        while following and customer.changed_ms < (next_ms := following[0][0][0].time_ms) <= played_ms:
+        while following and at_ms < (next_ms := following[0][0][0].time_ms) <= played_ms:
             more = after.with_entries([e for e, _ in following[0]])
             if _first_effect(after, more, next_ms) < next_ms or any(a.appended_ms < next_ms for _, a in following[0]):
                 break
