@@ -77,7 +77,11 @@ class _Gate:
         self._customer, self._subject = customer, subject
         self._kept = [*known, *(w.entry for w in customer.waiting)]
         self._by_id = {e.id: e for e in self._kept}
-        self._by_order = {e.order: e for e in self._kept if e.order and e.kind == PURCHASE}
+        self._by_order = {key: e for e in self._kept if (key := _key(e))}
+        self._own: dict[tuple[str, int], Entry] = {}
+        self._own_orders: dict[tuple[str, int], Entry] = {}
+        for entry in (*self._kept, *(customer.rare.shadowed if customer.rare else ())):
+            self._note(entry)
         self._erased = customer.rare.erased if customer.rare else {}
         self._reversed = False
         self._settlement: Settlement | None = None
@@ -95,14 +99,7 @@ class _Gate:
                 detail = "clicks and interactions of that time are known by the hour only; it can no longer be counted"
                 self._reports.append(Report("too_old", detail, arrival))
                 continue
-            twin, reason = self._twin(entry)
-            if twin is not None and origin_of(twin) != profile.origin:
-                known = self._in_shadow(entry)
-                if known is None:
-                    self._shadow(entry, twin)
-                    shadowed += 1
-                    continue
-                twin = known
+            twin, reason = self._twin(entry, profile.origin)
             if twin is not None:
                 if entry.same_content(twin):
                     duplicates += 1
@@ -113,41 +110,54 @@ class _Gate:
                 detail = f"the customer's ledger is full: {FULL} entries; merge or erase what is not a customer's"
                 self._reports.append(Report("ledger_full", detail, arrival))
                 continue
-            self._keep(entry, arrival)
+            other = self._by_id.get(entry.id) or self._by_order.get(_key(entry))
+            if other is None:
+                self._keep(entry, arrival)
+            else:
+                self._shadow(entry, other)
+                shadowed += 1
         return Admitted(self._entries, self._reports, duplicates, shadowed, erased, self._reversed)
 
-    def _twin(self, entry: Entry) -> tuple[Entry | None, DeadLetterReason]:
-        twin = self._by_id.get(entry.id)
-        if twin is None and entry.order and entry.kind == PURCHASE:
-            return self._by_order.get(entry.order), "order_conflict"
+    def _twin(self, entry: Entry, origin: str) -> tuple[Entry | None, DeadLetterReason]:
+        """What is known of the same origin, counted or in a shadow: under this identity, or with this order's key."""
+        twin = self._own.get((origin, entry.id))
+        if twin is None:
+            return self._own_orders.get((origin, _key(entry))), "order_conflict"
         return twin, "id_conflict"
 
-    def _in_shadow(self, entry: Entry) -> Entry | None:
-        """What was known of this origin under this identity, and does not count."""
-        rare, origin = self._customer.rare, origin_of(entry)
-        shadowed = rare.shadowed if rare else []
-        return next((e for e in shadowed if e.id == entry.id and origin_of(e) == origin), None)
+    def _note(self, entry: Entry) -> None:
+        origin = origin_of(entry)
+        self._own[origin, entry.id] = entry
+        if key := _key(entry):
+            self._own_orders[origin, key] = entry
 
-    def _shadow(self, entry: Entry, twin: Entry) -> None:
+    def _shadow(self, entry: Entry, other: Entry) -> None:
         """The same event under two origins: keep it aside, to change places if it is the one to count."""
         self._customer.rarely().shadowed.append(entry)
-        self._reversed |= (origin_of(entry) or self._subject) < (origin_of(twin) or self._subject)
+        self._note(entry)
+        self._reversed |= (origin_of(entry) or self._subject) < (origin_of(other) or self._subject)
 
     def _too_old(self, entry: Entry) -> bool:
         frozen = self._customer.frozen
         return frozen is not None and entry.kind in TOUCHES and entry.time_ms <= frozen.floor_ms
 
     def _keep(self, entry: Entry, arrival: Arrival) -> None:
+        self._note(entry)
         self._by_id[entry.id] = entry
         kind = entry.kind
-        if entry.order and kind == PURCHASE:
-            self._by_order[entry.order] = entry
+        if key := _key(entry):
+            self._by_order[key] = entry
         if kind == REFUND or (kind == PURCHASE and any(e.kind == REFUND for e in self._kept)):
             before = self._settlement or settle(self._kept)
             self._settlement = settle([*self._kept, entry])
             self._reports.extend(_refund_reports(before, self._settlement, arrival))
         self._kept.append(entry)
         self._entries.append((entry, arrival))
+
+
+def _key(entry: Entry) -> int:
+    """The key of an order that has one of its own, else 0."""
+    return entry.order if entry.order and entry.kind == PURCHASE else 0
 
 
 def _conflict(reason: DeadLetterReason, event: Event) -> str:

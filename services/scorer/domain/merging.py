@@ -89,12 +89,14 @@ def unmerge(customer: Customer, policies: Policies, *, subject: str, other_subje
     return Parted(customer, turn.changes, other, of_other.changes)
 
 
-def erase(customer: Customer, policies: Policies, *, subject: str, at_ms: int) -> tuple[list[Change], list[str]]:
+def erase(
+    customer: Customer, policies: Policies, *, subject: str, at_ms: int
+) -> tuple[list[Change], dict[str, Customer]]:
     """Forget everything up to and with `at_ms`, of the customer and of all merged into it; what changes, and the
-    subjects that stand for themselves again from then on: they have been erased too, see `erased`."""
+    subjects that stand for themselves again from then on, of whom nothing is known either."""
     turn = Turn(customer, policies)
     turn.advance(at_ms)
-    freed = list(joined(customer))
+    freed = {alias: erased(policies, at_ms, known.revisions) for alias, known in joined(customer).items()}
     later = [e for e in _all(customer) if e.time_ms > at_ms and not origin_of(e)]
     customer.waiting = [w for w in customer.waiting if w.entry.time_ms > at_ms and not origin_of(w.entry)]
     customer.rare = Rare(erased={"": at_ms})
@@ -103,9 +105,10 @@ def erase(customer: Customer, policies: Policies, *, subject: str, at_ms: int) -
     return forgotten, freed
 
 
-def erased(policies: Policies, at_ms: int) -> Customer:
-    """A customer of whom nothing up to and with the instant may ever be known."""
+def erased(policies: Policies, at_ms: int, revisions: dict[str, int] | None = None) -> Customer:
+    """A customer of whom nothing up to and with the instant may ever be known; revision numbers go on."""
     customer = Customer.new(policies)
+    customer.life.retired = dict(revisions or {})
     customer.rare = Rare(erased={"": at_ms})
     return customer
 

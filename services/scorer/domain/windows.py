@@ -38,8 +38,7 @@ class Total(Gauge):
         self.money = isinstance(feature, Sum)
         self.less_refunds = isinstance(feature, Sum) and feature.less_refunds
         self.of_refunds = REFUND in feature.which.kinds
-        where = feature.which.where
-        self._of_no_order = where is None or where.holds({})  # a refund of its own has no fields to ask
+        self._of_no_order = feature.which.where is None  # a refund of its own has no order to ask
         self.limits = Limits(asked)
         self._currency = setting.prices.currency
         self._profiles: dict[str, bool] = {}

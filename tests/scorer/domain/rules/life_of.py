@@ -144,7 +144,7 @@ class LifeOf:
         customer = self.customer
         changes, freed = merging.erase(customer, self.policies, subject=self.subject, at_ms=ms(at))
         self._settle(customer, changes, at)
-        return freed
+        return list(freed)
 
     def _settle(self, customer: Customer, changes: Sequence[Change], at: Time) -> None:
         self.record = encode(customer)
