@@ -149,3 +149,11 @@ def test_rule_03_in_one_batch_a_late_event_takes_its_turn_when_it_became_known()
         ("basic", "gold", "2026-04-15T00:00Z", "event"),
         ("gold", "gold", "2026-03-01T00:00Z", "late_event"),
     ]
+
+
+def test_rule_03_an_arrival_of_the_instant_for_which_another_waits_is_looked_at_together_with_it():
+    life = LifeOf(TWO)
+    life.sees(buy("2026-03-01T12:05Z", 100_00, order="A"), at="2026-03-01T12:00Z")
+    assert life.sees(refund("2026-03-01T12:05Z", order="A"), at="2026-03-01T12:05Z") == []
+    life.until("2026-03-02T00:00Z")
+    assert life.path() == []

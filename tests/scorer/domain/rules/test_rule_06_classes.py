@@ -48,6 +48,28 @@ def test_rule_06_who_is_in_a_class_remains_while_its_when_holds_though_from_name
     assert life.value("stage") == "won_back", "20 d are counted from the newest order"
 
 
+def test_rule_06_moving_goes_on_until_nothing_moves_so_that_it_matters_to_no_one_how_often_one_looks():
+    #        buys: loyal       clicks: keen       the click leaves: plain, and from plain loyal, at once
+    # ───────●─────────────────●──────────────────▼──────
+    #        Mar 1             Mar 2              Mar 9
+    life = LifeOf(
+        policy(
+            """
+features: {orders: {count: purchase}, seen: {count: click, window: 7d}}
+classes:
+  type: [{name: keen, when: "seen >= 1"}, {name: loyal, when: "orders >= 1", from: [plain]}, {name: plain}]
+"""
+        )
+    )
+    life.sees(buy("2026-03-01T00:00Z", 1), click("2026-03-02T00:00Z"))
+    life.until("2026-04-01T00:00Z")
+    assert life.path("type") == [
+        ("2026-03-01T00:00Z", "loyal"),
+        ("2026-03-02T00:00Z", "keen"),
+        ("2026-03-09T00:00Z", "loyal"),
+    ]
+
+
 def test_rule_06_a_class_with_dwell_is_left_at_its_end_at_the_earliest():
     #        buys: fresh         clicks    would be busy          dwell over: busy
     # ───────●───────────────────●─────────────────────────────▼──

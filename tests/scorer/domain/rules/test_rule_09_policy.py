@@ -237,3 +237,25 @@ def test_rule_09_a_decision_names_the_policy_that_made_it():
     life.sees(buy("2026-03-01T00:00Z", 100_00))
     life.learns(HIGH, "2026-03-10T00:00Z")
     assert [c.policy.digest for c in life.of()] == [LOW.digest, HIGH.digest]
+
+
+def test_rule_09_a_policy_that_holds_at_no_instant_has_no_say():
+    """A wrong one, put right with the same `effective_at`, leaves no trace."""
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 100_00))
+    customer = life.customer
+    for policy_ in (tiers('name: star, when: "spend >= 500"'), LOW):
+        life.policies = life.policies.then(policy_, ms("2026-03-10T00:00Z"), ms("2026-03-05T00:00Z"))
+    life.record = encode(customer)
+    life.until("2026-03-20T00:00Z")
+    assert life.path() == [("2026-03-01T00:00Z", "gold")]
+
+
+def test_rule_09_who_comes_after_a_policy_is_known_is_decided_by_it_at_once():
+    #        HIGH: 200 are asked     known           100 of Mar 11, told on Mar 20: nothing
+    # ───────║──────○────────────────┬───────────────┬──
+    #        Mar 10 Mar 11           Mar 12          Mar 20
+    life = LifeOf(LOW)
+    life.policies = life.policies.then(HIGH, ms("2026-03-10T00:00Z"), ms("2026-03-12T00:00Z"))
+    assert life.sees(buy("2026-03-11T00:00Z", 100_00), at="2026-03-20T00:00Z") == []
+    assert life.customer.life.known == 2
