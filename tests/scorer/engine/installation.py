@@ -117,7 +117,7 @@ class Installation:
         deadline = time.monotonic() + 20
         try:
             for topic in topics.CATALOGUE:
-                for partition in range(self.partitions):
+                for partition in range(topic.partitions or self.partitions):
                     while not self._is_led(consumer, TopicPartition(self.settings.topic(topic.name), partition)):
                         assert time.monotonic() < deadline, f"{topic.name} is not led"
         finally:
