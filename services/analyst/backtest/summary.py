@@ -25,7 +25,7 @@ def show(report: Report, console: Console) -> None:
     else:
         console.print(
             f"policy {report.old.policy} ({report.old.digest}) → {report.new.policy} ({report.new.digest}): "
-            f"{report.moved:,} customers move ({share(report.moved, report.customers)})",
+            f"{words.counted(report.moved, 'customer')} elsewhere ({share(report.moved, report.customers)})",
             soft_wrap=True,
         )
     several = [view for view in report.dimensions if view.kind in ("ladder", "class")]
@@ -37,6 +37,7 @@ def show(report: Report, console: Console) -> None:
         console.print(_segments(segments))
     console.print()
     console.print(_flaps(report))
+    console.print("old, new: announced moves. rate: flaps a month (30 days) and 1,000 customers", soft_wrap=True)
     if report.playbooks:
         console.print()
         console.print(_playbooks(report))
@@ -100,8 +101,6 @@ def _flaps(report: Report) -> Table:
             cells += [f"{view.announced[side]:,}", f"{view.flaps[side]:,}"] if known else ["-", "-"]
             cells.append(f"{view.flap_rate[side]:,.2f}" if known else "-")
         table.add_row(view.name, *cells)
-    table.caption = "old, new: announced moves. rate: flaps a month (30 days) and 1,000 customers"
-    table.caption_justify = "left"
     return table
 
 
