@@ -16,7 +16,8 @@ from services.scorer.domain.gauges import Figure, Gauge, Reading, Registers, Set
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.orders import Take
 
-_CLEAR = 1e-9  # of the sum of all points without their signs
+_CLEAR = 1e-12  # of the sum of all points without their signs: far above what floats lose
+_NEAR_MS = 0.001  # of a whole ms
 _DIGITS = 60
 _EQUAL = Decimal("1e-40")  # of the same sum
 
@@ -96,10 +97,17 @@ class Decaying(Gauge):
 
     def _crossing(self, registers: Registers, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> int:
         """The first ms after `at_ms` at which the answer is another: the value only comes nearer to 0."""
-        exact = registers[AT] + self._half_life * math.log2(registers[AMOUNT] / float(limit))
-        now = limit > 0
+        amount, since_ms, size = registers
+        delay = self._half_life * math.log2(amount / float(limit))
+        if delay >= NEVER:
+            return NEVER
+        error = max(_NEAR_MS, self._half_life * _CLEAR * size / abs(amount))
+        if error < delay % 1 < 1 - error:
+            return max(at_ms + 1, int(since_ms) + math.floor(delay) + 1)
         return _first_after(
-            at_ms, exact, lambda ms: self._is_above(registers, ledger, ms, limit, inclusive=inclusive) != now
+            at_ms,
+            since_ms + math.floor(delay),
+            lambda ms: self._exactly_above(ledger, ms, limit, inclusive=inclusive) != (limit > 0),
         )
 
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
@@ -114,12 +122,10 @@ class Decaying(Gauge):
         ]
 
 
-def _first_after(at_ms: int, estimate: float, flipped: Callable[[int], bool]) -> int:
+def _first_after(at_ms: int, estimate_ms: int, flipped: Callable[[int], bool]) -> int:
     """The first ms after `at_ms` at which `flipped` is true; it flips once, about at the estimate."""
-    if estimate >= NEVER:
-        return NEVER
-    first = max(at_ms + 1, math.floor(estimate) - 1)
-    while first > at_ms + 1 and flipped(first):
+    first = max(at_ms + 1, estimate_ms - 1)
+    while first > at_ms + 1 and flipped(first - 1):
         first -= 1
     while not flipped(first):
         first += 1
