@@ -244,9 +244,9 @@ class Played:
 
     def true_steps(self, before: Paths) -> dict[str, set[tuple[int, Value]]]:
         """Steps of the path as it is now, and as it was before each late event of the batch was known, and each policy
-        that has become known."""
+        that has become known (after which any event may be late)."""
         true = {name: set(path) for name, path in self.paths.items()}
-        late = [event for event in self.taken if self.is_late(event, before)]
+        late = [event for event in self.taken if self.grown or self.is_late(event, before)]
         learned = self.learned(self.now)
         for count in range(1 if self.grown else learned, learned + 1):
             oracle = Oracle(*self.eras[:count])
