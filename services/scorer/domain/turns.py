@@ -133,7 +133,7 @@ class Turn:
         customer = self._customer
         time_ms, appended_ms = arrived[0][0].time_ms, max(a.appended_ms for _, a in arrived)
         self._know(appended_ms)
-        if time_ms > max(customer.changed_ms, appended_ms):
+        if time_ms > max(customer.changed_ms, appended_ms, customer.life.played_ms):
             waiting = [*customer.waiting, *(wait_for(e, a.event) for e, a in arrived)]
             customer.waiting = sorted(waiting, key=lambda w: (w.entry.time_ms, w.entry.id))
             return
