@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from schemas.decisions import Decision
-from services.scorer.domain.merging import erase, erased, merge, unmerge
+from services.scorer.domain.merging import erase, merge, unmerge
 from services.scorer.domain.records import decision
 from services.scorer.domain.scoring import Arrival, Change, decide
 from services.scorer.domain.state import Customer, decode, encode
@@ -62,8 +62,8 @@ class PlayedFamily:
             customer = self.open(root)
             changes, freed = erase(customer, self.policies, subject=root, at_ms=self.now)
             self.close(root, customer, changes, erasure=True)
-            for subject in freed:
-                self.close(subject, erased(self.policies, self.now), [])
+            for subject, alone in freed.items():
+                self.close(subject, alone, [])
             return
         into = self.life.root(deed.other) if deed.what == "merge" else self.life.merged_into.get(deed.one)
         if into is None or (deed.what == "merge" and (deed.one in self.life.merged_into or into == deed.one)):
