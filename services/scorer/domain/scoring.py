@@ -10,9 +10,10 @@ from services.scorer.domain.changes import Change
 from services.scorer.domain.entries import Entry, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import fold_touches, is_due
+from services.scorer.domain.life import Instant
 from services.scorer.domain.rules import Policy
 from services.scorer.domain.state import Customer
-from services.scorer.domain.turns import Turn
+from services.scorer.domain.turns import Turn, meet
 
 __all__ = ["Arrival", "Change", "Outcome", "Report", "decide"]
 
@@ -46,14 +47,12 @@ def decide(
     `Chronicle`; a back-test does without.
     """
     due_before = customer.due_ms
-    turn = Turn(customer, policies, reasons=reasons)
-    admitted = NOBODY
     if len(arrivals) == 1 and due_before > until_ms:
-        entry = turn.meet(arrivals[0], subject, due_before)
-        if entry is not None:
-            turn.advance(until_ms)
-            moved = customer.due_ms != due_before
-            return Outcome(turn.changes, [], True, moved, 1, 0, _unpriced(entry, policies.newest))
+        met = meet(customer, policies, arrivals[0], subject, due_before)
+        if met is not None:
+            return _met(customer, policies, *met, arrivals[0], until_ms, due_before)
+    turn = Turn(customer, policies)
+    admitted = NOBODY
     if arrivals:
         admitted = admit(customer, arrivals[0].event.subject if subject is None else subject, arrivals)
         entries = admitted.entries
@@ -83,6 +82,27 @@ def decide(
         duplicates=admitted.duplicates,
         unpriced=sum(_unpriced(entry, policies.newest) for entry, _ in admitted.entries),
     )
+
+
+def _met(
+    customer: Customer,
+    policies: Policies,
+    entry: Entry,
+    instant: Instant | None,
+    arrival: Arrival,
+    until_ms: int,
+    due_before: int,
+) -> Outcome:
+    """The end of the short way."""
+    changes: list[Change] = []
+    if instant is not None or customer.life.due_ms <= until_ms:
+        turn = Turn(customer, policies)
+        if instant is not None:
+            turn.tell(instant, arrival.event)
+        turn.advance(until_ms)
+        changes = turn.changes
+    moved = customer.life.due_ms != due_before
+    return Outcome(changes, [], True, moved, 1, 0, _unpriced(entry, policies.newest))
 
 
 NOBODY = Admitted([], [], 0)
