@@ -289,6 +289,10 @@ class Life:
         revisions = self.retired
         self.standings = [Standing(m.initial, revisions.pop(m.dimension.name, 0)) for m in self.machine.movers]
 
+    def expects_a_policy(self) -> bool:
+        """Whether another policy is known to come."""
+        return self._next_era_ms() < NEVER
+
     def _next_era_ms(self) -> int:
         return self.policies.eras[self.era + 1].effective_ms if self.era + 1 < self.known else NEVER
 

@@ -58,7 +58,8 @@ class Machine:
         """A feature's gauge and its registers now: those kept, or made for the occasion if no rule asks for it."""
         place = self.kept.get(feature.name)
         if place is not None:
-            return self.gauges[place], self.gauges[place].copy(registers[place])
+            kept = self.gauges[place]
+            return kept, kept.copy(registers[place]) if kept.windowed else registers[place]
         gauge = self._unasked.get(feature.name)
         if gauge is None:
             gauge = self._unasked[feature.name] = gauge_of(feature, (), self.setting)

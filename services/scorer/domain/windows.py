@@ -224,6 +224,8 @@ def _ahead(gauge: "Total | _Composite", registers: Registers, ledger: Ledger, at
 class _Composite(Gauge):
     """Made of totals; its registers are theirs, in a list each."""
 
+    windowed = True
+
     def __init__(
         self, which: Which | None, parts: Sequence[Total], asked: Sequence[Threshold], setting: Setting
     ) -> None:
