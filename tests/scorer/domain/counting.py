@@ -17,7 +17,7 @@ played: Counter[str] = Counter()
 
 @contextmanager
 def counted(name: str) -> Iterator[None]:
-    """Around a test whose examples call `played[name] += 1`."""
+    """Around a test whose examples say `played[name] += 1` when they have come to their end."""
     before = played[name]
     try:
         yield
