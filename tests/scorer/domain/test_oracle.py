@@ -1,5 +1,7 @@
 """The oracle held against cases worked out by hand, and against stepping through every millisecond."""
 
+import ast
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -308,6 +310,22 @@ VALUES = {
 def test_a_condition_is_read_as_it_is_written(text: str) -> None:
     assert holds(text, VALUES)
     assert not holds(f"not ({text})", VALUES)
+
+
+# -- what it is worth
+
+
+def test_it_shares_no_code_with_the_core() -> None:
+    here = Path(__file__).parent
+    sources = [path for kind in ("oracle", "strategies") for path in here.glob(f"{kind}*.py")]
+    assert len(sources) > 10
+    imported = {
+        node.module or ""
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert not [module for module in imported if module.startswith("services")]
 
 
 # -- the one idea in it: that only some instants matter
