@@ -50,8 +50,8 @@ def decide(
     if len(arrivals) == 1 and due_before > until_ms:
         met = meet(customer, policies, arrivals[0], subject, due_before)
         if met is not None:
-            return _met(customer, policies, *met, arrivals[0], until_ms, due_before)
-    turn = Turn(customer, policies)
+            return _met(customer, policies, *met, arrivals[0], until_ms, due_before, reasons)
+    turn = Turn(customer, policies, reasons=reasons)
     admitted = NOBODY
     if arrivals:
         admitted = admit(customer, arrivals[0].event.subject if subject is None else subject, arrivals)
@@ -92,11 +92,12 @@ def _met(
     arrival: Arrival,
     until_ms: int,
     due_before: int,
+    reasons: bool,
 ) -> Outcome:
     """The end of the short way."""
     changes: list[Change] = []
     if instant is not None or customer.life.due_ms <= until_ms:
-        turn = Turn(customer, policies)
+        turn = Turn(customer, policies, reasons=reasons)
         if instant is not None:
             turn.tell(instant, arrival.event)
         turn.advance(until_ms)
