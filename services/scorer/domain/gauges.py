@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.scorer.domain.comparisons import Above, Equals, Known, Reached, Threshold
-from services.scorer.domain.entries import PURCHASE, REFUND, read_profile
+from services.scorer.domain.entries import PURCHASE, REFUND, Entry, read_profile
 from services.scorer.domain.features import Which
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.orders import Take
@@ -80,8 +80,8 @@ class Gauge:
     def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
         """The entry takes effect at its time, `at_ms`; all that came before has."""
 
-    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> Reading:
-        """`enter` and then `read`."""
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading:
+        """`enter` and then `read`, for the entry just appended."""
         self.enter(registers, ledger, index, at_ms)
         return self.read(registers, ledger, at_ms)
 

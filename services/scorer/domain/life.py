@@ -181,7 +181,7 @@ class Life:
         self.played_ms = at_ms
         registers, nexts, truths, due_ms = self.registers, self.nexts, self.truths, self.due_ms
         for i, gauge in self.machine.touched(entry.profile):
-            bits, next_ms = gauge.meet(registers[i], ledger, place, at_ms)
+            bits, next_ms = gauge.meet(registers[i], ledger, place, at_ms, entry)
             truths = truths & ~gauge.bits | bits
             if nexts is not None:
                 nexts[i] = next_ms

@@ -4,12 +4,13 @@ What a window holds is a run of entries of the ledger, from its *head* to the ne
 A refund of an order lowers what the window holds of that order until the order leaves.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
 
 from services.scorer.domain.comparisons import Threshold
-from services.scorer.domain.entries import NPS, PURCHASE, RATING, REFUND, read_profile
+from services.scorer.domain.entries import NPS, PURCHASE, RATING, REFUND, Entry, read_profile
 from services.scorer.domain.features import Count, Feedback, Mean, Operand, Ratio, Scorecard, Sum, Trend, Which
 from services.scorer.domain.gauges import Figure, Gauge, Limits, Numbers, Reading, Registers, Setting, voids
 from services.scorer.domain.ledger import NEVER, Ledger
@@ -60,13 +61,16 @@ class Total(Gauge):
             self.expire(registers, ledger, at_ms)
         registers[VALUE] += self.share(ledger, index)
 
-    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> Reading:
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading:
         windowed = self.windowed
         if windowed:
             self.expire(registers, ledger, at_ms)
-        value = registers[VALUE] = registers[VALUE] + self.share(ledger, index)
+        share = 1
+        if self.money:
+            share = entry.amount if entry.profile[1:] == self._currency else self.share(ledger, index)
+        value = registers[VALUE] = registers[VALUE] + share
         limits = self.limits
-        passed = limits.passed(value if value > 0 else 0)
+        passed = bisect_left(limits.limits, value if value > 0 else 0)
         if not windowed or (passed == 0 and not ledger.refunds):
             return limits.masks[passed], NEVER
         return limits.masks[passed], self._falls(registers, ledger, at_ms, passed)
@@ -310,6 +314,10 @@ class _Points(Total):
     ) -> None:
         super().__init__(Count(feature.name, feature.which, feature.window), (), setting)
         self._weights, self._scale, self._weighed = weights, scale, weighed
+
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading:
+        self.enter(registers, ledger, index, at_ms)
+        return self.read(registers, ledger, at_ms)
 
     def share(self, ledger: Ledger, index: int) -> int:
         kind = read_profile(ledger.profile(index)).kind
