@@ -83,12 +83,13 @@ class Decaying(Gauge):
         error = _CLEAR * (registers[SIZE] * 2.0 ** (-(at_ms - registers[AT]) / self._half_life) + abs(float(limit)))
         if abs(value - limit) > error:
             return value > limit
-        return self._exactly_above(ledger, at_ms, limit, inclusive=inclusive)
+        return self._exactly_above(ledger, at_ms, limit, inclusive=inclusive, known_ms=at_ms)
 
-    def _exactly_above(self, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> bool:
+    def _exactly_above(self, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool, known_ms: int) -> bool:
+        """At the instant, by the points that stand at `known_ms`."""
         with localcontext(Context(prec=_DIGITS)):
             two, value, size = Decimal(2), Decimal(0), abs(Decimal(limit.numerator) / limit.denominator)
-            for time_ms, points in self._given(ledger, at_ms):
+            for time_ms, points in self._given(ledger, known_ms):
                 age = Decimal(time_ms - at_ms) / self._half_life
                 term = Decimal(points.numerator) / points.denominator * two**age
                 value, size = value + term, size + abs(term)
@@ -107,7 +108,7 @@ class Decaying(Gauge):
         return _first_after(
             at_ms,
             since_ms + math.floor(delay),
-            lambda ms: self._exactly_above(ledger, ms, limit, inclusive=inclusive) != (limit > 0),
+            lambda ms: self._exactly_above(ledger, ms, limit, inclusive=inclusive, known_ms=at_ms) != (limit > 0),
         )
 
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
