@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-once test test-long lint schemas clean bench-core
+.PHONY: help setup run demo-once test test-long lint schemas clean bench-core native test-native pure
 
 help:
 	@echo "make run        bring everything up on this machine and replay real purchases; Ctrl-C ends all"
@@ -18,6 +18,8 @@ help:
 	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
 	@echo "make lint       style, types, import rules, published documents, alert rules"
 	@echo "make bench-core what an event costs in the deciding core, and what a customer weighs"
+	@echo "make native     compile the core into a copy of its own, build/native, and measure it; needs a C compiler"
+	@echo "make test-native  the core's tests against that copy; make pure removes it"
 	@echo "make schemas    write schemas/published, the tables of docs/ and of README.md again"
 	@echo "make clean      remove .venv and everything made; the demo's data stays (tierline up --fresh empties it)"
 
@@ -33,7 +35,7 @@ test: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-long: $(VENV)/.ready-dev
-	@played=$$(mktemp -d) && trap 'rm -rf "$$played"' EXIT && HYPOTHESIS_PROFILE=deep PARTS=16 EXAMPLES="$$played" \
+	@played=$$(mktemp -d) && trap 'rm -rf "$$played"' EXIT && HYPOTHESIS_PROFILE=deep PARTS=64 EXAMPLES="$$played" \
 	$(BIN)/python -m pytest tests/scorer/domain/test_against_oracle.py --numprocesses auto --dist load --quiet; \
 	found=$$?; $(BIN)/python -m tests.scorer.domain.counting "$$played" 100000 && exit $$found
 
@@ -48,6 +50,26 @@ lint: $(VENV)/.ready-dev
 
 bench-core: $(VENV)/.ready
 	@$(BIN)/python -m services.bench.core
+
+# What is in .venv stays plain Python, the sources as they are: a compiled module beside a source would go stale. The
+# copy is made again when a source is newer; -P keeps the sources here from going before it.
+NATIVE := build/native
+native_python = PYTHONPATH=$(CURDIR)/$(NATIVE) $(BIN)/python -P
+
+native: $(NATIVE)/.ready
+	@$(native_python) -m services.bench.core --million 0
+
+test-native: $(NATIVE)/.ready
+	@TIERLINE_NATIVE=1 $(native_python) -m pytest --import-mode=append tests/scorer/domain tests/deploy/test_native.py
+
+pure:
+	rm -rf $(NATIVE)
+
+$(NATIVE)/.ready: setup.py pyproject.toml $(shell find schemas services policies -type f -not -name '*.pyc') $(VENV)/.ready-dev
+	@rm -rf $(NATIVE)
+	@TIERLINE_NATIVE=1 $(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation \
+	--reinstall --no-cache --target $(NATIVE) .
+	@touch $@
 
 schemas: $(VENV)/.ready-dev
 	@$(BIN)/python -m services.cli.schemas write

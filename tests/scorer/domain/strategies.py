@@ -17,7 +17,7 @@ from tests.scorer.domain.oracle import ALWAYS, Era
 from tests.scorer.domain.oracle_calendar import anniversary, to_datetime, to_ms, window_exit
 from tests.scorer.domain.strategies_policies import AHEAD, DAY, HOUR, REAL, TOY, Draw, Drawn, Picks, Scale
 
-__all__ = ["AHEAD", "DAY", "HOUR", "REAL", "TOY", "Logged", "Script", "scripts"]
+__all__ = ["AHEAD", "DAY", "HOUR", "REAL", "TOY", "Logged", "Script", "scripts", "scripts_together"]
 
 AMOUNTS = [500, 100, 250, 0, 1, 1000]
 KINDS = (
@@ -222,30 +222,35 @@ def a_policy(draw: Draw, scale: Scale, zone: str, currency: str, among_others: b
     return text, Setting(scale, ZoneInfo(zone), drawn.windows + drawn.thresholds, currency)
 
 
-def script(draw: Draw, scale: Scale = TOY, most: int = 9, most_eras: int = 3) -> Script:
+def several(draw: Draw, scale: Scale = TOY, most: int = 9, most_eras: int = 3, most_scripts: int = 1) -> list[Script]:
+    """Histories under one sequence of policies, near one another in time."""
     picks = Picks(draw)
     zone, currency = picks.of([*scale.anchors]), picks.of(["EUR", "EUR", "JPY", "KWD"])
     more = min(picks.of([0, 0, 0, 1, 1, 2]), most_eras - 1)
     policy, setting = a_policy(draw, scale, zone, currency, more > 0)
-    log = Telling(draw, setting).log(most)
+    anchor = picks.of(scale.anchors[zone])
+    logs = [Telling(draw, setting, anchor).log(most) for _ in range(most_scripts)]
     eras, known = [Era(policy)], [ALWAYS]
-    last = max(logged.appended_ms for logged in log)
-    first = min(to_ms(logged.event.time) for logged in log)
     for _ in range(more):
         zone, currency = picks.of([zone, zone, *scale.anchors]), picks.of([currency, currency, "EUR", "JPY"])
         text, _ = a_policy(draw, scale, zone, currency, True)
-        effective = to_ms(picks.of(log).event.time) + picks.of([0, 0, 1, -1, *scale.steps])
+        effective = to_ms(picks.of(logs[0]).event.time) + picks.of([0, 0, 1, -1, *scale.steps])
         effective = max(effective, eras[-1].effective_at)
         eras.append(Era(text, effective))
-        known.append(
-            max(effective + picks.of([0, 0, *(abs(late) for late in scale.lateness), *scale.steps]), known[-1])
-        )
+        late = picks.of([0, 0, *(abs(late) for late in scale.lateness), *scale.steps])
+        known.append(max(effective + late, known[-1]))
+    return [played(picks, scale, eras, known, log) for log in logs]
+
+
+def played(picks: Picks, scale: Scale, eras: list[Era], known: list[int], log: list[Logged]) -> Script:
     batches: list[list[Logged]] = [[]]
     for logged in log:
         if batches[-1] and picks.one_in(2):
             batches.append([])
         batches[-1].append(logged)
     parts = [0.0, 0.1, 0.5, 0.9, 1.0]
+    last = max(logged.appended_ms for logged in log)
+    first = min(to_ms(logged.event.time) for logged in log)
     return Script(
         eras=eras,
         known=known,
@@ -258,4 +263,9 @@ def script(draw: Draw, scale: Scale = TOY, most: int = 9, most_eras: int = 3) ->
     )
 
 
+def script(draw: Draw, scale: Scale = TOY, most: int = 9, most_eras: int = 3) -> Script:
+    return several(draw, scale, most, most_eras)[0]
+
+
 scripts = st.composite(script)
+scripts_together = st.composite(several)
