@@ -24,4 +24,4 @@ def part_shadows(entries: Iterable[Entry], subject: str) -> tuple[list[Entry], l
         by_id[entry.id] = entry
         if key:
             orders.add(key)
-    return list(by_id.values()), shadowed
+    return sorted(by_id.values(), key=lambda e: (e.time_ms, e.id)), shadowed

@@ -29,6 +29,11 @@ def wait_for(entry: Entry, event: AcceptedEvent) -> Waiting:
     return Waiting(entry, type_of(event), event.id, event.source, received_ms)
 
 
+def wait_unnamed(entry: Entry) -> Waiting:
+    """Of an entry that came out of another origin's shadow its event's name is not known any more: no trigger."""
+    return Waiting(entry, "", "", "", None)
+
+
 def trigger_of_waiting(waiting: Waiting) -> Trigger:
     received_at = None if waiting.received_ms is None else to_datetime(waiting.received_ms)
     time = to_datetime(waiting.entry.time_ms)

@@ -20,7 +20,7 @@ from services.scorer.domain.ledger import NEVER, Effect, Ledger
 from services.scorer.domain.life import Instant, Life, Paths, fold
 from services.scorer.domain.shadows import part_shadows
 from services.scorer.domain.state import Customer, Rare, Waiting
-from services.scorer.domain.triggers import cause_late, trigger_of, trigger_of_waiting, wait_for
+from services.scorer.domain.triggers import cause_late, trigger_of, trigger_of_waiting, wait_for, wait_unnamed
 
 _SETTLED = (chr(65 + REFUND), chr(65 + OVERRIDE))
 """Entries of these kinds, by the first letter of their profile, always take the long way."""
@@ -100,7 +100,7 @@ class Turn:
                 return
             came = self._come(at_ms)
             if came:
-                self._enter([w.entry for w in came], [trigger_of_waiting(w) for w in came])
+                self._enter([w.entry for w in came], [trigger_of_waiting(w) for w in came if w.type])
             else:
                 self._chronicle.announce(life.at(at_ms, ()), ())
 
@@ -146,7 +146,7 @@ class Turn:
             self.advance(time_ms - 1)
         came = self._come(time_ms)
         entries = [*(w.entry for w in came), *(e for e, _ in arrived)]
-        triggers = [*(trigger_of_waiting(w) for w in came), *(trigger_of(a.event) for _, a in arrived)]
+        triggers = [*(trigger_of_waiting(w) for w in came if w.type), *(trigger_of(a.event) for _, a in arrived)]
         event = arrived[0][1].event
         if time_ms <= customer.changed_ms or customer.is_frozen_at(time_ms):
             self.advance(max(customer.changed_ms, appended_ms))
@@ -235,10 +235,17 @@ class Turn:
         self._chronicle.correct(common, old_paths, new_paths, was, now, now_ms, cause, trigger)
 
     def rebase(self, entries: Sequence[Entry], subject: str, at_ms: int, cause: Cause, frozen: Frozen | None) -> None:
-        """Live on with other entries altogether, played from their beginning or from where they are frozen."""
+        """Live on with other entries altogether, played from their beginning or from where they are frozen.
+
+        What waits is parted with them, and of what counts now that waits which is ahead of the clock.
+        """
         customer = self._customer
-        counted, shadowed = part_shadows(entries, subject)
-        self._replay_whole(Ledger.of(counted), max(at_ms, customer.life.played_ms), cause, None, frozen, None)
+        now_ms = max(at_ms, customer.life.played_ms)
+        waiting = {(w.entry.id, w.entry.profile): w for w in customer.waiting}
+        counted, shadowed = part_shadows([*entries, *(w.entry for w in customer.waiting)], subject)
+        ahead = [e for e in counted if e.time_ms > now_ms]
+        customer.waiting = [waiting.get((e.id, e.profile)) or wait_unnamed(e) for e in ahead]
+        self._replay_whole(Ledger.of(e for e in counted if e.time_ms <= now_ms), now_ms, cause, None, frozen, None)
         if customer.rare is not None or shadowed or frozen is not None:
             rare = customer.rarely()
             rare.shadowed, rare.frozen = shadowed, frozen
