@@ -215,11 +215,13 @@ class Basis(NamedTuple):
 def _basis(gauge: Gauge, places: Sequence[int], ledger: Ledger, policy: Policy) -> Basis:
     if not places:
         return Basis(0, None, None, 0, 0)
-    unpriced = 0
-    if gauge.money:
+    unpriced, entries = 0, len(places)
+    if gauge.money and any(profile[1:] != policy.currency for profile in ledger.profiles):
         for place in places:
             currency = read_profile(ledger.profile(place)).currency
             unpriced += bool(currency) and policy.prices.of(0, currency, ledger.time(place)) is None
+    if not gauge.of_touches:
+        return Basis(entries, ledger.time(places[0]), ledger.time(places[-1]), unpriced, 0)
     entries = sum(ledger.weight(place) for place in places)
     first_ms, bound = ledger.time(places[0]), 0
     for place in places if gauge.windowed else ():

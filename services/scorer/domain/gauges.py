@@ -50,6 +50,8 @@ class Gauge:
     """Whether it is a sum of money, in which an amount without a rate counts as 0."""
     windowed = False
     """Whether entries leave as time passes."""
+    of_touches = True
+    """Whether entries may be among them that stand for several events."""
 
     def __init__(self, which: Which | None, asked: Sequence[Threshold], setting: Setting) -> None:
         self.which, self.asked, self.setting = which, asked, setting

@@ -4,7 +4,7 @@ A row is 18 bytes: id hash and profile number (8), time (6), amount (4). What do
 entry's id. Most events only append a row and look at a few others, so nothing is unpacked that is not looked at.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from struct import Struct
 from typing import NamedTuple
@@ -119,6 +119,14 @@ class Ledger:
     def amount(self, index: int) -> int:
         amount: int = _unpack(self.rows, index * SIZE)[3]
         return amount if amount != _WIDE else self.extras[self._id(index)][0]
+
+    def places_of(self, counts: Callable[[str], bool], head: int) -> list[int]:
+        """The entered entries from `head` on whose profile counts, by index."""
+        numbers = self.rows[head * SIZE : self.entered * SIZE : SIZE]
+        wanted = {number for number in set(numbers) if number != _ELSEWHERE and counts(self.profiles[number])}
+        if _ELSEWHERE in numbers:
+            return [place for place in range(head, self.entered) if counts(self.profile(place))]
+        return [head + i for i, number in enumerate(numbers) if number in wanted]
 
     def weight(self, index: int) -> int:
         """How many events the entry stands for."""

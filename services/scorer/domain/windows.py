@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import lcm
 
 from services.scorer.domain.comparisons import Threshold
-from services.scorer.domain.entries import NPS, PURCHASE, RATING, REFUND, Entry, read_profile
+from services.scorer.domain.entries import NPS, PURCHASE, RATING, REFUND, TOUCHES, Entry, read_profile
 from services.scorer.domain.features import Count, Feedback, Mean, Operand, Ratio, Scorecard, Sum, Trend, Which
 from services.scorer.domain.gauges import Figure, Gauge, Limits, Numbers, Reading, Registers, Setting, voids
 from services.scorer.domain.ledger import NEVER, Ledger
@@ -18,7 +18,7 @@ from services.scorer.domain.orders import Take
 from services.scorer.domain.poisson import Tails
 from services.scorer.domain.spans import Span, window_exit
 
-_PURCHASE = chr(65 + PURCHASE)
+_PURCHASE, _REFUND = chr(65 + PURCHASE), chr(65 + REFUND)
 
 FURTHEST = 64
 """How many exits ahead are looked at for the one that changes an answer; if none does, it is looked again then."""
@@ -37,6 +37,7 @@ class Total(Gauge):
         self.windowed = feature.window is not None
         self._fixed_ms = feature.window.fixed_ms if feature.window else 0
         self.money = isinstance(feature, Sum)
+        self.of_touches = any(kind in TOUCHES for kind in feature.which.kinds)
         self.less_refunds = isinstance(feature, Sum) and feature.less_refunds
         self.of_refunds = REFUND in feature.which.kinds
         self._of_no_order = feature.which.where is None  # a refund of its own has no order to ask
@@ -51,7 +52,7 @@ class Total(Gauge):
         return known
 
     def touched_by(self, profile: str) -> bool:
-        return self.counts(profile) and read_profile(profile).kind != REFUND  # a refund counts when it takes effect
+        return profile[0] != _REFUND and self.counts(profile)  # a refund counts when it takes effect
 
     def fresh(self) -> Registers:
         return [0, 0, -1, 0]
@@ -193,12 +194,10 @@ class Total(Gauge):
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         self.expire(registers, ledger, at_ms)
         head = registers[HEAD] if self.window is not None else 0
-        found = []
-        for place in range(head, ledger.entered):
-            profile = ledger.profile(place)
-            if self.touched_by(profile) and (self.money or profile[0] != _PURCHASE or ledger.stands(place, at_ms)):
-                found.append(place)
-        if self.of_refunds or self.less_refunds:
+        found = ledger.places_of(self.touched_by, head)
+        if ledger.refunds and not self.money:
+            found = [p for p in found if ledger.profile(p)[0] != _PURCHASE or ledger.stands(p, at_ms)]
+        if ledger.refunds and (self.of_refunds or self.less_refunds):
             for take in ledger.settlement.takes:
                 anchor = ledger.place(take.order or take.refund)
                 mine = self.of_refunds or (
