@@ -131,3 +131,15 @@ def test_rule_10_steps_undone_long_ago_that_arrive_in_order_for_a_new_customer_c
         ("basic", "gold", "2026-03-01T00:00Z"),
         ("gold", "basic", "2026-03-02T00:00Z"),
     ]
+
+
+def test_rule_10_what_comes_to_the_millisecond_of_the_last_change_takes_it_back_net():
+    #        buys 100, and its refund of the same millisecond arrives an hour later
+    # ───────●○──
+    #        Mar 1 00:00:00.000     one millisecond, one evaluation: nobody was ever gold
+    life = LifeOf(GOLD)
+    life.sees(buy("2026-03-01T00:00Z", 100_00, order="A"))
+    [change] = life.sees(refund("2026-03-01T00:00Z", order="A"), at="2026-03-01T01:00Z")
+    assert (change.before, change.after, change.cause) == ("gold", "basic", "refund")
+    assert change.retracts == [(ms("2026-03-01T00:00Z"), "gold")]
+    assert life.path() == []
