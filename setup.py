@@ -1,0 +1,103 @@
+"""The deciding core as native modules, where they can be built (docs/adr/0009); pyproject.toml says all else.
+
+Left out unless TIERLINE_NATIVE asks: the compiled core does not yet pass all of the core's tests. With `try`,
+`pip install .` translates NATIVE with mypyc; where that cannot be done the same command installs plain Python and says
+why in one line (`pip install -v .` shows it). With 1 it fails rather than do without. An editable install never has it:
+what is edited must be what runs.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import Distribution, Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DOMAIN = Path("services/scorer/domain")
+NATIVE = (
+    *("admission", "buying", "changes", "decaying", "eras", "expected", "folding", "gauges", "instants", "ledger"),
+    *("life", "machine", "poisson", "profiles", "scoring", "shadows", "timers", "triggers", "turns", "windows"),
+)
+"""What an event passes through. mypyc drops the options of a msgspec Struct, so none of these may define one."""
+
+NEEDS = ["mypy==2.4.1", "msgspec==0.22.0"]
+"""To translate; msgspec for its types."""
+
+CHOICE = os.environ.get("TIERLINE_NATIVE") or "0"
+
+
+def say(reason: object) -> None:
+    line = f"tierline: the core is installed as plain Python, not native: {reason}"
+    if CHOICE == "1":
+        sys.exit(f"{line} (TIERLINE_NATIVE=1 asks for it)")
+    print(line, file=sys.stderr, flush=True)
+
+
+def compiler_trouble(folder: str) -> str | None:
+    """Why no extension module can be compiled here; None if one can."""
+    source = Path(folder, "probe.c")
+    source.write_text("#include <Python.h>\nPyMODINIT_FUNC PyInit_probe(void) { return NULL; }\n", "utf-8")
+    probe = build_ext(Distribution({"ext_modules": [Extension("probe", [str(source)])]}))
+    probe.build_lib = probe.build_temp = folder
+    probe.ensure_finalized()
+    try:
+        probe.run()
+    except Exception as error:  # noqa: BLE001 - each compiler fails in its own way
+        return f"no C compiler that works ({error})"
+    return None
+
+
+def translated(folder: str) -> list[Extension]:
+    """The modules as C; raises if mypyc is not here or refuses them."""
+    from mypyc.build import mypycify  # noqa: PLC0415 - only a build that needs it has it
+
+    options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
+    paths = [str(DOMAIN / f"{name}.py") for name in NATIVE]
+    made = mypycify([*options, *paths], target_dir=folder, group_name="tierline_core", opt_level="2", debug_level="0")
+    for extension in made:  # another compiler's warnings are no reason to do without
+        extension.extra_compile_args = [a for a in extension.extra_compile_args if a not in {"-Werror", "/WX"}]
+    return list(made)
+
+
+class AllOrNothing(build_ext):
+    """The native modules refer to each other: a few of them are worse than none."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except Exception as error:  # noqa: BLE001 - each compiler fails in its own way
+            say(f"compiling it failed ({error})")
+            for made in self.get_outputs():
+                Path(made).unlink(missing_ok=True)
+            self.extensions = []
+
+
+def extensions(folder: str) -> list[Extension]:
+    if CHOICE == "0":
+        return []
+    if trouble := compiler_trouble(folder):
+        say(trouble)
+        return []
+    try:
+        return translated(folder)
+    except ImportError as error:
+        say(f"mypyc is not here ({error})")
+    except SystemExit:  # it has printed what it minds
+        say("mypyc refuses it, see above")
+    return []
+
+
+WHEEL = "bdist_wheel" in sys.argv
+
+Path("build").mkdir(exist_ok=True)
+with tempfile.TemporaryDirectory(prefix="native-", dir="build") as made_here:
+    # A fresh folder for each wheel: nothing of an earlier build can get in. Relative, as setuptools wants it.
+    scratch = os.path.relpath(made_here)
+    asked = "egg_info" in sys.argv and CHOICE != "0" and compiler_trouble(scratch) is None
+    setup(
+        ext_modules=extensions(scratch) if WHEEL else [],
+        cmdclass={"build_ext": AllOrNothing},
+        options={"build": {"build_base": f"{scratch}/build"}} if WHEEL else {},
+        setup_requires=NEEDS if asked else [],
+    )
