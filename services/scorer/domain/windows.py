@@ -230,7 +230,7 @@ class _Composite(Gauge):
     windowed = True
 
     def __init__(
-        self, which: Which | None, parts: Sequence[Total], asked: Sequence[Threshold], setting: Setting
+        self, which: Which | None, parts: "Sequence[Part]", asked: Sequence[Threshold], setting: Setting
     ) -> None:
         super().__init__(which, asked, setting)
         self.parts = tuple(parts)
@@ -273,9 +273,16 @@ class _Composite(Gauge):
     def answer(self, registers: Registers, ledger: Ledger) -> int:
         return 0
 
+    def number(self, registers: Registers) -> Fraction | None:
+        """The value, if it is one number."""
+        return None
+
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         found = (part.basis(own, ledger, at_ms) for part, own in zip(self.parts, registers, strict=True))
         return sorted({index for part in found for index in part})
+
+
+Part = Total | _Composite
 
 
 class Average(_Composite):
@@ -389,8 +396,7 @@ class Card(_Composite):
     """A scorecard."""
 
     def __init__(self, feature: Scorecard, asked: Sequence[Threshold], setting: Setting) -> None:
-        parts: list[Total | _Composite] = [part_gauge(operand, setting) for operand, _, _ in feature.parts]
-        super().__init__(None, parts, asked, setting)  # type: ignore[arg-type]
+        super().__init__(None, [part_gauge(operand, setting) for operand, _, _ in feature.parts], asked, setting)
         self._weights = [(weight, full) for _, weight, full in feature.parts]
         self._numbers = Numbers(asked)
 
