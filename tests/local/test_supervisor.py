@@ -225,6 +225,8 @@ async def test_a_child_that_does_not_listen_is_killed_after_its_grace(terminal: 
 
 # A program as `tierline up` is one: two children, then wait for a signal; its lines are the children's process ids.
 UP = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # though the tests may run under nohup
 import asyncio, sys
 from rich.console import Console
 from services.local.command import Command
