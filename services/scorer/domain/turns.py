@@ -193,7 +193,7 @@ class Turn:
         after = before.with_entries(entries)
         while following and at_ms < (next_ms := following[0][0][0].time_ms) <= played_ms:
             more = after.with_entries([e for e, _ in following[0]])
-            if _first_effect(after, more, next_ms) < next_ms or any(a.appended_ms < next_ms for _, a in following[0]):
+            if _first_effect(after, more, next_ms) < next_ms:
                 break
             causes[next_ms] = [trigger_of(a.event) for _, a in following.popleft()]
             after = more
