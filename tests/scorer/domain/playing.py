@@ -186,8 +186,8 @@ class Played:
     def lasting(self, name: str) -> bool:
         """Whether every policy has the dimension and lets everyone begin alike.
 
-        The path of one that goes just ends; and where policies begin elsewhere, a late event before the switch may leave
-        `before` behind (known, not mended).
+        The path of one that goes just ends; and where policies begin elsewhere, a late event before the switch may
+        leave `before` behind (known, not mended).
         """
         begins = {initial(book).get(name) for book in self.oracle.books}
         return None not in begins and len(begins) == 1
