@@ -130,17 +130,16 @@ class Chronicle:
         common: Paths,
         old: Paths,
         new: Paths,
-        was: Life,
         now: Life,
         now_ms: int,
         cause: Cause,
         trigger: Trigger | None,
     ) -> None:
         """Live on as `now`, and bring out per dimension what differs of the paths since `common`."""
+        shown = {m.dimension.name: m.values[s.shown] for m, s in self._customer.life.placed()}
         self.carry_on(now)
         steps = [path[-1][0] for paths in (common, new) for path in paths.steps.values() if path]
         self._customer.changed_ms = max(steps, default=-NEVER)
-        shown = {m.dimension.name: m.values[s.shown] for m, s in was.placed()}
         held = {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in now.placed()}
         gone = old.dimensions | new.dimensions
         names = dict.fromkeys([*held, *gone])

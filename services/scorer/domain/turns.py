@@ -232,7 +232,7 @@ class Turn:
             now.nexts, now.due_ms = None, from_ms
         for instant in now.play([e for e in after.effects() if e.at_ms >= from_ms], now_ms):
             new_paths.take(instant)
-        self._chronicle.correct(common, old_paths, new_paths, was, now, now_ms, cause, trigger)
+        self._chronicle.correct(common, old_paths, new_paths, now, now_ms, cause, trigger)
 
     def rebase(self, entries: Sequence[Entry], subject: str, at_ms: int, cause: Cause, frozen: Frozen | None) -> None:
         """Live on with other entries altogether, played from their beginning or from where they are frozen.
@@ -263,9 +263,9 @@ class Turn:
     ) -> None:
         customer = self._customer
         old = customer.life
-        was, old_paths = self._fold(old.ledger, old.played_ms, old.known)
+        _, old_paths = self._fold(old.ledger, old.played_ms, old.known)
         now, new_paths = fold(self._policies, after, now_ms, old.known if known is None else known, frozen)
-        self._chronicle.correct(Paths(), old_paths, new_paths, was, now, now_ms, cause, trigger)
+        self._chronicle.correct(Paths(), old_paths, new_paths, now, now_ms, cause, trigger)
 
 
 def _first_effect(before: Ledger, after: Ledger, time_ms: int) -> int:
