@@ -100,7 +100,9 @@ class Turn:
                 return
             came = self._come(at_ms)
             if came:
-                self._enter([w.entry for w in came], [trigger_of_waiting(w) for w in came if w.type])
+                entries, triggers = [w.entry for w in came], [trigger_of_waiting(w) for w in came if w.type]
+                if not self._reach_back(entries, triggers):
+                    self._enter(entries, triggers)
             else:
                 self._chronicle.announce(life.at(at_ms, ()), ())
 
@@ -154,17 +156,24 @@ class Turn:
             before, after = customer.ledger, customer.ledger.with_entries(entries)
             self.replay(after, _first_effect(before, after, time_ms), now_ms, cause_late(event), triggers[0])
             return
-        life = customer.life
-        first_ms = time_ms
-        if life.ledger.refunds and any(e.order or e.currency for e in entries):
-            first_ms = _first_effect(life.ledger, life.ledger.with_entries(entries), time_ms)
-        if first_ms < time_ms:
-            after, now_ms = life.ledger.with_entries(entries), max(life.played_ms, time_ms)
-            self.replay(after, first_ms, now_ms, cause_late(event), triggers[0])
-        elif time_ms > life.played_ms:
-            self._enter(entries, triggers)
-        else:
-            self._enter_late(entries, triggers, following)
+        if not self._reach_back(entries, triggers):
+            if time_ms > customer.life.played_ms:
+                self._enter(entries, triggers)
+            else:
+                self._enter_late(entries, triggers, following)
+
+    def _reach_back(self, entries: Sequence[Entry], triggers: Sequence[Trigger]) -> bool:
+        """Orders that take a refund over from another change what was before their own time; whether these do."""
+        life, time_ms = self._customer.life, entries[0].time_ms
+        if not (life.ledger.refunds and any(e.order or e.currency for e in entries)):
+            return False
+        after = life.ledger.with_entries(entries)
+        first_ms = _first_effect(life.ledger, after, time_ms)
+        if first_ms == time_ms:
+            return False
+        trigger = triggers[0] if triggers else None
+        self.replay(after, first_ms, max(life.played_ms, time_ms), "late_event", trigger)
+        return True
 
     def _enter(self, entries: Sequence[Entry], triggers: Sequence[Trigger]) -> None:
         """Entries of one instant that is later than all that has been played; `triggers` are their events."""

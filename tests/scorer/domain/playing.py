@@ -122,7 +122,7 @@ class Played:
         self.check_steps(made)
         self.check_paths()
         self.check_due()
-        self.played, self.aware = until, True
+        self.played, self.aware = until, outcome.altered or not (self.thrifty and self.grown)
         return made
 
     grown = False
@@ -176,7 +176,7 @@ class Played:
             if record.before != record.after:
                 assert announcement(record).revision == record.revision
             muddled = self.grown and len(self.taken) > 1  # any of them may have become late, in any order
-            if not muddled and not any(self.reaches_back(event) for event in self.taken):
+            if not muddled and not any(self.reaches_back(event) for event in (*self.taken, *self.waited)):
                 assert set(steps(record)) <= true_steps[name], "told is what is true, or was without what came late"
             self.check_cause(record, before)
             self.check_conditions(record)
@@ -197,7 +197,7 @@ class Played:
 
     def check_steps(self, made: list[Decision]) -> None:
         """Without arrivals: what was to come has come, a record a step; unless a policy decides the past anew."""
-        if self.taken or self.grown:
+        if self.taken or self.grown or any(map(self.reaches_back, self.waited)):
             return
         told = sorted(((record.dimension, *steps(record)[0]) for record in made if steps(record)), key=str)
         new = [(name, *step) for name, path in self.paths.items() for step in path if step[0] > self.played]
@@ -220,7 +220,8 @@ class Played:
         `policy`: one that begins at that instant, or has become known."""
         come = {Named.of(event) for event in self.taken}
         here = {e for e in map(Named.of, self.intake.accepted) if e.time_ms == to_ms(record.from_)}
-        late = any(self.is_late(event, before) or self.reaches_back(event) for event in self.taken)
+        late = any(self.is_late(event, before) for event in self.taken)
+        late = late or any(self.reaches_back(event) for event in (*self.taken, *self.waited))
         if record.cause == "policy":
             begins = to_ms(record.from_) in [era.effective_at for era in self.oracle.eras]
             assert begins or self.grown
@@ -232,7 +233,9 @@ class Played:
             assert in_order(record)
             return
         assert record.trigger is not None
-        among = {"event": here, "late_event": come}.get(record.cause, here | come)
+        among = {"event": here, "late_event": come | {Named.of(event) for event in self.waited}}.get(
+            record.cause, here | come
+        )
         trigger = record.trigger
         assert Named(trigger.source, trigger.id, trigger.type, to_ms(trigger.time)) in among
         assert trigger.type == {"refund": "refund", "manual": "override"}.get(record.cause, trigger.type)
@@ -241,6 +244,11 @@ class Played:
     def is_late(self, event: Event, before: Paths) -> bool:
         """Not later than the last change of position."""
         return to_ms(event.time) <= changed(before)
+
+    @property
+    def waited(self) -> list[Event]:
+        """What was still to come when the last turn ended."""
+        return [event for event in self.intake.accepted if to_ms(event.time) > self.played]
 
     def reaches_back(self, event: Event) -> bool:
         """An order that may take over another's refunds changes what was before it."""

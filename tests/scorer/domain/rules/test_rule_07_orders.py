@@ -5,6 +5,12 @@ import pytest
 from tests.scorer.domain.rules.life_of import LifeOf, policy
 from tests.scorer.domain.timeline import buy, ms, refund
 
+COUNTED = policy("""
+features:
+  orders: {count: purchase}
+ladders:
+  tier: [{name: bought, when: "orders >= 1"}, {name: none}]
+""")
 ORDERS = policy("""
 features:
   spend: {sum: purchase.amount, minus: refund.amount}
@@ -193,3 +199,15 @@ def test_rule_07_when_the_last_order_is_wholly_refunded_the_one_before_is_the_la
     life.sees(refund("2026-03-10T00:00Z", order="A"))
     life.until("2026-04-01T00:00Z")
     assert life.path("fresh") == [("2026-03-01T00:00Z", True), ("2026-03-11T00:00Z", False)]
+
+
+def test_rule_07_an_order_ahead_of_the_clock_takes_a_refund_over_when_its_time_has_come():
+    #        refund of "e0"   e0 (no key)   order "e0", posted 1 ms ahead
+    # ───────○────────────────●─────────────●──
+    #        Mar 1 00:00      Mar 1 01:00   Mar 2 00:00     the refund is the keyed order's: e0 stands from 01:00 on
+    life = LifeOf(COUNTED)
+    life.sees(refund("2026-03-01T00:00Z", order="e0"), buy("2026-03-01T01:00Z", 5_00, id="e0"))
+    assert life.path() == []
+    life.sees(buy("2026-03-02T00:00:00.001Z", 5_00, order="e0"), at="2026-03-02T00:00Z")
+    life.until("2026-03-02T01:00Z")
+    assert life.path() == [("2026-03-01T01:00Z", "bought")]
