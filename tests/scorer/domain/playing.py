@@ -250,6 +250,11 @@ class Played:
         """What was still to come when the last turn ended."""
         return [event for event in self.intake.accepted if to_ms(event.time) > self.played]
 
+    def reached_back(self) -> bool:
+        """Whether an order has just come, or come due, that may change what was before it."""
+        due = [event for event in self.intake.accepted if self.played < to_ms(event.time) <= self.now]
+        return any(self.reaches_back(event) for event in [*self.taken, *due])
+
     def reaches_back(self, event: Event) -> bool:
         """An order that may take over another's refunds changes what was before it."""
         key = event.data.order if isinstance(event, Purchase) else None
@@ -272,7 +277,7 @@ class Played:
 
     def check_lateness(self, made: list[Decision], event: Event, before: Paths) -> None:
         """In order: one record a step. Late: what is past in the log's time is corrected by one record a dimension."""
-        if self.reaches_back(event) or self.grown:
+        if self.reached_back() or self.grown:
             return
         if not self.is_late(event, before):
             assert all(in_order(record) for record in made), "in order: one step, one record"
