@@ -133,8 +133,9 @@ class Turn:
     def apply(self, arrived: Sequence[Admission], following: deque[list[Admission]]) -> None:
         """Put the events of one instant in their place; `now` is the newest append time, nothing later is played.
 
-        Late is what takes effect no later than the last change of position, or before its own time (an order that takes
-        a refund over). Of several events, the first in the log stands as the trigger of what they change.
+        Late is what takes effect no later than the last change of position, before its own time (an order that takes a
+        refund over), or before another policy held than the one under which the customer began. Of several events, the
+        first in the log stands as the trigger of what they change.
         following: the rest of the batch; what of it belongs to instants played already is taken along
         """
         customer = self._customer
@@ -150,7 +151,7 @@ class Turn:
         entries = [*(w.entry for w in came), *(e for e, _ in arrived)]
         triggers = [*(trigger_of_waiting(w) for w in came if w.type), *(trigger_of(a.event) for _, a in arrived)]
         event = arrived[0][1].event
-        if time_ms <= customer.changed_ms or customer.is_frozen_at(time_ms):
+        if time_ms <= customer.changed_ms or customer.is_frozen_at(time_ms) or self._begins_elsewhere(time_ms):
             self.advance(max(customer.changed_ms, appended_ms))
             now_ms = max(customer.changed_ms, appended_ms, customer.life.played_ms)
             before, after = customer.ledger, customer.ledger.with_entries(entries)
@@ -161,6 +162,15 @@ class Turn:
                 self._enter(entries, triggers)
             else:
                 self._enter_late(entries, triggers, following)
+
+    def _begins_elsewhere(self, time_ms: int) -> bool:
+        """Whether a first event at the instant would be under another policy than the first one known: everyone may
+        begin in another place there."""
+        life = self._customer.life
+        if life.known == 1 or life.era < 0:
+            return False
+        began_ms = life.ledger.began_ms(time_ms)
+        return time_ms < began_ms and self._policies.at(time_ms, life.known) != self._policies.at(began_ms, life.known)
 
     def _reach_back(self, entries: Sequence[Entry], triggers: Sequence[Trigger]) -> bool:
         """Orders that take a refund over from another change what was before their own time; whether these do."""

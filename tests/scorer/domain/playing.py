@@ -184,13 +184,8 @@ class Played:
             self.check_lateness(made, self.taken[0], before)
 
     def lasting(self, name: str) -> bool:
-        """Whether every policy has the dimension and lets everyone begin alike.
-
-        The path of one that goes just ends; and where policies begin elsewhere, a late event before the switch may
-        leave `before` behind (known, not mended).
-        """
-        begins = {initial(book).get(name) for book in self.oracle.books}
-        return None not in begins and len(begins) == 1
+        """Whether every policy has the dimension: the path of one that goes just ends."""
+        return all(name in initial(book) for book in self.oracle.books)
 
     def beginnings(self, name: str) -> list[Value]:
         return [initial(book)[name] for book in self.oracle.books if name in initial(book)]
@@ -242,8 +237,16 @@ class Played:
         assert record.cause != "event" or in_order(record)
 
     def is_late(self, event: Event, before: Paths) -> bool:
-        """Not later than the last change of position."""
-        return to_ms(event.time) <= changed(before)
+        """Not later than the last change of position, or from before the policy under which the customer began."""
+        return to_ms(event.time) <= changed(before) or self.begins_elsewhere(event)
+
+    def begins_elsewhere(self, event: Event) -> bool:
+        """Whether it comes before the first one known, and another policy held then: everyone may begin elsewhere."""
+        known = [to_ms(e.time) for e in self.intake.accepted if e not in self.taken]
+        if not known or to_ms(event.time) >= min(known):
+            return False
+        then, before = (sum(era.effective_at <= t for era in self.oracle.eras) for t in (min(known), to_ms(event.time)))
+        return then != before
 
     @property
     def waited(self) -> list[Event]:
@@ -282,11 +285,11 @@ class Played:
         if not self.is_late(event, before):
             assert all(in_order(record) for record in made), "in order: one step, one record"
             return
-        net = [record.dimension for record in made if record.cause in ("late_event", "refund", "manual")]
-        last = changed(before)
+        named, last = (event.source, event.id), changed(before)
+        net = [r.dimension for r in made if r.trigger is not None and (r.trigger.source, r.trigger.id) == named]
         for name, path in self.paths.items():
             old, new = ([step for step in p if step[0] <= last] for p in (before.get(name, []), path))
-            assert net.count(name) <= 1 or event.data != event.data, "one net record a dimension"
+            assert net.count(name) <= 1, "one net record a dimension"
             assert name in net or old == new, "what was played is corrected"
 
     def check_paths(self) -> None:

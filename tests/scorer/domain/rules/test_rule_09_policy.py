@@ -259,3 +259,20 @@ def test_rule_09_who_comes_after_a_policy_is_known_is_decided_by_it_at_once():
     life.policies = life.policies.then(HIGH, ms("2026-03-10T00:00Z"), ms("2026-03-12T00:00Z"))
     assert life.sees(buy("2026-03-11T00:00Z", 100_00), at="2026-03-20T00:00Z") == []
     assert life.customer.life.known == 2
+
+
+def test_rule_09_a_first_event_from_before_the_switch_starts_from_what_was_announced():
+    #        buys (late)      switch: everyone begins in `basic`      clicks
+    # ───────○────────────────┼───────────────────────────────────────●──
+    #        Mar 1            Mar 5                                   Mar 6     the last tier was `none` before Mar 5
+    none = policy('ladders: {tier: [{name: gold, when: "known_for >= 1y"}, {name: none}]}')
+    basic = policy("""
+features: {orders: {count: purchase}}
+ladders: {tier: [{name: gold, when: "orders >= 1"}, {name: basic}]}
+""")
+    life = LifeOf(none)
+    life.learns(basic, "2026-03-05T00:00Z", at="2026-03-05T00:00Z")
+    life.sees(click("2026-03-06T00:00Z"))
+    [change] = life.sees(buy("2026-03-01T00:00Z", 1_00), at="2026-03-06T01:00Z")
+    assert (change.before, change.after, change.cause) == ("basic", "gold", "late_event")
+    assert life.path() == [("2026-03-05T00:00Z", "gold")]
