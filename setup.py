@@ -16,8 +16,9 @@ from setuptools.command.build_ext import build_ext
 
 DOMAIN = Path("services/scorer/domain")
 NATIVE = (
-    *("admission", "buying", "changes", "decaying", "eras", "expected", "folding", "gauges", "instants", "ledger"),
-    *("life", "machine", "poisson", "profiles", "scoring", "shadows", "timers", "triggers", "turns", "windows"),
+    *("admission", "blends", "buying", "changes", "decaying", "eras", "expected", "folding"),
+    *("gauges", "instants", "intervals", "ledger", "life", "machine", "paths", "poisson"),
+    *("profiles", "scoring", "shadows", "timers", "triggers", "turns", "windows"),
 )
 """What an event passes through. mypyc drops the options of a msgspec Struct, so none of these may define one."""
 

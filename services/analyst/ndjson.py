@@ -7,7 +7,7 @@ import msgspec
 from services.analyst import words
 from services.analyst.simulate import Answer, Course, DeadLetter, Happening, Transition
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.life import Path
+from services.scorer.domain.paths import Path
 
 _encode = msgspec.json.Encoder().encode
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from schemas.decisions import DeadLetterReason
 from schemas.events import Event
-from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, entry_of, read_profile
+from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, entry_of, letter, read_profile
 from services.scorer.domain.ledger import FULL, NEVER
 from services.scorer.domain.orders import Settlement, settle
 from services.scorer.domain.shadows import origin_of
@@ -69,7 +69,7 @@ def _are_new(customer: Customer, entries: Sequence[tuple[Entry, Arrival]]) -> bo
     return not any(entry.order or entry.profile[0] == _REFUND or ledger.holds(entry.id) for entry, _ in entries)
 
 
-_REFUND = chr(65 + REFUND)
+_REFUND = letter(REFUND)
 
 
 class _Gate:

@@ -7,7 +7,8 @@ from schemas.decisions import Cause, Condition, Trigger, Value
 from services.scorer.domain.entries import OVERRIDE, read_profile
 from services.scorer.domain.explain import conditions_of
 from services.scorer.domain.ledger import NEVER
-from services.scorer.domain.life import Instant, Life, Path, Paths
+from services.scorer.domain.life import Instant, Life
+from services.scorer.domain.paths import Path, Paths
 from services.scorer.domain.playing import coming_to
 from services.scorer.domain.rules import Dimension, Policy
 from services.scorer.domain.state import Customer

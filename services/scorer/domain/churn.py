@@ -117,14 +117,6 @@ def _last_not_below(model: BgNbd, x: int, tx_ms: int, p: Fraction) -> int:
         return whole if abs(age - whole) < _EXACTLY else math.floor(age)
 
 
-def highest_threshold(model: BgNbd) -> float:
-    """P(alive) right after the first repeat purchase, b / (a + b), its lowest after any purchase.
-
-    A threshold at or above it is no threshold: some customers would be below it from their purchase on.
-    """
-    return model.b / (model.a + model.b)
-
-
 def expected_purchases(model: BgNbd, x: int, tx_ms: int, t_ms: int, horizon_ms: int) -> float:
     """Transactions to expect in the horizon after age t_ms (equation 10 of the paper of 2005)."""
     u = horizon_ms / (model.alpha * model.unit_ms + t_ms)

@@ -78,9 +78,14 @@ class Profile(msgspec.Struct, frozen=True):
     fields: tuple[tuple[str, str], ...] = ()
 
 
+def letter(kind: int) -> str:
+    """What the profiles of a kind of entry begin with."""
+    return chr(65 + kind)
+
+
 def write_profile(profile: Profile) -> str:
     """`AUSD` is a purchase in US dollars; what is usual is left out."""
-    text = chr(65 + profile.kind) + profile.currency
+    text = letter(profile.kind) + profile.currency
     if not (profile.stamped or profile.origin or profile.fields):
         return text
     parts = [
@@ -131,7 +136,7 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
     if kept or origin or event.stamped:
         profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
     else:
-        profile = chr(65 + kind) + currency
+        profile = letter(kind) + currency
     return Entry(to_ms(event.time), hash_of(event.source, event.id), amount, profile, order, named_id)
 
 

@@ -14,8 +14,9 @@ from services.scorer.domain.features import PARTS, Feature, Operand, Unit
 from services.scorer.domain.gauges import Gauge
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.life import Life, Paths
+from services.scorer.domain.life import Life
 from services.scorer.domain.machine import Machine, alone, gauge_of
+from services.scorer.domain.paths import Paths
 from services.scorer.domain.playing import coming, fold_customer
 from services.scorer.domain.positions import LadderMover, Mover, Standing
 from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, Policy, Rule

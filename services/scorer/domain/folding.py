@@ -13,7 +13,7 @@ import msgspec
 from services.scorer.domain.entries import TOUCHES, Entry
 from services.scorer.domain.frozen import Footing, Frozen
 from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.life import fold
+from services.scorer.domain.paths import fold
 from services.scorer.domain.state import Customer
 
 CAP = 1_000

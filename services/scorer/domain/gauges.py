@@ -18,8 +18,10 @@ from services.scorer.domain.features import Which
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.orders import Take
 from services.scorer.domain.prices import Prices
-from services.scorer.domain.spans import Span, anniversary
+from services.scorer.domain.spans import anniversary
 from services.scorer.domain.where import KIND_SAYS
+
+ORDERS = Which((PURCHASE,))
 
 Registers = list[Any]
 
@@ -175,15 +177,12 @@ class Ages:
             return 0, start_ms
         bits, next_ms = self._known, NEVER
         for bit, span, after_ms in self._spans:
-            reached_ms = (start_ms + span.fixed_ms if span.fixed_ms else self._anniversary(span, start_ms)) + after_ms
+            reached_ms = anniversary(span, start_ms, self._zone) + after_ms
             if reached_ms <= at_ms:
                 bits |= bit
             elif reached_ms < next_ms:
                 next_ms = reached_ms
         return bits, next_ms
-
-    def _anniversary(self, span: Span, start_ms: int) -> int:
-        return anniversary(span, start_ms, self._zone)
 
 
 def texts(asked: Sequence[Threshold]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from struct import Struct
 from typing import NamedTuple
 
-from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, read_profile
+from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
 from services.scorer.domain.orders import NOTHING, Settlement, Take, settle
 
 NEVER = 2**62
@@ -23,9 +23,9 @@ SIZE = ROW.size
 _unpack, _pack = ROW.unpack_from, ROW.pack
 _WIDE = 2**32 - 1  # the amount stands in the extras
 _ELSEWHERE = 255  # the profile stands in the extras
-_REFUND = chr(65 + REFUND)
-_PURCHASE = chr(65 + PURCHASE)
-_TOUCH = tuple(chr(65 + kind) for kind in TOUCHES)
+_REFUND = letter(REFUND)
+_PURCHASE = letter(PURCHASE)
+_TOUCH = tuple(letter(kind) for kind in TOUCHES)
 
 Extra = tuple[int, int, int, str]
 """(amount, order, named id, profile or "") of an entry that needs more than its row."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.decisions import Value
-from services.scorer.domain.entries import OVERRIDE, Entry, read_profile
+from services.scorer.domain.entries import OVERRIDE, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.gauges import Gauge, Registers
@@ -19,7 +19,7 @@ from services.scorer.domain.machine import Machine
 from services.scorer.domain.positions import Mover, Standing
 from services.scorer.domain.rules import Dimension, Segment
 
-_OVERRIDE = chr(65 + OVERRIDE)
+_OVERRIDE = letter(OVERRIDE)
 _standings = msgspec.msgpack.Decoder(list[Standing])
 _encoder = msgspec.msgpack.Encoder()
 _NO_STANDINGS = msgspec.Raw(_encoder.encode([]))
@@ -354,36 +354,3 @@ def _over(shown: dict[str, Moved], movers: Sequence[Mover], now: Sequence[Standi
             result.append(Moved(mover.dimension, before, after))
     gone = [m for m in shown.values() if isinstance(m.dimension, Segment) and m.before is True]
     return gone + result
-
-
-Path = list[tuple[int, Value]]
-"""(instant, value from then on) of one dimension, ascending; before it the value everyone begins with."""
-
-
-class Paths:
-    """The paths of every dimension, as they come out of a life."""
-
-    def __init__(self) -> None:
-        self.steps: dict[str, Path] = {}
-        self.dimensions: dict[str, Dimension] = {}
-
-    def take(self, instant: Instant) -> None:
-        for moved in instant.moved:
-            self.steps.setdefault(moved.dimension.name, []).append((instant.at_ms, moved.after))
-            self.dimensions[moved.dimension.name] = moved.dimension
-
-
-def fold(
-    policies: Policies, ledger: Ledger, until_ms: int, known: int, frozen: Frozen | None = None
-) -> tuple[Life, Paths]:
-    """The life of a ledger up to and with `until_ms`, and its paths: from its beginning, or from where it is frozen."""
-    life, paths = Life(policies, ledger, known), Paths()
-    effects = ledger.effects()
-    ledger.entered = 0
-    if frozen is not None:
-        paths.steps = {name: [step] for name, step in frozen.steps.items()}
-        paths.take(life.thaw(frozen, effects))
-        effects = [e for e in effects if e.at_ms > frozen.floor_ms]
-    for instant in life.play(effects, until_ms):
-        paths.take(instant)
-    return life, paths

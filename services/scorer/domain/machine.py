@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from services.scorer.domain.buying import Alive, Beginning, Expecting, First, Grid, Rhythm, Since, Worth
+from services.scorer.domain.blends import made_of_totals
+from services.scorer.domain.buying import Alive, Expecting, Grid, Worth
 from services.scorer.domain.comparisons import Threshold
 from services.scorer.domain.decaying import Decaying
 from services.scorer.domain.features import (
@@ -28,11 +29,11 @@ from services.scorer.domain.features import (
     Value,
 )
 from services.scorer.domain.gauges import Gauge, Registers, Setting
+from services.scorer.domain.intervals import Beginning, First, Rhythm, Since
 from services.scorer.domain.ledger import Effect, Ledger
 from services.scorer.domain.positions import Mover, mover_of
 from services.scorer.domain.profiles import Noted, Staged
 from services.scorer.domain.rules import Policy
-from services.scorer.domain.windows import Average, Card, Quotient, Total, TrendGauge
 
 _MOST_PROFILES = 4_096
 
@@ -118,19 +119,11 @@ def alone(gauge: Gauge, ledger: Ledger) -> Registers:
     return registers
 
 
-def gauge_of(feature: Feature, asked: Sequence[Threshold], setting: Setting) -> Gauge:  # noqa: PLR0911, PLR0912
+def gauge_of(feature: Feature, asked: Sequence[Threshold], setting: Setting) -> Gauge:  # noqa: PLR0911
     """The gauge that keeps a feature."""
     match feature:
-        case Count() | Sum():
-            return Total(feature, asked, setting)
-        case Mean() | Feedback():
-            return Average(feature, asked, setting)
-        case Ratio():
-            return Quotient(feature, asked, setting)
-        case Trend():
-            return TrendGauge(feature, asked, setting)
-        case Scorecard():
-            return Card(feature, asked, setting)
+        case Count() | Sum() | Mean() | Feedback() | Ratio() | Trend() | Scorecard():
+            return made_of_totals(feature, asked, setting)
         case SinceLast():
             return Since(feature, asked, setting)
         case Tenure():

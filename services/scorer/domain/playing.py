@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from schemas.decisions import Value
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.ledger import NEVER, Effect
-from services.scorer.domain.life import Life, Paths, fold
+from services.scorer.domain.life import Life
+from services.scorer.domain.paths import Paths, fold
 from services.scorer.domain.state import Customer
 
 

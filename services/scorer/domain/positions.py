@@ -4,6 +4,7 @@ A ladder remembers since when a tier is held and since when it has not been earn
 class is held; segments and churn have no memory. What the rules say is looked up by their truths once seen.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
@@ -50,7 +51,7 @@ class Standing(msgspec.Struct, array_like=True, gc=False, omit_defaults=True):
         return Standing(self.place, self.revision, self.since_ms, self.failing_ms, self.masked)
 
 
-class Mover:
+class Mover(ABC):
     """Moves a standing by the truths of one instant.
 
     bits:   the thresholds that have a say
@@ -94,8 +95,9 @@ class Mover:
             place = self._seen[truths] = self._evaluate(truths)
         return place
 
+    @abstractmethod
     def _evaluate(self, truths: Truths) -> int:
-        raise NotImplementedError
+        """What the rules say by these truths, to be looked up from then on."""
 
 
 class SegmentMover(Mover):

@@ -2,7 +2,7 @@
 
 from schemas.decisions import Announcement, Decision, Next, Step
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.life import Path
+from services.scorer.domain.paths import Path
 from services.scorer.domain.scoring import Change
 
 

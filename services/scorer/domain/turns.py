@@ -12,17 +12,18 @@ from schemas.decisions import Cause, Trigger
 from schemas.events import AcceptedEvent
 from services.scorer.domain.admission import Admission, Arrival
 from services.scorer.domain.changes import Chronicle
-from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, entry_of
+from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, entry_of, letter
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.ledger import NEVER, Effect, Ledger
-from services.scorer.domain.life import Instant, Life, Paths, fold
+from services.scorer.domain.life import Instant, Life
+from services.scorer.domain.paths import Paths, fold
 from services.scorer.domain.shadows import part_shadows
 from services.scorer.domain.state import Customer, Rare, Waiting
 from services.scorer.domain.triggers import cause_late, trigger_of, trigger_of_waiting, wait_for, wait_unnamed
 
-_SETTLED = (chr(65 + REFUND), chr(65 + OVERRIDE))
+_SETTLED = (letter(REFUND), letter(OVERRIDE))
 """Entries of these kinds, by the first letter of their profile, always take the long way."""
 
 

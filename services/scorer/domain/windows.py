@@ -1,24 +1,23 @@
-"""Gauges over windows: counts and sums, means, ratios, trends and scorecards of them (rules 1, 7 and 8).
+"""Gauges over windows: counts and sums (rules 1, 7 and 8); what is made of several stands in `blends.py`.
 
 What a window holds is a run of entries of the ledger, from its *head* to the newest; as time passes the head moves.
 A refund of an order lowers what the window holds of that order until the order leaves.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
-from math import lcm
 
 from services.scorer.domain.comparisons import Threshold
-from services.scorer.domain.entries import NPS, PURCHASE, RATING, REFUND, TOUCHES, Entry, read_profile
-from services.scorer.domain.features import Count, Feedback, Mean, Operand, Ratio, Scorecard, Sum, Trend, Which
-from services.scorer.domain.gauges import Figure, Gauge, Limits, Numbers, Reading, Registers, Setting, voids
+from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
+from services.scorer.domain.features import Count, Sum
+from services.scorer.domain.gauges import Figure, Gauge, Limits, Reading, Registers, Setting, voids
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.orders import Take
-from services.scorer.domain.poisson import Tails
-from services.scorer.domain.spans import Span, window_exit
+from services.scorer.domain.spans import window_exit
 
-_PURCHASE, _REFUND = chr(65 + PURCHASE), chr(65 + REFUND)
+_PURCHASE, _REFUND = letter(PURCHASE), letter(REFUND)
 
 FURTHEST = 64
 """How many exits ahead are looked at for the one that changes an answer; if none does, it is looked again then."""
@@ -28,7 +27,43 @@ VALUE, HEAD, CROSSING, PASSED = range(4)
 above PASSED limits, the entry with whose exit it falls to the next lower one (-1: not known)."""
 
 
-class Total(Gauge):
+class Windowed(Gauge, ABC):
+    """What entries leave as time passes, the earliest first."""
+
+    windowed = True
+
+    @abstractmethod
+    def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
+        """Drop what has left the window by the instant; of refunds, those in effect by `known_ms` have been counted."""
+
+    @abstractmethod
+    def next_exit(self, registers: Registers, ledger: Ledger) -> int:
+        """The next instant at which an entry leaves; NEVER if none does."""
+
+    @abstractmethod
+    def answer(self, registers: Registers) -> int:
+        """What is asked, answered: another number if and only if another threshold holds."""
+
+    @abstractmethod
+    def number(self, registers: Registers) -> Fraction | None:
+        """The value in major units, events or points, for what is made of it; None while unknown."""
+
+    def changes_ms(self, registers: Registers, ledger: Ledger, at_ms: int) -> int:
+        """When the answer changes as entries leave; at least a bound of it."""
+        copy = self.copy(registers)
+        answer = self.answer(copy)
+        exit_ms = NEVER
+        for _ in range(FURTHEST):
+            exit_ms = self.next_exit(copy, ledger)
+            if exit_ms >= NEVER:
+                return NEVER
+            self.expire(copy, ledger, exit_ms, at_ms)
+            if self.answer(copy) != answer:
+                return exit_ms
+        return exit_ms
+
+
+class Total(Windowed):
     """A count or a sum."""
 
     def __init__(self, feature: Count | Sum, asked: Sequence[Threshold], setting: Setting) -> None:
@@ -138,7 +173,6 @@ class Total(Gauge):
         return NEVER if self.window is None else window_exit(self.window, ledger.time(index), self.setting.zone)
 
     def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
-        """Drop what has left the window by the instant; of refunds, those in effect by `known_ms` have been counted."""
         head = registers[HEAD]
         while head < ledger.entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
             registers[VALUE] -= self.held(ledger, head, min(exit_ms, known_ms + 1))
@@ -157,7 +191,7 @@ class Total(Gauge):
     def _falls(self, registers: Registers, ledger: Ledger, at_ms: int, passed: int) -> int:
         """When what is above `passed` limits no longer is, at least a bound of it."""
         if ledger.refunds:
-            return _ahead(self, registers, ledger, at_ms)
+            return self.changes_ms(registers, ledger, at_ms)
         if passed == 0 or self.limits.limits[passed - 1] < 0:
             return NEVER
         if registers[PASSED] != passed or registers[CROSSING] < registers[HEAD]:
@@ -174,12 +208,10 @@ class Total(Gauge):
                 rest += self.share(ledger, index)
         return index
 
-    def answer(self, registers: Registers, ledger: Ledger) -> object:
-        """What the asked comes down to, to see whether it changes."""
+    def answer(self, registers: Registers) -> int:
         return self.limits.passed(max(0, registers[VALUE]))
 
     def next_exit(self, registers: Registers, ledger: Ledger) -> int:
-        """The next instant at which an entry leaves; NEVER if none does."""
         return NEVER if registers[HEAD] >= ledger.entered else self.exit(ledger, registers[HEAD])
 
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
@@ -187,7 +219,6 @@ class Total(Gauge):
         return int(max(0, registers[VALUE]))
 
     def number(self, registers: Registers) -> Fraction | None:
-        """The value in major units or events, for what is made of it."""
         value = max(0, registers[VALUE])
         return Fraction(value, 10**self.setting.minor_digits) if self.money else Fraction(value)
 
@@ -207,222 +238,3 @@ class Total(Gauge):
                     found.append(ledger.place(take.refund))
             found.sort()
         return found
-
-
-def _ahead(gauge: "Total | _Composite", registers: Registers, ledger: Ledger, at_ms: int) -> int:
-    """When the answer changes as entries leave; at least a bound of it."""
-    copy = gauge.copy(registers)
-    answer = gauge.answer(copy, ledger)
-    exit_ms = NEVER
-    for _ in range(FURTHEST):
-        exit_ms = gauge.next_exit(copy, ledger)
-        if exit_ms >= NEVER:
-            return NEVER
-        gauge.expire(copy, ledger, exit_ms, at_ms)
-        if gauge.answer(copy, ledger) != answer:
-            return exit_ms
-    return exit_ms
-
-
-class _Composite(Gauge):
-    """Made of totals; its registers are theirs, in a list each."""
-
-    windowed = True
-
-    def __init__(
-        self, which: Which | None, parts: "Sequence[Part]", asked: Sequence[Threshold], setting: Setting
-    ) -> None:
-        super().__init__(which, asked, setting)
-        self.parts = tuple(parts)
-
-    def touched_by(self, profile: str) -> bool:
-        return any(part.touched_by(profile) for part in self.parts)
-
-    def refundable(self) -> bool:
-        return any(part.refundable() for part in self.parts)
-
-    def fresh(self) -> Registers:
-        return [part.fresh() for part in self.parts]
-
-    def copy(self, registers: Registers) -> Registers:
-        return [part.copy(own) for part, own in zip(self.parts, registers, strict=True)]
-
-    def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
-        profile = ledger.profile(index)
-        for part, own in zip(self.parts, registers, strict=True):
-            if part.touched_by(profile):
-                part.enter(own, ledger, index, at_ms)
-
-    def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
-        for part, own in zip(self.parts, registers, strict=True):
-            if part.refundable():
-                part.take(own, ledger, take, at_ms)
-
-    def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
-        for part, own in zip(self.parts, registers, strict=True):
-            part.expire(own, ledger, at_ms, known_ms)
-
-    def next_exit(self, registers: Registers, ledger: Ledger) -> int:
-        return min(p.next_exit(own, ledger) for p, own in zip(self.parts, registers, strict=True))
-
-    def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
-        self.expire(registers, ledger, at_ms)
-        bits = self.answer(registers, ledger)
-        return bits, _ahead(self, registers, ledger, at_ms) if self.bits else NEVER
-
-    def answer(self, registers: Registers, ledger: Ledger) -> int:
-        return 0
-
-    def number(self, registers: Registers) -> Fraction | None:
-        """The value, if it is one number."""
-        return None
-
-    def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
-        found = (part.basis(own, ledger, at_ms) for part, own in zip(self.parts, registers, strict=True))
-        return sorted({index for part in found for index in part})
-
-
-Part = Total | _Composite
-
-
-class Average(_Composite):
-    """A mean of feedback: the sum of scores, in whole units, over the sum of weights."""
-
-    def __init__(self, feature: Mean | Feedback, asked: Sequence[Threshold], setting: Setting) -> None:
-        scale = isinstance(feature, Feedback)
-        given = feature.weights if isinstance(feature, Feedback) else [(k, Fraction(1)) for k in feature.which.kinds]
-        whole = lcm(*(weight.denominator for _, weight in given))
-        weights = {kind: int(weight * whole) for kind, weight in given}
-        parts = [_Points(feature, setting, weights, scale=scale, weighed=weighed) for weighed in (True, False)]
-        super().__init__(feature.which, parts, asked, setting)
-        self._numbers = Numbers(asked)
-
-    def number(self, registers: Registers) -> Fraction | None:
-        (points, *_), (weight, *_) = registers
-        return Fraction(points, weight * 100) if weight else None
-
-    def answer(self, registers: Registers, ledger: Ledger) -> int:
-        return self._numbers.bits(self.number(registers))
-
-    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
-        self.expire(registers, ledger, at_ms)
-        return self.number(registers)
-
-
-class _Points(Total):
-    """Scores of feedback in hundredths, times their weights; or the weights alone.
-
-    scale: bring each to 0 to 100 first
-    """
-
-    def __init__(
-        self, feature: Mean | Feedback, setting: Setting, weights: dict[int, int], *, scale: bool, weighed: bool
-    ) -> None:
-        super().__init__(Count(feature.name, feature.which, feature.window), (), setting)
-        self._weights, self._scale, self._weighed = weights, scale, weighed
-
-    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading:
-        self.enter(registers, ledger, index, at_ms)
-        return self.read(registers, ledger, at_ms)
-
-    def share(self, ledger: Ledger, index: int) -> int:
-        kind = read_profile(ledger.profile(index)).kind
-        weight = self._weights[kind]
-        if not self._weighed:
-            return weight
-        score = ledger.amount(index)
-        if self._scale:
-            score = (score - 100) * 25 if kind == RATING else score * 10 if kind == NPS else 0
-        return weight * score
-
-
-class Quotient(_Composite):
-    """One total over another."""
-
-    def __init__(self, feature: Ratio, asked: Sequence[Threshold], setting: Setting) -> None:
-        super().__init__(None, [Total(f, (), setting) for f in (feature.top, feature.bottom)], asked, setting)
-        self._numbers = Numbers(asked)
-
-    def number(self, registers: Registers) -> Fraction | None:
-        top, bottom = (part.number(own) for part, own in zip(self.parts, registers, strict=True))
-        return top / bottom if top is not None and bottom else None
-
-    def answer(self, registers: Registers, ledger: Ledger) -> int:
-        return self._numbers.bits(self.number(registers))
-
-    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
-        self.expire(registers, ledger, at_ms)
-        return self.number(registers)
-
-
-class TrendGauge(_Composite):
-    """What the last `recent` holds against `recent + base`."""
-
-    def __init__(self, feature: Trend, asked: Sequence[Threshold], setting: Setting) -> None:
-        both = Span("", fixed_ms=feature.recent.fixed_ms + feature.base.fixed_ms)
-        parts = [
-            Total(Count(feature.name, feature.which, feature.recent), (), setting),
-            Total(Count(feature.name, feature.which, both), (), setting),
-        ]
-        super().__init__(feature.which, parts, asked, setting)
-        self._share = Fraction(feature.recent.fixed_ms, feature.base.fixed_ms)
-        self._ratio = Numbers([t for t in asked if not t.operand.part])
-        self._fewer = Tails([t for t in asked if t.operand.part == "fewer"], more=False)
-        self._more = Tails([t for t in asked if t.operand.part == "more"], more=True)
-
-    def _counts(self, registers: Registers) -> tuple[int, Fraction]:
-        recent, whole = registers[0][VALUE], registers[1][VALUE]
-        return recent, (whole - recent) * self._share
-
-    def answer(self, registers: Registers, ledger: Ledger) -> int:
-        recent, expected = self._counts(registers)
-        if not expected:
-            return 0
-        return (
-            self._ratio.bits(recent / expected) | self._fewer.bits(recent, expected) | self._more.bits(recent, expected)
-        )
-
-    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
-        self.expire(registers, ledger, at_ms)
-        recent, expected = self._counts(registers)
-        if not expected:
-            return None
-        if not part:
-            return recent / expected
-        return (self._fewer if part == "fewer" else self._more).probability(recent, expected)
-
-
-class Card(_Composite):
-    """A scorecard."""
-
-    def __init__(self, feature: Scorecard, asked: Sequence[Threshold], setting: Setting) -> None:
-        super().__init__(None, [part_gauge(operand, setting) for operand, _, _ in feature.parts], asked, setting)
-        self._weights = [(weight, full) for _, weight, full in feature.parts]
-        self._numbers = Numbers(asked)
-
-    def number(self, registers: Registers) -> Fraction:
-        points = Fraction(0)
-        for part, own, (weight, full) in zip(self.parts, registers, self._weights, strict=True):
-            value = Fraction(max(0, own[VALUE])) if isinstance(part, Total) else part.number(own)
-            if value is not None:
-                points += weight * min(max(value, Fraction(0)) / full, Fraction(1))
-        return points
-
-    def answer(self, registers: Registers, ledger: Ledger) -> int:
-        return self._numbers.bits(self.number(registers))
-
-    def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
-        self.expire(registers, ledger, at_ms)
-        return self.number(registers)
-
-
-def part_gauge(operand: Operand, setting: Setting) -> "Total | Average | Quotient":
-    """The gauge of a scorecard's part, or of whatever else is made of counts, sums and means."""
-    match operand.feature:
-        case Count() | Sum() as feature:
-            return Total(feature, (), setting)
-        case Mean() | Feedback() as feature:
-            return Average(feature, (), setting)
-        case Ratio() as feature:
-            return Quotient(feature, (), setting)
-    raise ValueError(f"{operand.name} is not made of counts, sums or means")

@@ -1,0 +1,40 @@
+"""Paths: where a customer stood over time, as it comes out of a life played from its beginning."""
+
+from schemas.decisions import Value
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.frozen import Frozen
+from services.scorer.domain.ledger import Ledger
+from services.scorer.domain.life import Instant, Life
+from services.scorer.domain.rules import Dimension
+
+Path = list[tuple[int, Value]]
+"""(instant, value from then on) of one dimension, ascending; before it the value everyone begins with."""
+
+
+class Paths:
+    """The paths of every dimension, as they come out of a life."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Path] = {}
+        self.dimensions: dict[str, Dimension] = {}
+
+    def take(self, instant: Instant) -> None:
+        for moved in instant.moved:
+            self.steps.setdefault(moved.dimension.name, []).append((instant.at_ms, moved.after))
+            self.dimensions[moved.dimension.name] = moved.dimension
+
+
+def fold(
+    policies: Policies, ledger: Ledger, until_ms: int, known: int, frozen: Frozen | None = None
+) -> tuple[Life, Paths]:
+    """The life of a ledger up to and with `until_ms`, and its paths: from its beginning, or from where it is frozen."""
+    life, paths = Life(policies, ledger, known), Paths()
+    effects = ledger.effects()
+    ledger.entered = 0
+    if frozen is not None:
+        paths.steps = {name: [step] for name, step in frozen.steps.items()}
+        paths.take(life.thaw(frozen, effects))
+        effects = [e for e in effects if e.at_ms > frozen.floor_ms]
+    for instant in life.play(effects, until_ms):
+        paths.take(instant)
+    return life, paths
