@@ -6,6 +6,7 @@ from getpass import getuser
 from typing import Any, NamedTuple, TypeVar
 
 import click
+import msgspec
 
 from schemas.control import Activation
 from schemas.problems import Refused
@@ -32,6 +33,7 @@ class Wish(NamedTuple):
 
     effective_ms: None for the instant it is written
     until_ms:     the dry run plays to it, by default to now
+    as_json:      how what was done is told
     most_percent: how many customers may move without being confirmed
     """
 
@@ -43,12 +45,14 @@ class Wish(NamedTuple):
     source: histories.Source
     until_ms: int | None
     workers: int | None
+    as_json: bool
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Those of `wish`, and the history's."""
     command = histories.options(command)
     for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON."),
         click.option("--until", help="Play the dry run to this instant; to now if not given."),
         click.option("--playbooks/--no-playbooks", default=True, help="Whether moves by the switch trigger playbooks."),
         click.option("--by", help="Who does it; your user name if not given."),
@@ -76,6 +80,7 @@ def wish(given: dict[str, Any]) -> Wish:
         source=source,
         until_ms=_now_ms() if until_ms is None and from_topic else until_ms,
         workers=given["workers"],
+        as_json=given["as_json"],
     )
 
 
@@ -123,9 +128,20 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
         )
 
     written = _told(lambda: of.append(following))
+    until = words.instant(to_datetime(until_ms))
+    if asked.as_json:
+        told = {name: value for name, value in msgspec.to_builtins(written).items() if name not in ("record", "text")}
+        tried = {"customers": tally.customers, "move": tally.movers, "tried_until": until, "followed": False}
+        click.echo(msgspec.json.encode(told | tried).decode())
+        return
     what = f"number {written.sequence}: {written.policy} ({written.digest})"
     click.echo(f"{what}, effective at {words.instant(written.effective_at)}")
-    click.echo(f"{moved} move, by what had happened until {words.instant(to_datetime(until_ms))}")
+    click.echo(f"{moved} move, by what had happened until {until}")
+    click.echo(NOT_FOLLOWED)
+
+
+NOT_FOLLOWED = "not followed yet: scorer and notifier decide by the policy they were started with (TIERLINE_POLICY)"
+"""What whoever activates must know, until the services read topic control."""
 
 
 def current(known: Sequence[Activation]) -> Document:

@@ -20,6 +20,8 @@ def activate(file: Path, **given: Any) -> None:
     customers would stand elsewhere, it is only written with --confirm and their exact number. The history is topic
     events, if --events or --cdnow do not name another.
 
+    Services that run do not follow it yet: they decide by the policy they were started with, TIERLINE_POLICY.
+
     Nothing can be effective before what was activated last. Of two who write at the same time, one fails.
 
     Exit codes: 0 done, 1 it could not be written, 2 misused, 3 needs --confirm.

@@ -93,6 +93,17 @@ async def test_a_policy_that_moves_many_needs_their_exact_number(tierline):
     assert len(await control(tierline)) == 1
 
 
+async def test_what_was_written_can_be_told_as_json_and_that_nothing_follows_it_yet(tierline):
+    _, out, _ = await tierline("activate", "lenient.yaml", *UNTIL)
+    assert "not followed yet" in out
+    assert "TIERLINE_POLICY" in out
+    _, out, _ = await tierline("activate", "strict.yaml", *UNTIL, "--confirm", 10, "--json")
+    told = json.loads(out)
+    assert (told["sequence"], told["policy"], told["customers"], told["move"]) == (2, "sandbox", 40, 10)
+    assert (told["tried_until"], told["followed"]) == (UNTIL_AT, False)
+    assert "text" not in told
+
+
 async def test_how_many_may_move_unconfirmed_can_be_said(tierline):
     assert (await tierline("activate", "strict.yaml", *UNTIL, "--most", 24))[0] == 3
     assert (await tierline("activate", "strict.yaml", *UNTIL, "--most", 25))[0] == 0
