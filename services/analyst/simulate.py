@@ -210,10 +210,12 @@ class World:
     def _erase(self, subject: str, at_ms: int) -> Iterator[Happening]:
         """Everything up to now, of the customer and all merged into it; the aliases stand for themselves again."""
         changes, freed = merging.erase(self._customer(subject), self.policies, subject=subject, at_ms=at_ms)
-        for alias, customer in freed.items():
+        for alias, one in freed.items():
             del self._aliases[alias]
-            self._customers[alias], self._courses[alias] = customer, {}
+            self._customers[alias], self._courses[alias] = one.customer, {}
         yield from self._tell(subject, changes, at_ms)
+        for alias, one in freed.items():
+            yield from self._tell(alias, one.changes, at_ms)
 
     def _forget(self, subject: str) -> None:
         """The customer is none of its own any more."""

@@ -1,7 +1,7 @@
 """The gauge of a decaying score: points that halve after every half-life.
 
 value(s) = sum of p * 2^(-(s - t) / h) = A * 2^(-(s - at) / h) after the last entry at `at`: closed form, so the instant
-at which it comes to a limit is known. A float decides where it is clear, 50 digits over the ledger where it is not.
+at which it comes to a limit is known. A float decides where it is clear, Decimal over the ledger where it is not.
 """
 
 import math
@@ -18,8 +18,9 @@ from services.scorer.domain.orders import Take
 
 _CLEAR = 1e-12  # of the sum of all points without their signs: far above what floats lose
 _NEAR_MS = 0.001  # of a whole ms
-_DIGITS = 60
-_EQUAL = Decimal("1e-40")  # of the same sum
+_DIGITS = (60, 600, 3_000)
+"""Digits to tell a value from a limit: what is a thousand half-lives old still makes 10 points more than 10."""
+_LOST = 20  # digits that rounding may have cost
 
 AMOUNT, AT, SIZE = range(3)
 """Registers: the value at AT, that instant, and the value it would have were all points positive."""
@@ -87,14 +88,25 @@ class Decaying(Gauge):
 
     def _exactly_above(self, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool, known_ms: int) -> bool:
         """At the instant, by the points that stand at `known_ms`."""
-        with localcontext(Context(prec=_DIGITS)):
-            two, value, size = Decimal(2), Decimal(0), abs(Decimal(limit.numerator) / limit.denominator)
-            for time_ms, points in self._given(ledger, known_ms):
+        given = self._given(ledger, known_ms)
+        for digits in _DIGITS:
+            gap, size = self._gap(given, at_ms, limit, digits)
+            if abs(gap) > size.scaleb(_LOST - digits):
+                return gap > 0
+        return inclusive
+
+    def _gap(
+        self, given: Sequence[tuple[int, Fraction]], at_ms: int, limit: Fraction, digits: int
+    ) -> tuple[Decimal, Decimal]:
+        """The value less the limit, and the sum of all that goes into it without signs."""
+        with localcontext(Context(prec=digits)):
+            gap = -Decimal(limit.numerator) / limit.denominator
+            size = abs(gap)
+            for time_ms, points in given:
                 age = Decimal(time_ms - at_ms) / self._half_life
-                term = Decimal(points.numerator) / points.denominator * two**age
-                value, size = value + term, size + abs(term)
-            gap = value - Decimal(limit.numerator) / limit.denominator
-            return inclusive if abs(gap) <= _EQUAL * size else gap > 0
+                term = Decimal(points.numerator) / points.denominator * Decimal(2) ** age
+                gap, size = gap + term, size + abs(term)
+            return gap, size
 
     def _crossing(self, registers: Registers, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> int:
         """The first ms after `at_ms` at which the answer is another: the value only comes nearer to 0."""

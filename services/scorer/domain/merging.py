@@ -34,6 +34,20 @@ class Parted(NamedTuple):
     of_other: list[Change]
 
 
+class Freed(NamedTuple):
+    """One who was merged into somebody erased and stands for themselves again; nothing up to the erasure is known."""
+
+    customer: Customer
+    changes: list[Change]
+
+
+class Erased(NamedTuple):
+    """What changes for the customer, whose records no longer say what was; and by subject those that are freed."""
+
+    changes: list[Change]
+    freed: dict[str, Freed]
+
+
 class MergeError(Exception):
     """The two cannot be merged or parted; str() says why in one line."""
 
@@ -89,28 +103,41 @@ def unmerge(customer: Customer, policies: Policies, *, subject: str, other_subje
     return Parted(customer, turn.changes, other, of_other.changes)
 
 
-def erase(
-    customer: Customer, policies: Policies, *, subject: str, at_ms: int
-) -> tuple[list[Change], dict[str, Customer]]:
-    """Forget everything up to and with `at_ms`, of the customer and of all merged into it; what changes, and the
-    subjects that stand for themselves again from then on, of whom nothing is known either."""
+def erase(customer: Customer, policies: Policies, *, subject: str, at_ms: int) -> Erased:
+    """Forget everything up to and with `at_ms`, of the customer and of all merged into it; `customer` is changed in
+    place. What came under another name and is later than that, or still ahead of the clock, begins that one's new life.
+    """
     turn = Turn(customer, policies)
     turn.advance(at_ms)
-    freed = {alias: erased(policies, at_ms, known.revisions) for alias, known in joined(customer).items()}
-    later = [e for e in _all(customer) if e.time_ms > at_ms and not origin_of(e)]
-    customer.waiting = [w for w in customer.waiting if w.entry.time_ms > at_ms and not origin_of(w.entry)]
-    customer.rare = Rare(erased={"": at_ms})
-    turn.rebase(later, subject, at_ms, "manual", None)
+    later = [e for e in _all(customer) if e.time_ms > at_ms]
+    ahead = [w for w in customer.waiting if w.entry.time_ms > at_ms]
+    freed = {}
+    for alias, known in joined(customer).items():
+        other = Customer.new(policies)
+        other.life.known, other.life.retired = customer.life.known, dict(known.revisions)
+        of_other = Turn(other, policies)
+        _begin_anew(of_other, other, later, ahead, at_ms, subject=alias, origin=alias)
+        freed[alias] = Freed(other, of_other.changes)
+    _begin_anew(turn, customer, later, ahead, at_ms, subject=subject, origin="")
     forgotten = [change._replace(retracts=[], conditions=[], next=None) for change in turn.changes]
-    return forgotten, freed
+    return Erased(forgotten, freed)
 
 
-def erased(policies: Policies, at_ms: int, revisions: dict[str, int] | None = None) -> Customer:
-    """A customer of whom nothing up to and with the instant may ever be known; revision numbers go on."""
-    customer = Customer.new(policies)
-    customer.life.retired = dict(revisions or {})
-    customer.rare = Rare(erased={"": at_ms})
-    return customer
+def _begin_anew(
+    turn: Turn,
+    customer: Customer,
+    later: Iterable[Entry],
+    ahead: Iterable[Waiting],
+    at_ms: int,
+    *,
+    subject: str,
+    origin: str,
+) -> None:
+    """Live on with what was filed under `origin` after the erasure."""
+    customer.waiting = [_waits_for(w, "", origin) for w in ahead if origin_of(w.entry) == origin]
+    before = customer.rare.erased.get("", at_ms) if customer.rare else at_ms
+    customer.rare = Rare(erased={"": max(at_ms, before)})
+    turn.rebase([_filed(e, "", origin) for e in later if origin_of(e) == origin], subject, at_ms, "manual", None)
 
 
 def joined(customer: Customer) -> dict[str, Joined]:

@@ -63,7 +63,7 @@ class PlayedFamily:
             changes, freed = erase(customer, self.policies, subject=root, at_ms=self.now)
             self.close(root, customer, changes, erasure=True)
             for subject, alone in freed.items():
-                self.close(subject, alone, [])
+                self.close(subject, alone.customer, alone.changes)
             return
         into = self.life.root(deed.other) if deed.what == "merge" else self.life.merged_into.get(deed.one)
         if into is None or (deed.what == "merge" and (deed.one in self.life.merged_into or into == deed.one)):

@@ -138,12 +138,14 @@ class LifeOf:
         other._settle(parted.other, parted.of_other, at)
         return parted.changes
 
-    def is_erased(self, at: Time) -> list[str]:
-        """The subjects that stand for themselves again."""
+    def is_erased(self, at: Time, *others: "LifeOf") -> list[str]:
+        """The subjects that stand for themselves again; of those among `others` the lives go on."""
         self.until(ms(at) - 1)
         customer = self.customer
         changes, freed = merging.erase(customer, self.policies, subject=self.subject, at_ms=ms(at))
         self._settle(customer, changes, at)
+        for other in others:
+            other._settle(*freed[other.subject], at)
         return list(freed)
 
     def _settle(self, customer: Customer, changes: Sequence[Change], at: Time) -> None:

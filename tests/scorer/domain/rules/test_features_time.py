@@ -268,3 +268,18 @@ ladders: {tier: [{name: hot, when: "heat >= 8", stay: "heat >= 4", grace: 5d}, {
     life.sees(click("2026-03-01T00:00Z"))
     life.until("2026-04-01T00:00Z")
     assert life.path() == [("2026-03-01T00:00Z", "hot"), ("2026-03-16T00:00:00.001Z", "cold")]
+
+
+def test_what_has_all_but_faded_is_still_more_than_nothing():
+    #        clicks          buys 10 points, 300 half-lives later        1 ms later
+    # ───────●───────────────●──────────────────────────────────────────▼──
+    #                        10 and a little: above 10                   below 10
+    life = LifeOf(
+        policy("""
+features: {heat: {score: {purchase: 10, click: 0.1}, half_life: 1d}}
+segments: {hot: "heat > 10"}
+""")
+    )
+    life.sees(click("2025-05-05T00:00Z"), buy("2026-03-01T00:00Z", 1_00))
+    life.until("2026-03-02T00:00Z")
+    assert life.path("hot") == [("2026-03-01T00:00Z", True), ("2026-03-01T00:00:00.001Z", False)]

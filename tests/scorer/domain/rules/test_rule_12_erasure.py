@@ -3,9 +3,7 @@
 import msgspec
 
 from schemas.events import Event
-from services.scorer.domain.merging import erased
 from services.scorer.domain.scoring import Arrival
-from services.scorer.domain.state import encode
 from tests.scorer.domain.rules.life_of import LifeOf, policy
 from tests.scorer.domain.timeline import Time, buy, click, ms, override, profile
 
@@ -112,13 +110,25 @@ def test_rule_12_all_identities_merged_in_are_erased_and_stand_for_themselves_ag
     b.takes_in(c, "2026-03-02T00:00Z")
     a.takes_in(b, "2026-03-03T00:00Z")
     assert a.value() == "gold"
-    assert sorted(a.is_erased(E)) == ["b", "c"]
+    assert sorted(a.is_erased(E, b)) == ["b", "c"]
     assert (a.path(), a.figure("orders", "2026-03-11T00:00Z")) == ([], None)
-    b.record = encode(erased(b.policies, ms(E)))
     b.sees(bought("2026-03-05T00:00Z", 500, "b"), at="2026-03-11T00:00Z")
     assert b.figure("orders") is None
     b.sees(bought("2026-03-12T00:00Z", 100, "b"))
     assert b.value() == "gold"
+
+
+def test_rule_12_what_is_ahead_of_the_clock_under_another_name_begins_that_ones_new_life():
+    #        b is merged into a    b buys, posted 1 min ahead    a is erased    the purchase's time
+    # ───────┼─────────────────────○─────────────────────────────┼──────────────●──
+    a, b = LifeOf(GOLD, subject="a"), LifeOf(GOLD, subject="b")
+    for life in (a, b):
+        life.sees(bought("2026-03-01T00:00Z", 60, life.subject))
+    a.takes_in(b, "2026-03-03T00:00Z")
+    a.sees(bought("2026-03-10T00:01Z", 100, "b"), at="2026-03-09T23:59:59Z")
+    a.is_erased(E, b)
+    b.until("2026-03-11T00:00Z")
+    assert (a.path(), b.path()) == ([], [("2026-03-10T00:01Z", "gold")])
 
 
 def test_rule_12_it_stays_so_after_another_merge():
