@@ -109,7 +109,7 @@ class _Points(Total):
         super().__init__(Count(feature.name, feature.which, feature.window), (), setting)
         self._weights, self._scale, self._weighed = weights, scale, weighed
 
-    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading:
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
         self.enter(registers, ledger, index, at_ms)
         return self.read(registers, ledger, at_ms)
 

@@ -53,11 +53,11 @@ class Days(Gauge):
         return [-1, 0, 0]
 
     def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
-        repeats, first, last = registers
+        repeats, last = registers[0], registers[2]
         if repeats < 0:
             registers[:] = [0, at_ms, at_ms]
-        elif at_ms - last > LONGEST_DAY_MS or day_of(at_ms, self.setting.zone) != day_of(last, self.setting.zone):
-            registers[:] = [repeats + 1, first, at_ms]
+        elif at_ms - last > LONGEST_DAY_MS or not same_day(at_ms, last, self.setting.zone):
+            registers[0], registers[2] = repeats + 1, at_ms
 
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         return list(ledger.orders(at_ms))
@@ -67,8 +67,15 @@ LONGEST_DAY_MS = 26 * 3_600_000
 """No day of any zone is longer, clocks set back included."""
 
 
+def same_day(one_ms: int, other_ms: int, zone: ZoneInfo) -> bool:
+    """Whether both instants are of one calendar day of the zone."""
+    if one_ms - other_ms > LONGEST_DAY_MS:
+        return False
+    return _day_of(one_ms, zone) == _day_of(other_ms, zone)
+
+
 @lru_cache(maxsize=16_384)
-def day_of(at_ms: int, zone: ZoneInfo) -> date:
+def _day_of(at_ms: int, zone: ZoneInfo) -> date:
     return to_datetime(at_ms).astimezone(zone).date()
 
 
@@ -78,6 +85,7 @@ class Alive(Days):
     def __init__(self, feature: PAlive, asked: Sequence[Threshold], setting: Setting) -> None:
         super().__init__(asked, setting)
         self._model = feature.model
+        self._falls = [(bit, churn.Fall(feature.model, limit)) for bit, limit, _ in self._above]
         self._bits_of_one = sum(bit for bit, limit, inclusive in self._above if limit < 1 or (inclusive and limit == 1))
 
     def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
@@ -87,8 +95,8 @@ class Alive(Days):
         bits, next_ms = self._known, NEVER
         if repeats == 0:
             return bits | self._bits_of_one, NEVER
-        for bit, limit, _ in self._above:
-            age_ms = churn.falls_below(self._model, repeats, last - first, limit)
+        for bit, fall in self._falls:
+            age_ms = fall.age_ms(repeats, last - first)
             falls_ms = NEVER if age_ms is None else first + age_ms
             if at_ms < falls_ms:
                 bits |= bit
@@ -150,8 +158,7 @@ class Worth(Gauge):
 
     def _add(self, registers: Registers, time_ms: int, money: int) -> None:
         days, total, newest, of_day = registers
-        zone = self.setting.zone
-        if of_day < 0 or time_ms - newest > LONGEST_DAY_MS or day_of(time_ms, zone) != day_of(newest, zone):
+        if of_day < 0 or not same_day(time_ms, newest, self.setting.zone):
             newest, of_day = time_ms, 0
         registers[:] = [days + (of_day == 0 and money > 0), total + money, newest, of_day + money]
 

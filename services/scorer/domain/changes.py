@@ -50,30 +50,33 @@ class Chronicle:
         """What an instant in order changes, announced as it is: by its events, by a policy, by time, in this order."""
         if not instant.moved:
             return
-        self._customer.changed_ms = instant.at_ms
+        self._customer.changed_ms = at_ms = instant.at_ms
         coming = self._coming([m.dimension.name for m in instant.moved])
-        by_hand = self._overridden(instant)
         cause: Cause = "policy" if instant.switched else "time"
         if triggers:
             cause = "refund" if triggers[0].type == "refund" else "event"
         for moved in instant.moved:
-            own = [t for t in triggers if t.type == "override"]
-            manual = moved.manual and moved.dimension.name in by_hand and bool(own)
-            if not manual:
-                own = list(triggers)
+            name, after = moved.dimension.name, moved.after
+            by_hand = self._hand(instant, triggers, name) if moved.manual else None
             self._change(
                 moved.dimension,
                 moved.before,
-                moved.after,
-                "manual" if manual else cause,
-                own[0] if own else None,
-                coming.get(moved.dimension.name),
-                at_ms=instant.at_ms,
-                from_ms=instant.at_ms,
-                path=[(instant.at_ms, moved.after)],
-                retracts=[],
-                effective_ms=instant.at_ms,
+                after,
+                "manual" if by_hand else cause,
+                by_hand or (triggers[0] if triggers else None),
+                coming.get(name),
+                at_ms,
+                at_ms,
+                [(at_ms, after)],
+                [],
+                at_ms,
             )
+
+    def _hand(self, instant: Instant, triggers: Sequence[Trigger], name: str) -> Trigger | None:
+        """The event of an override of the dimension that begins at the instant; None where none does."""
+        if name not in self._overridden(instant):
+            return None
+        return next((t for t in triggers if t.type == "override"), None)
 
     def _coming(self, names: Sequence[str]) -> dict[str, tuple[int, Value]]:
         """The first change of each dimension that time alone will bring."""
@@ -93,36 +96,25 @@ class Chronicle:
         cause: Cause,
         trigger: Trigger | None,
         next_: tuple[int, Value] | None,
-        *,
         at_ms: int,
         from_ms: int,
         path: Path,
         retracts: Path,
         effective_ms: int,
     ) -> None:
-        life = self._customer.life
-        for mover, standing in life.placed():
-            if mover.dimension.name == dimension.name:
-                standing.revision += 1
-                revision = standing.revision
-                break
+        life, name = self._customer.life, dimension.name
+        place = life.machine.places.get(name)
+        if place is None or life.era < 0:
+            revision = life.retired[name] = life.retired.get(name, 0) + 1
         else:
-            revision = life.retired[dimension.name] = life.retired.get(dimension.name, 0) + 1
+            standing = life.standings[place]
+            revision = standing.revision = standing.revision + 1
+        conditions = conditions_of(dimension, before, after, life, at_ms) if self._reasons else []
+        policy = life.machine.policy
         self.changes.append(
             Change(
-                dimension=dimension,
-                policy=life.machine.policy,
-                revision=revision,
-                from_ms=from_ms,
-                path=path,
-                before=before,
-                after=after,
-                effective_ms=effective_ms,
-                cause=cause,
-                trigger=trigger,
-                conditions=conditions_of(dimension, before, after, life, at_ms) if self._reasons else [],
-                next=next_,
-                retracts=retracts,
+                *(dimension, policy, revision, from_ms, path, before, after),
+                *(effective_ms, cause, trigger, conditions, next_, retracts),
             )
         )
 
@@ -164,13 +156,11 @@ class Chronicle:
                 cause,
                 trigger,
                 coming.get(name),
-                at_ms=now_ms,
-                from_ms=min(
-                    (steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same), default=began_ms
-                ),
-                path=new_steps[same:],
-                retracts=[step for step in old_steps[same:] if step not in new_steps[same:]],
-                effective_ms=whole[-1][0] if whole else began_ms,
+                now_ms,
+                min((steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same), default=began_ms),
+                new_steps[same:],
+                [step for step in old_steps[same:] if step not in new_steps[same:]],
+                whole[-1][0] if whole else began_ms,
             )
 
     def carry_on(self, life: Life) -> None:

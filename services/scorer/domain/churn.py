@@ -25,6 +25,7 @@ DAY_MS = 86_400_000
 LONGEST_MS = 100 * 366 * DAY_MS
 """An age beyond this is never reached: 100 years, the longest span a policy can name."""
 
+_FARTHEST_MS = 2.0 * LONGEST_MS
 _NEAR_MS = 0.001
 _ERROR = 64 * sys.float_info.epsilon  # of the closed form in floats, relative to alpha + T; seen: below 10
 _DIGITS = 50
@@ -87,27 +88,46 @@ def falls_below(model: BgNbd, x: int, tx_ms: int, p: Fraction) -> int | None:
     If P(alive) is below p from the last purchase on, it is tx_ms: no age is below the recency.
     None: it never is, since x = 0, or p <= 0, or it takes longer than LONGEST_MS.
     """
-    if x == 0 or p <= 0:
-        return None
-    if p >= 1:
-        return tx_ms
-    alpha_ms = model.alpha * model.unit_ms
-    try:
-        odds = (p.denominator - p.numerator) / p.numerator
-        age = (alpha_ms + tx_ms) * (odds * (model.b + (x - 1)) / model.a) ** (1 / (model.r + x)) - alpha_ms
-    except OverflowError:
-        age = math.nan  # p below 1e-308: leave it to Decimal
-    if age > 2 * LONGEST_MS:
-        return None
-    near_ms = max(_NEAR_MS, _ERROR * (alpha_ms + abs(age)))
-    clear = near_ms < age % 1 < 1 - near_ms  # of whole ms; not, if age is no number
-    last = math.floor(age) if clear else _last_not_below(model, x, tx_ms, p)
-    first = max(last + 1, tx_ms)
-    return first if first <= LONGEST_MS else None
+    return Fall(model, p).age_ms(x, tx_ms)
+
+
+class Fall:
+    """`falls_below` of one model and one p: what does not depend on the customer is worked out once."""
+
+    def __init__(self, model: BgNbd, p: Fraction) -> None:
+        self._model, self._p = model, p
+        self._never, self._at_once = p <= 0, p >= 1
+        self._alpha_ms, self._r, self._b = model.alpha * model.unit_ms, model.r, model.b
+        try:
+            self._odds = math.nan if self._never else (p.denominator - p.numerator) / p.numerator / model.a
+        except OverflowError:
+            self._odds = math.nan  # p below 1e-308: left to Decimal
+
+    def age_ms(self, x: int, tx_ms: int) -> int | None:
+        if x == 0 or self._never:
+            return None
+        if self._at_once:
+            return tx_ms
+        alpha_ms = self._alpha_ms
+        try:
+            age = (alpha_ms + tx_ms) * (self._odds * (self._b + (x - 1))) ** (1 / (self._r + x)) - alpha_ms
+        except OverflowError:
+            age = math.nan
+        near_ms = _ERROR * (alpha_ms + age)
+        near_ms = max(near_ms, _NEAR_MS)
+        if tx_ms < age < _FARTHEST_MS and near_ms < age % 1 < 1 - near_ms:  # clear of whole ms
+            first = int(age) + 1
+        elif age >= _FARTHEST_MS:
+            return None
+        else:  # near one, below the recency, or no number
+            first = _last_not_below(self._model, x, tx_ms, self._p) + 1
+        if first < tx_ms:
+            return tx_ms
+        return first if first <= LONGEST_MS else None
 
 
 def _last_not_below(model: BgNbd, x: int, tx_ms: int, p: Fraction) -> int:
-    """The closed form of `falls_below` in 50 digits, cut to a whole ms."""
+    """The closed form of `Fall` in 50 digits, cut to a whole ms."""
     with localcontext(Context(prec=_DIGITS)):
         r, alpha, a, b = (Decimal(repr(value)) for value in (model.r, model.alpha, model.a, model.b))
         odds = Decimal(p.denominator - p.numerator) / Decimal(p.numerator)

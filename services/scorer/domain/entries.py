@@ -80,7 +80,10 @@ class Profile(msgspec.Struct, frozen=True):
 
 def letter(kind: int) -> str:
     """What the profiles of a kind of entry begin with."""
-    return chr(65 + kind)
+    return _LETTERS[kind]
+
+
+_LETTERS = [chr(65 + kind) for kind in range(12)]
 
 
 def write_profile(profile: Profile) -> str:
@@ -122,6 +125,8 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
         kind, currency, amount = PURCHASE, event.data.currency, event.data.amount_minor
         if event.data.order is not None:
             order = hash_of(event.data.order)
+    elif isinstance(event, events.Interaction):
+        kind, currency, amount = INTERACTION if event.data.direction == "inbound" else OUTBOUND, "", 0
     elif isinstance(event, events.Refund):
         refund = event.data
         kind, currency = REFUND, refund.currency or ""
@@ -136,13 +141,11 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
     if kept or origin or event.stamped:
         profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
     else:
-        profile = letter(kind) + currency
+        profile = _LETTERS[kind] + currency
     return Entry(to_ms(event.time), hash_of(event.source, event.id), amount, profile, order, named_id)
 
 
 def _kind(event: events.Event) -> int:
-    if isinstance(event, events.Interaction):
-        return INTERACTION if event.data.direction == "inbound" else OUTBOUND
     if isinstance(event, events.Feedback):
         return _FEEDBACK[event.data.kind]
     return _PLAIN[type(event)]

@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 from schemas.decisions import Condition, Figure, Next, Value
 from schemas.explanations import Explanation, FeatureValue, Held, OverrideView, RuleView
+from services.scorer.domain.basis import basis_of
 from services.scorer.domain.comparisons import Comparison, Constant, Truths
 from services.scorer.domain.entries import read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.features import PARTS, Feature, Operand, Unit
-from services.scorer.domain.gauges import Gauge
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.ledger import Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.machine import Machine, alone, gauge_of
 from services.scorer.domain.paths import Paths
@@ -23,7 +22,8 @@ from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, P
 from services.scorer.domain.spans import Span, anniversary
 from services.scorer.domain.state import Customer
 
-HOUR_MS = 3_600_000
+Shown = Figure | list[Figure]
+
 DIGITS = 6
 """Numbers that are no money and no count are shown with so many decimals."""
 
@@ -81,11 +81,15 @@ def applies(playbook: Playbook, customer: Customer, policies: Policies, at_ms: i
 def conditions_of(dimension: Dimension, before: Value, after: Value, life: Life, at_ms: int) -> list[Condition]:
     """The conditions that explain a move, as they stand at the instant; none of a dimension that is no more, or where
     nothing is left to be measured (an alias, an erased customer)."""
-    if life.era < 0 or not any(m.dimension is dimension for m in life.machine.movers):
+    machine = life.machine
+    place = machine.places.get(dimension.name)
+    if life.era < 0 or place is None or machine.movers[place].dimension is not dimension:
         return []
-    return [
-        condition for rule in rules_between(dimension, before, after) for condition in _conditions(life, rule, at_ms)
-    ]
+    asked = machine.worded.get((dimension.name, before, after))
+    if asked is None:
+        rules = rules_between(dimension, before, after)
+        asked = machine.worded[dimension.name, before, after] = [a for rule in rules for a in _asked(machine, rule)]
+    return [_condition(life, a, at_ms) for a in asked]
 
 
 def rules_between(dimension: Dimension, before: Value, after: Value) -> list[Rule]:
@@ -137,39 +141,67 @@ def _rule_view(life: Life, rule: Rule, dimension: Dimension, value: Value, part:
         part="stay" if part == "stay" else "when",
         text=rule.text,
         holds=rule.holds(life.truths),
-        conditions=_conditions(life, rule, at_ms),
+        conditions=[_condition(life, asked, at_ms) for asked in _asked(life.machine, rule)],
     )
 
 
-def _conditions(life: Life, rule: Rule, at_ms: int) -> list[Condition]:
-    return [_condition(life, rule, comparison, at_ms) for comparison in rule.compared]
+class _Asked(NamedTuple):
+    """What of a condition is the same whoever is asked. threshold: as it is shown, None if it goes by the value."""
+
+    rule: str
+    comparison: Comparison
+    operand: str
+    unit: Unit
+    threshold: Shown | None
 
 
-def _condition(life: Life, rule: Rule, comparison: Comparison, at_ms: int) -> Condition:
-    operand = comparison.operand
-    gauge, registers = life.machine.measure(operand.feature, life.registers, life.ledger)
-    value = gauge.value(registers, life.ledger, at_ms, operand.part)
-    basis = _basis(gauge, gauge.basis(registers, life.ledger, at_ms), life.ledger, life.machine.policy)
-    held = comparison.truth(life.truths)
-    policy, unit = life.machine.policy, operand.unit
-    constants = [_threshold(c, value, at_ms, policy) for c in comparison.constants]
-    shown = [shown_as(c, unit, policy.minor_digits) for c in constants]
-    missing = None if held else _missing(comparison, constants, value)
+def _asked(machine: Machine, rule: Rule) -> list[_Asked]:
+    asked = []
+    for comparison in rule.compared:
+        operand, threshold = comparison.operand, None
+        if not any(isinstance(c, Span) and not c.fixed_ms for c in comparison.constants):
+            threshold = _shown(comparison, _thresholds(comparison, None, 0, machine.policy), machine.policy)
+        asked.append(_Asked(rule.name, comparison, operand.name, operand.unit, threshold))
+    return asked
+
+
+def _condition(life: Life, asked: _Asked, at_ms: int) -> Condition:
+    rule, comparison, operand, unit, threshold = asked
+    machine, ledger = life.machine, life.ledger
+    gauge, registers = machine.measure(comparison.operand.feature, life.registers, ledger)
+    value = gauge.value(registers, ledger, at_ms, comparison.operand.part)
+    basis = basis_of(gauge, registers, ledger, at_ms, machine.policy)
+    held, digits = comparison.truth(life.truths), machine.policy.minor_digits
+    missing = None
+    if threshold is None or not held:
+        constants = _thresholds(comparison, value, at_ms, machine.policy)
+        threshold = _shown(comparison, constants, machine.policy)
+        missing = None if held else _missing(comparison, constants, value)
     return Condition(
-        rule=rule.name,
+        rule=rule,
         text=comparison.text,
-        operand=operand.name,
+        operand=operand,
         operator=comparison.operator,
-        threshold=shown[0] if len(shown) == 1 and not comparison.operator.endswith("in") else shown,  # type: ignore[arg-type]
-        value=shown_as(value, unit, policy.minor_digits),
+        threshold=threshold,  # type: ignore[arg-type]
+        value=shown_as(value, unit, digits),
         holds=held,
         entries=basis.entries,
         first=_when(basis.first_ms),
         last=_when(basis.last_ms),
         unpriced=basis.unpriced,
-        short_by=shown_as(missing, unit, policy.minor_digits),
+        short_by=None if missing is None else shown_as(missing, unit, digits),
         bound=basis.bound,
     )
+
+
+def _shown(comparison: Comparison, constants: Sequence[int | Fraction | str], policy: Policy) -> Shown:
+    """What the operand is compared with, as it is shown."""
+    shown = [shown_as(c, comparison.operand.unit, policy.minor_digits) for c in constants]
+    return shown[0] if len(shown) == 1 and not comparison.operator.endswith("in") else shown
+
+
+def _thresholds(comparison: Comparison, value: object, at_ms: int, policy: Policy) -> list[int | Fraction | str]:
+    return [_threshold(c, value, at_ms, policy) for c in comparison.constants]
 
 
 def _threshold(constant: Constant, value: object, at_ms: int, policy: Policy) -> int | Fraction | str:
@@ -200,38 +232,6 @@ def _missing(
 # -- values
 
 
-class Basis(NamedTuple):
-    """What a value rests on: how many events contributed, the first and last of them (ms), how many unpriced.
-
-    bound: how many of them may have left the window already, as only their hour is known
-    """
-
-    entries: int
-    first_ms: int | None
-    last_ms: int | None
-    unpriced: int
-    bound: int
-
-
-def _basis(gauge: Gauge, places: Sequence[int], ledger: Ledger, policy: Policy) -> Basis:
-    if not places:
-        return Basis(0, None, None, 0, 0)
-    unpriced, entries = 0, len(places)
-    if gauge.money and any(profile[1:] != policy.currency for profile in ledger.profiles):
-        for place in places:
-            currency = read_profile(ledger.profile(place)).currency
-            unpriced += bool(currency) and policy.prices.of(0, currency, ledger.time(place)) is None
-    if not gauge.of_touches:
-        return Basis(entries, ledger.time(places[0]), ledger.time(places[-1]), unpriced, 0)
-    entries = sum(ledger.weight(place) for place in places)
-    first_ms, bound = ledger.time(places[0]), 0
-    for place in places if gauge.windowed else ():
-        if ledger.time(place) >= first_ms + HOUR_MS:
-            break
-        bound += ledger.weight(place) - 1  # of an hour that may have begun before the window
-    return Basis(entries, ledger.time(places[0]), ledger.time(places[-1]), unpriced, bound)
-
-
 def _operands(feature: Feature) -> list[Operand]:
     return [Operand(feature, part) for part in PARTS[type(feature)]]
 
@@ -239,7 +239,7 @@ def _operands(feature: Feature) -> list[Operand]:
 def _feature(life: Life, machine: Machine, operand: Operand, at_ms: int) -> FeatureValue:
     gauge, registers = machine.measure(operand.feature, life.registers, life.ledger)
     value = gauge.value(registers, life.ledger, at_ms, operand.part)
-    basis = _basis(gauge, gauge.basis(registers, life.ledger, at_ms), life.ledger, machine.policy)
+    basis = basis_of(gauge, registers, life.ledger, at_ms, machine.policy)
     return FeatureValue(
         value=shown_as(value, operand.unit, machine.policy.minor_digits),
         unit=operand.unit,

@@ -84,8 +84,11 @@ class Gauge:
     def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
         """The entry takes effect at its time, `at_ms`; all that came before has."""
 
-    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading:
-        """`enter` and then `read`, for the entry just appended."""
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
+        """`enter` and then `read`, for the entry just appended, where nothing was due before it and nothing is refunded.
+
+        None if the same thresholds hold as before, and for no shorter: what was read last still bounds it.
+        """
         self.enter(registers, ledger, index, at_ms)
         return self.read(registers, ledger, at_ms)
 
@@ -103,6 +106,10 @@ class Gauge:
         return 0, NEVER
 
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
+        return None
+
+    def glance(self, registers: Registers, ledger: Ledger, at_ms: int) -> tuple[int, int, int] | None:
+        """How many entries the value rests on, the first and the last; None if that takes more than a glance."""
         return None
 
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:

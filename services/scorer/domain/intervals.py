@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import isqrt
 
 from services.scorer.domain.comparisons import Above, Known, Reached, Threshold
-from services.scorer.domain.entries import REFUND
+from services.scorer.domain.entries import REFUND, Entry
 from services.scorer.domain.features import (
     KnownFor,
     Overdue,
@@ -80,6 +80,9 @@ class First(Since):
     def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
         if registers[0] is None:
             registers[0] = at_ms
+
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
+        return super().meet(registers, ledger, index, at_ms, entry) if registers[0] is None else None
 
 
 class Beginning(Gauge):

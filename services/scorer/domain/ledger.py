@@ -20,7 +20,9 @@ FULL = 45_000
 
 ROW = Struct("<QIhI")  # id << 8 | profile number, time's low 32 bits, its high 16 bits, amount
 SIZE = ROW.size
-_unpack, _pack = ROW.unpack_from, ROW.pack
+_pack = ROW.pack
+_time = Struct("<8xIh").unpack_from
+_amount = Struct("<14xI").unpack_from
 _WIDE = 2**32 - 1  # the amount stands in the extras
 _ELSEWHERE = 255  # the profile stands in the extras
 _REFUND = letter(REFUND)
@@ -42,11 +44,12 @@ class Effect(NamedTuple):
 class Ledger:
     """Rows may be shared between ledgers: what changes is replaced, never written into.
 
+    last_ms: the time of the last entry; -NEVER without one
     entered: how many entries, from the first, have been taken into account by whoever plays this ledger
     refunds: whether there is any refund: without one, every order stands and every amount is whole
     """
 
-    __slots__ = ("_entries", "_places", "_settlement", "entered", "extras", "profiles", "refunds", "rows")
+    __slots__ = ("_entries", "_places", "_settlement", "entered", "extras", "last_ms", "profiles", "refunds", "rows")
 
     def __init__(
         self, rows: bytes = b"", profiles: list[str] | None = None, extras: dict[int, Extra] | None = None
@@ -55,6 +58,7 @@ class Ledger:
         self.profiles = [] if profiles is None else profiles
         self.extras = {} if extras is None else extras
         self.entered = 0
+        self.last_ms = self.time(-1) if rows else -NEVER
         self.refunds = self._has_refunds()
         self._entries: list[Entry] | None = None
         self._settlement: Settlement | None = None
@@ -86,9 +90,11 @@ class Ledger:
             self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, profile)}
             amount = _WIDE
         time_ms = entry.time_ms
-        self.refunds = self.refunds or entry.profile[0] == _REFUND
+        if entry.profile[0] == _REFUND:
+            self.refunds = True
         rows = self.rows
         self.rows = rows + _pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
+        self.last_ms = time_ms
         self._entries = self._settlement = self._places = None
         return len(rows) // SIZE
 
@@ -99,6 +105,8 @@ class Ledger:
     def holds(self, identity: int) -> bool:
         """Whether an entry has this id."""
         wanted = identity.to_bytes(7, "little")
+        if wanted not in self.rows:
+            return False
         place = self.rows.find(wanted)
         while place >= 0:
             if place % SIZE == 1:
@@ -109,7 +117,7 @@ class Ledger:
     # -- one entry
 
     def time(self, index: int) -> int:
-        _, low, high, _ = _unpack(self.rows, index * SIZE)
+        low, high = _time(self.rows, index * SIZE)
         return high << 32 | low  # type: ignore[no-any-return]
 
     def profile(self, index: int) -> str:
@@ -117,7 +125,8 @@ class Ledger:
         return self.profiles[number] if number != _ELSEWHERE else self.extras[self._id(index)][3]
 
     def amount(self, index: int) -> int:
-        amount: int = _unpack(self.rows, index * SIZE)[3]
+        amount: int
+        (amount,) = _amount(self.rows, index * SIZE)
         return amount if amount != _WIDE else self.extras[self._id(index)][0]
 
     def places_of(self, counts: Callable[[str], bool], head: int) -> list[int]:
@@ -128,9 +137,33 @@ class Ledger:
             return [place for place in range(head, self.entered) if counts(self.profile(place))]
         return [head + i for i, number in enumerate(numbers) if number in wanted]
 
+    def glance(self, counts: Callable[[str], bool], head: int) -> tuple[int, int, int] | None:
+        """How many entered entries from `head` on have a profile that counts, the first and the last of them; None if
+        the profiles do not all stand in the rows."""
+        if len(self.profiles) == _ELSEWHERE:
+            return None
+        numbers = self.rows[head * SIZE : self.entered * SIZE : SIZE]
+        entries, first, last = 0, len(numbers), -1
+        for number, profile in enumerate(self.profiles):
+            if counts(profile) and (found := numbers.count(number)):
+                entries += found
+                first, last = min(first, numbers.find(number)), max(last, numbers.rfind(number))
+        return entries, head + first, head + last
+
+    def backwards(self, counts: Callable[[str], bool]) -> Iterator[int]:
+        """The entered entries whose profile counts, by index, the newest first."""
+        numbers = self.rows[: self.entered * SIZE : SIZE]
+        known = [counts(profile) for profile in self.profiles]
+        for index in range(self.entered - 1, -1, -1):
+            number = numbers[index]
+            if known[number] if number != _ELSEWHERE else counts(self.profile(index)):
+                yield index
+
     def weight(self, index: int) -> int:
         """How many events the entry stands for."""
-        return self.amount(index) or 1 if self.profile(index)[0] in _TOUCH else 1
+        amount: int
+        (amount,) = _amount(self.rows, index * SIZE)
+        return self.amount(index) if amount and self.profile(index)[0] in _TOUCH else 1
 
     def _id(self, index: int) -> int:
         return int(ROW.unpack_from(self.rows, index * SIZE)[0] >> 8)
@@ -151,15 +184,6 @@ class Ledger:
                 yield Entry(time_ms, identity, amount, profile or self.profiles[number], order, named_id)
             else:
                 yield Entry(time_ms, identity, amount, self.profiles[number])
-
-    @property
-    def last_ms(self) -> int:
-        """The time of the last entry; -NEVER without one."""
-        rows = self.rows
-        if not rows:
-            return -NEVER
-        _, low, high, _ = _unpack(rows, len(rows) - SIZE)
-        return high << 32 | low  # type: ignore[no-any-return]
 
     def began_ms(self, otherwise_ms: int) -> int:
         """The time of the first entry; without one, the instant given."""

@@ -76,18 +76,28 @@ class Life:
         "unpacked",
     )
 
-    def __init__(self, policies: Policies, ledger: Ledger, known: int) -> None:
-        self.policies, self.ledger, self.known = policies, ledger, known
-        self.era = -1
-        self.machine: Machine = policies.eras[0].machine
-        self.truths = 0
-        self.registers: list[Registers] = []
-        self.unpacked: list[Standing] | None = []
-        self.packed: msgspec.Raw = _NO_STANDINGS
+    def __init__(
+        self,
+        policies: Policies,
+        ledger: Ledger,
+        known: int,
+        era: int = -1,
+        truths: int = 0,
+        registers: list[Registers] | None = None,
+        packed: msgspec.Raw | None = None,
+        played_ms: int = -NEVER,
+        due_ms: int = NEVER,
+    ) -> None:
+        """One that has not begun; or with all that is kept of it, one that goes on."""
+        self.policies, self.ledger, self.known, self.era = policies, ledger, known, era
+        self.machine: Machine = policies.eras[era if era > 0 else 0].machine
+        self.truths = truths
+        self.registers: list[Registers] = [] if registers is None else registers
+        self.unpacked: list[Standing] | None = None
+        self.packed: msgspec.Raw = _NO_STANDINGS if packed is None else packed
         self.overrides: list[Override] = []
         self.retired: dict[str, int] = {}
-        self.played_ms = -NEVER
-        self.due_ms = NEVER
+        self.played_ms, self.due_ms = played_ms, due_ms
         self.nexts: list[int] | None = None
         self.moves: list[int] | None = None
 
@@ -181,11 +191,13 @@ class Life:
         self.played_ms = at_ms
         registers, nexts, truths, due_ms = self.registers, self.nexts, self.truths, self.due_ms
         for i, gauge in self.machine.touched(entry.profile):
-            bits, next_ms = gauge.meet(registers[i], ledger, place, at_ms, entry)
-            truths = truths & ~gauge.bits | bits
-            if nexts is not None:
-                nexts[i] = next_ms
-            due_ms = min(due_ms, next_ms)
+            reading = gauge.meet(registers[i], ledger, place, at_ms, entry)
+            if reading is not None:
+                bits, next_ms = reading
+                truths = truths & ~gauge.bits | bits
+                if nexts is not None:
+                    nexts[i] = next_ms
+                due_ms = min(due_ms, next_ms)
         self.due_ms = due_ms
         changed = truths ^ self.truths
         if not changed:
@@ -224,15 +236,19 @@ class Life:
         moved = []
         if every and self.overrides:
             self.overrides = [o for o in self.overrides if o[0] > at_ms]
-        movers, moves = self.machine.movers, self.moves
+        movers, moves, standings = self.machine.movers, self.moves, self.standings
         if moves is None and self.nexts is not None:
             moves = self.moves = [at_ms] * len(movers)
             every = True
+        if every:
+            places: Sequence[int] = range(len(movers))
+        elif moves is None:
+            places = self.machine.concerned(changed)
+        else:
+            places = [i for i, mover in enumerate(movers) if changed & mover.bits or moves[i] <= at_ms]
         soonest = NEVER
-        for i, mover in enumerate(movers):
-            if not (every or changed & mover.bits or (moves is not None and moves[i] <= at_ms)):
-                continue
-            standing = self.standings[i]
+        for i in places:
+            mover, standing = movers[i], standings[i]
             before, masked = standing.shown, standing.masked
             next_ms = mover.step(standing, self.truths, at_ms)
             if moves is not None:
@@ -240,9 +256,10 @@ class Life:
             elif next_ms < soonest:
                 soonest = next_ms
             standing.masked = self._mask(mover) if self.overrides else -1
-            if standing.shown != before:
+            shown = standing.shown
+            if shown != before:
                 manual = standing.masked != masked
-                moved.append(Moved(mover.dimension, mover.values[before], mover.values[standing.shown], manual))
+                moved.append(Moved(mover.dimension, mover.values[before], mover.values[shown], manual))
         self._look_again(soonest)
         return moved
 

@@ -1,6 +1,7 @@
 """A policy made ready to run: a gauge for each feature that some rule asks for, a mover for each dimension."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from services.scorer.domain.blends import made_of_totals
 from services.scorer.domain.buying import Alive, Expecting, Grid, Worth
@@ -35,11 +36,14 @@ from services.scorer.domain.positions import Mover, mover_of
 from services.scorer.domain.profiles import Noted, Staged
 from services.scorer.domain.rules import Policy
 
-_MOST_PROFILES = 4_096
+_MOST_KEPT = 4_096
 
 
 class Machine:
-    """gauges: with their bits.  movers: a dimension each, in the policy's order."""
+    """gauges: with their bits.  movers: a dimension each, in the policy's order
+
+    places: of the movers, by their dimension's name.  asked: by mover, the gauges that have a say, each with its index
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -50,8 +54,14 @@ class Machine:
         features = {t.operand.feature.name: t.operand.feature for t in policy.thresholds}
         self.gauges = tuple(gauge_of(f, asked[name], self.setting) for name, f in features.items())
         self.movers: tuple[Mover, ...] = tuple(mover_of(d, policy.zone) for d in policy.dimensions)
+        self.places = {mover.dimension.name: i for i, mover in enumerate(self.movers)}
+        self.asked = tuple(tuple((i, g) for i, g in enumerate(self.gauges) if g.bits & m.bits) for m in self.movers)
         self.refundable = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.refundable())
         self.kept = {name: i for i, name in enumerate(features)}
+        self.worded: dict[
+            tuple[str, str | bool, str | bool], list[Any]
+        ] = {}  # by move, what its conditions say (explain.py)
+        self._concerned: dict[int, tuple[int, ...]] = {}
         self._touched: dict[str, tuple[tuple[int, Gauge], ...]] = {}
         self._unasked: dict[str, Gauge] = {}
 
@@ -66,11 +76,21 @@ class Machine:
             gauge = self._unasked[feature.name] = gauge_of(feature, (), self.setting)
         return gauge, alone(gauge, ledger)
 
+    def concerned(self, changed: int) -> tuple[int, ...]:
+        """The movers in which these thresholds have a say, by index."""
+        concerned = self._concerned.get(changed)
+        if concerned is None:
+            if len(self._concerned) >= _MOST_KEPT:
+                self._concerned.clear()
+            concerned = tuple(i for i, mover in enumerate(self.movers) if changed & mover.bits)
+            self._concerned[changed] = concerned
+        return concerned
+
     def touched(self, profile: str) -> tuple[tuple[int, Gauge], ...]:
         """The gauges that an entry of this profile may change, each with its index."""
         touched = self._touched.get(profile)
         if touched is None:
-            if len(self._touched) >= _MOST_PROFILES:
+            if len(self._touched) >= _MOST_KEPT:
                 self._touched.clear()
             touched = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.touched_by(profile))
             self._touched[profile] = touched

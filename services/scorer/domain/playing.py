@@ -39,38 +39,42 @@ def coming(life: Life, effects: Sequence[Effect], names: Sequence[str]) -> dict[
 
 
 def _by_time_alone(life: Life, names: Sequence[str]) -> dict[str, tuple[int, Value]]:
-    """The same where nothing but time can change anything: only what has a say in these dimensions is played on."""
+    """The same where nothing but time can change anything: each dimension by itself, with what has a say in it."""
+    found, places = {}, life.machine.places
+    for name in names:
+        place = places.get(name) if life.era >= 0 else None
+        change = None if place is None else _next_of(life, place)
+        if change is not None:
+            found[name] = change
+    return found
+
+
+def _next_of(life: Life, place: int) -> tuple[int, Value] | None:
+    """The first change of one mover's dimension."""
     ledger, truths, at_ms = life.ledger, life.truths, life.played_ms
-    movers = [(m, s.copy()) for m, s in life.placed() if m.dimension.name in names]
-    moves = [mover.step(standing, truths, at_ms) for mover, standing in movers]
-    asked = 0
-    for mover, _ in movers:
-        asked |= mover.bits
-    gauges = [(g, g.copy(r)) for g, r in zip(life.machine.gauges, life.registers, strict=False) if g.bits & asked]
-    nexts = [gauge.read(own, ledger, at_ms)[1] for gauge, own in gauges]
-    found: dict[str, tuple[int, Value]] = {}
-    while movers:
-        at_ms = min([*nexts, *moves])
+    mover, standing = life.machine.movers[place], life.standings[place].copy()
+    shown = standing.shown
+    gauges, nexts = [], []
+    for i, gauge in life.machine.asked[place]:
+        own = life.registers[i]
+        if gauge.windowed:
+            own = gauge.copy(own)
+        gauges.append((gauge, own))
+        nexts.append(gauge.read(own, ledger, at_ms)[1] if life.nexts is None else life.nexts[i])
+    moves_ms = mover.step(standing, truths, at_ms)
+    while True:
+        at_ms = min(moves_ms, *nexts)
         if at_ms >= NEVER:
-            break
+            return None
         before = truths
         for i, (gauge, own) in enumerate(gauges):
             if nexts[i] <= at_ms:
                 bits, nexts[i] = gauge.read(own, ledger, at_ms)
                 truths = truths & ~gauge.bits | bits
-        for i, (mover, standing) in enumerate(movers):
-            if moves[i] <= at_ms or (truths ^ before) & mover.bits:
-                shown = standing.shown
-                moves[i] = mover.step(standing, truths, at_ms)
-                if standing.shown != shown:
-                    found[mover.dimension.name] = (at_ms, mover.values[standing.shown])
-        if found:
-            left = [i for i, (mover, _) in enumerate(movers) if mover.dimension.name not in found]
-            if len(left) < len(movers):
-                movers, moves = [movers[i] for i in left], [moves[i] for i in left]
-                kept = [i for i, (gauge, _) in enumerate(gauges) if any(gauge.bits & mover.bits for mover, _ in movers)]
-                gauges, nexts = [gauges[i] for i in kept], [nexts[i] for i in kept]
-    return found
+        if moves_ms <= at_ms or (truths ^ before) & mover.bits:
+            moves_ms = mover.step(standing, truths, at_ms)
+            if standing.shown != shown:
+                return at_ms, mover.values[standing.shown]
 
 
 def coming_to(customer: Customer, names: Sequence[str]) -> dict[str, tuple[int, Value]]:

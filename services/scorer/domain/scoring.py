@@ -50,7 +50,12 @@ def decide(
     if len(arrivals) == 1 and due_before > until_ms:
         met = meet(customer, policies, arrivals[0], subject, due_before)
         if met is not None:
-            return _met(customer, policies, *met, arrivals[0], until_ms, due_before, reasons)
+            entry, instant = met
+            changes: list[Change] = []
+            if instant is not None or customer.life.due_ms <= until_ms:
+                changes = _told(customer, policies, instant, arrivals[0], until_ms, reasons)
+            moved = customer.life.due_ms != due_before
+            return Outcome(changes, [], True, moved, 1, 0, _unpriced(entry, policies.newest))
     turn = Turn(customer, policies, reasons=reasons)
     admitted = NOBODY
     if arrivals:
@@ -84,35 +89,25 @@ def decide(
     )
 
 
-def _met(
-    customer: Customer,
-    policies: Policies,
-    entry: Entry,
-    instant: Instant | None,
-    arrival: Arrival,
-    until_ms: int,
-    due_before: int,
-    reasons: bool,
-) -> Outcome:
-    """The end of the short way."""
-    changes: list[Change] = []
-    if instant is not None or customer.life.due_ms <= until_ms:
-        turn = Turn(customer, policies, reasons=reasons)
-        if instant is not None:
-            turn.tell(instant, arrival.event)
-        turn.advance(until_ms)
-        changes = turn.changes
-    moved = customer.life.due_ms != due_before
-    return Outcome(changes, [], True, moved, 1, 0, _unpriced(entry, policies.newest))
+def _told(
+    customer: Customer, policies: Policies, instant: Instant | None, arrival: Arrival, until_ms: int, reasons: bool
+) -> list[Change]:
+    """The end of the short way, where something moved or may move by then."""
+    turn = Turn(customer, policies, reasons=reasons)
+    if instant is not None:
+        turn.tell(instant, arrival.event)
+    turn.advance(until_ms)
+    return turn.changes
 
 
 NOBODY = Admitted([], [], 0)
 
 
 def _unpriced(entry: Entry, policy: Policy) -> bool:
-    if entry.profile[1:] == policy.currency:
+    profile = entry.profile
+    if len(profile) == 1 or profile[1:] == policy.currency:
         return False
-    currency = read_profile(entry.profile).currency
+    currency = read_profile(profile).currency
     return bool(currency) and policy.prices.of(0, currency, entry.time_ms) is None
 
 

@@ -13,7 +13,7 @@ from schemas.decisions import Kind, Value
 from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
-from services.scorer.domain.ledger import NEVER, Extra, Ledger
+from services.scorer.domain.ledger import NEVER, SIZE, Extra, Ledger
 from services.scorer.domain.life import Life, Override
 from services.scorer.domain.positions import Standing
 
@@ -22,6 +22,7 @@ POSITION_KEY = b"\x00"
 """The changelog key of a partition's position; no subject can be it."""
 
 _HEADER = struct.Struct(">Bq8s")  # version, due (ms), mark of the newest era decided under
+_BEGIN = _HEADER.size
 
 
 class StateError(Exception):
@@ -193,29 +194,28 @@ def encode(customer: Customer) -> bytes:
 def decode(record: bytes, policies: Policies) -> Customer:
     """StateError if the bytes are no record of this version, or one decided under policies that are not known."""
     _check(record)
-    known = policies.place(record[9:17])
+    _, due_ms, mark = _HEADER.unpack_from(record)
+    known = policies.place(mark)
     if known is None:
         raise StateError("a state record was decided under a policy that is not among those activated")
     body: _Body = _read(_bodies, record)
-    truths = body.truths
-    ledger = Ledger(body.rows, body.profiles, body.extras)
-    life = Life(policies, ledger, known + 1)
-    life.unpacked = None
-    life.truths = truths if isinstance(truths, int) else int.from_bytes(truths, "little")
-    life.registers, life.packed = body.registers, body.standings
-    customer = Customer(life)
-    if body.rows:
-        life.due_ms = _HEADER.unpack_from(record)[1]
-        last_ms = ledger.last_ms
-        ledger.entered = len(ledger)
-        life.played_ms = last_ms - body.played
-        if body.changed is not None:
-            customer.changed_ms = last_ms - body.changed
-        life.era = policies.at(life.played_ms, life.known)
-        life.machine = policies.eras[life.era].machine
+    rows = body.rows
+    ledger = Ledger(rows, body.profiles, body.extras)
+    if not rows:
+        customer = Customer(Life(policies, ledger, known + 1))
+    else:
+        last_ms, truths = ledger.last_ms, body.truths
+        ledger.entered = len(rows) // SIZE
+        played_ms = last_ms - body.played
+        if not isinstance(truths, int):
+            truths = int.from_bytes(truths, "little")
+        era = policies.at(played_ms, known + 1)
+        life = Life(policies, ledger, known + 1, era, truths, body.registers, body.standings, played_ms, due_ms)
+        customer = Customer(life, -NEVER if body.changed is None else last_ms - body.changed)
     if body.waiting:
         customer.waiting = body.waiting
     if body.rare is not None:
+        life = customer.life
         life.overrides, life.retired = body.rare.overrides, body.rare.retired
         rest = msgspec.structs.replace(body.rare, overrides=[], retired={})
         customer.rare = rest if rest != Rare() else None
@@ -247,12 +247,12 @@ def decode_position(record: bytes) -> Position:
 
 
 def _check(record: bytes) -> None:
-    if len(record) < _HEADER.size or record[0] != VERSION:
+    if len(record) < _BEGIN or record[0] != VERSION:
         raise StateError(f"not a state record of version {VERSION}; its first bytes are {record[:4]!r}")
 
 
 def _read(decoder: Any, record: bytes) -> Any:
     try:
-        return decoder.decode(memoryview(record)[_HEADER.size :])
+        return decoder.decode(record[_BEGIN:])
     except msgspec.DecodeError as error:
         raise StateError(f"a state record cannot be decoded: {error}") from error

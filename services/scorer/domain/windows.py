@@ -97,19 +97,19 @@ class Total(Windowed):
             self.expire(registers, ledger, at_ms)
         registers[VALUE] += self.share(ledger, index)
 
-    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading:
-        windowed = self.windowed
-        if windowed:
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
+        if self.windowed:
             self.expire(registers, ledger, at_ms)
+        held = registers[VALUE]
         share = 1
         if self.money:
             share = entry.amount if entry.profile[1:] == self._currency else self.share(ledger, index)
-        value = registers[VALUE] = registers[VALUE] + share
+        registers[VALUE] = held + share
         limits = self.limits
-        passed = bisect_left(limits.limits, value if value > 0 else 0)
-        if not windowed or (passed == 0 and not ledger.refunds):
-            return limits.masks[passed], NEVER
-        return limits.masks[passed], self._falls(registers, ledger, at_ms, passed)
+        passed = bisect_left(limits.limits, held + share)
+        if passed == bisect_left(limits.limits, held):
+            return None
+        return limits.masks[passed], self._falls(registers, ledger, at_ms, passed) if self.windowed else NEVER
 
     def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
         place = ledger.place(take.order or take.refund)
@@ -173,8 +173,16 @@ class Total(Windowed):
         return NEVER if self.window is None else window_exit(self.window, ledger.time(index), self.setting.zone)
 
     def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
-        head = registers[HEAD]
-        while head < ledger.entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
+        head, entered = registers[HEAD], ledger.entered
+        if self._fixed_ms and not ledger.refunds:
+            gone_ms = at_ms - self._fixed_ms
+            while head < entered and ledger.time(head) <= gone_ms:
+                if self.counts(ledger.profile(head)):
+                    registers[VALUE] -= self.share(ledger, head)
+                head += 1
+            registers[HEAD] = head
+            return
+        while head < entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
             registers[VALUE] -= self.held(ledger, head, min(exit_ms, known_ms + 1))
             head += 1
             registers[HEAD] = head
@@ -196,17 +204,21 @@ class Total(Windowed):
             return NEVER
         if registers[PASSED] != passed or registers[CROSSING] < registers[HEAD]:
             registers[PASSED] = passed
-            registers[CROSSING] = self._crossing(ledger, self.limits.limits[passed - 1])
+            registers[CROSSING] = self._crossing(registers, ledger, self.limits.limits[passed - 1])
         return self.exit(ledger, registers[CROSSING])
 
-    def _crossing(self, ledger: Ledger, limit: int) -> int:
+    def _crossing(self, registers: Registers, ledger: Ledger, limit: int) -> int:
         """The entry with whose exit the window falls to the limit: walk back from the newest until it is exceeded."""
-        rest, index = 0, ledger.entered
-        while rest <= limit:
-            index -= 1
-            if self.counts(ledger.profile(index)):
-                rest += self.share(ledger, index)
-        return index
+        if not self.money and registers[VALUE] == limit + 1:  # often it has just come above it
+            seen = ledger.glance(self.counts, registers[HEAD])
+            if seen is not None and seen[0] == registers[VALUE]:
+                return seen[1]
+        rest = 0
+        for index in ledger.backwards(self.counts):
+            rest += self.share(ledger, index)
+            if rest > limit:
+                return index
+        raise AssertionError("what a window holds is above no limit that it has passed")
 
     def answer(self, registers: Registers) -> int:
         return self.limits.passed(max(0, registers[VALUE]))
@@ -221,6 +233,14 @@ class Total(Windowed):
     def number(self, registers: Registers) -> Fraction | None:
         value = max(0, registers[VALUE])
         return Fraction(value, 10**self.setting.minor_digits) if self.money else Fraction(value)
+
+    def glance(self, registers: Registers, ledger: Ledger, at_ms: int) -> tuple[int, int, int] | None:
+        if ledger.refunds:
+            return None
+        self.expire(registers, ledger, at_ms)
+        seen = ledger.glance(self.counts, registers[HEAD])
+        hours = self.of_touches and (seen is None or seen[0] != registers[VALUE])
+        return None if hours else seen
 
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         self.expire(registers, ledger, at_ms)
