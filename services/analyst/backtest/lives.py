@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from schemas.events import Interaction
-from services.scorer.domain.admission import Report
+from services.scorer.domain.arrivals import Report
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.rules import Classes
 from services.scorer.domain.scoring import Arrival, Change, Outcome, decide

@@ -5,32 +5,15 @@ from typing import NamedTuple
 
 from schemas.decisions import DeadLetterReason
 from schemas.events import Event
+from services.scorer.domain.arrivals import Arrival, Report
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, entry_of, letter, read_profile
 from services.scorer.domain.ledger import FULL, NEVER
 from services.scorer.domain.orders import Settlement, settle
 from services.scorer.domain.shadows import origin_of
 from services.scorer.domain.state import Customer
 
-
-class Arrival(NamedTuple):
-    """An event off the topic: the broker's append time (ms), its offset, and its bytes as they stood there."""
-
-    event: Event
-    appended_ms: int
-    offset: int
-    raw: bytes
-
-
 Admission = tuple[Entry, Arrival]
 """What an arrival has become."""
-
-
-class Report(NamedTuple):
-    """Something the sender must hear of; becomes a dead letter."""
-
-    reason: DeadLetterReason
-    detail: str
-    arrival: Arrival
 
 
 class Admitted(NamedTuple):

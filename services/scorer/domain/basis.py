@@ -29,16 +29,11 @@ NOTHING = Basis(0, None, None, 0, 0)
 
 def basis_of(gauge: Gauge, registers: Registers, ledger: Ledger, at_ms: int, policy: Policy) -> Basis:
     """Of the gauge's value at the instant, which is not before anything that took effect."""
-    abroad = gauge.money and any(profile[1:] != policy.currency for profile in ledger.profiles)
-    seen = None if abroad else gauge.glance(registers, ledger, at_ms)
-    if seen is not None:
-        entries, first, last = seen
-        return Basis(entries, ledger.time(first), ledger.time(last), 0, 0) if entries else NOTHING
     places = gauge.basis(registers, ledger, at_ms)
     if not places:
         return NOTHING
     first_ms, last_ms = ledger.time(places[0]), ledger.time(places[-1])
-    unpriced = sum(_is_unpriced(ledger, place, policy) for place in places) if abroad else 0
+    unpriced = sum(_is_unpriced(ledger, place, policy) for place in places) if gauge.money else 0
     if not gauge.of_touches:
         return Basis(len(places), first_ms, last_ms, unpriced, 0)
     bound = _of_uncertain_hours(ledger, places) if gauge.windowed else 0
@@ -46,7 +41,10 @@ def basis_of(gauge: Gauge, registers: Registers, ledger: Ledger, at_ms: int, pol
 
 
 def _is_unpriced(ledger: Ledger, place: int, policy: Policy) -> bool:
-    currency = read_profile(ledger.profile(place)).currency
+    profile = ledger.profile(place)
+    if profile[1:] == policy.currency:
+        return False
+    currency = read_profile(profile).currency
     return bool(currency) and policy.prices.of(0, currency, ledger.time(place)) is None
 
 

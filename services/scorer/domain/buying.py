@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from services.scorer.domain import churn
 from services.scorer.domain.comparisons import Above, Known, Threshold
+from services.scorer.domain.entries import Entry
 from services.scorer.domain.features import (
     Expected,
     PAlive,
@@ -88,19 +89,32 @@ class Alive(Days):
         self._falls = [(bit, churn.Fall(feature.model, limit)) for bit, limit, _ in self._above]
         self._bits_of_one = sum(bit for bit, limit, inclusive in self._above if limit < 1 or (inclusive and limit == 1))
 
+    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
+        repeats, first, last = registers
+        if repeats < 0 or at_ms - last <= LONGEST_DAY_MS:
+            return super().meet(registers, ledger, index, at_ms, entry)
+        registers[0], registers[2] = repeats + 1, at_ms
+        return self._again(repeats + 1, first, at_ms, at_ms)
+
     def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
         repeats, first, last = registers
         if repeats < 0:
             return 0, NEVER
-        bits, next_ms = self._known, NEVER
         if repeats == 0:
-            return bits | self._bits_of_one, NEVER
+            return self._known | self._bits_of_one, NEVER
+        return self._again(repeats, first, last, at_ms)
+
+    def _again(self, repeats: int, first: int, last: int, at_ms: int) -> Reading:
+        """Of one who has come again."""
+        bits, next_ms = self._known, NEVER
         for bit, fall in self._falls:
             age_ms = fall.age_ms(repeats, last - first)
-            falls_ms = NEVER if age_ms is None else first + age_ms
-            if at_ms < falls_ms:
+            if age_ms is None:
                 bits |= bit
-                next_ms = min(next_ms, falls_ms)
+            elif at_ms - first < age_ms:
+                bits |= bit
+                if first + age_ms < next_ms:
+                    next_ms = first + age_ms
         return bits, next_ms
 
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:

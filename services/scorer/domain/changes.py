@@ -1,39 +1,18 @@
 """What comes out of a turn: every change of a path, in order one by one, net where it was played again (rule 10)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from schemas.decisions import Cause, Condition, Trigger, Value
+from schemas.decisions import Cause, Trigger, Value
 from services.scorer.domain.entries import OVERRIDE, read_profile
 from services.scorer.domain.explain import conditions_of
 from services.scorer.domain.ledger import NEVER
-from services.scorer.domain.life import Instant, Life
+from services.scorer.domain.life import Life
+from services.scorer.domain.moments import Instant
+from services.scorer.domain.outcomes import Change
 from services.scorer.domain.paths import Path, Paths
 from services.scorer.domain.playing import coming_to
-from services.scorer.domain.rules import Dimension, Policy
+from services.scorer.domain.rules import Dimension
 from services.scorer.domain.state import Customer
-
-
-class Change(NamedTuple):
-    """One dimension's path from `from_ms` on is now `path`; what held of the old one but no longer does is `retracts`.
-
-    before, after: what was announced last, and what holds now; a change with both alike is recorded, not announced
-    policy:        the one in force that decided
-    """
-
-    dimension: Dimension
-    policy: Policy
-    revision: int
-    from_ms: int
-    path: Path
-    before: Value
-    after: Value
-    effective_ms: int
-    cause: Cause
-    trigger: Trigger | None
-    conditions: list[Condition]
-    next: tuple[int, Value] | None
-    retracts: Path
 
 
 class Chronicle:
@@ -51,7 +30,7 @@ class Chronicle:
         if not instant.moved:
             return
         self._customer.changed_ms = at_ms = instant.at_ms
-        coming = self._coming([m.dimension.name for m in instant.moved])
+        coming = coming_to(self._customer, [m.dimension.name for m in instant.moved]) if self._reasons else {}
         cause: Cause = "policy" if instant.switched else "time"
         if triggers:
             cause = "refund" if triggers[0].type == "refund" else "event"
@@ -77,10 +56,6 @@ class Chronicle:
         if name not in self._overridden(instant):
             return None
         return next((t for t in triggers if t.type == "override"), None)
-
-    def _coming(self, names: Sequence[str]) -> dict[str, tuple[int, Value]]:
-        """The first change of each dimension that time alone will bring."""
-        return coming_to(self._customer, names) if self._reasons else {}
 
     def _overridden(self, instant: Instant) -> list[str]:
         """The dimensions of which an override begins at the instant."""
@@ -111,12 +86,8 @@ class Chronicle:
             revision = standing.revision = standing.revision + 1
         conditions = conditions_of(dimension, before, after, life, at_ms) if self._reasons else []
         policy = life.machine.policy
-        self.changes.append(
-            Change(
-                *(dimension, policy, revision, from_ms, path, before, after),
-                *(effective_ms, cause, trigger, conditions, next_, retracts),
-            )
-        )
+        what = (dimension, policy, revision, from_ms, path, before, after)
+        self.changes.append(Change(*what, effective_ms, cause, trigger, conditions, next_, retracts))
 
     def correct(
         self,
@@ -142,7 +113,7 @@ class Chronicle:
             if old.steps.get(name, []) != new.steps.get(name, [])
             or (name in held and shown.get(name, held[name][1]) != held[name][1])  # everyone begins elsewhere now
         ]
-        coming = self._coming(differing) if differing else {}
+        coming = coming_to(self._customer, differing) if differing and self._reasons else {}
         began_ms = self._customer.ledger.began_ms(now_ms)
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])

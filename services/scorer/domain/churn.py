@@ -92,38 +92,47 @@ def falls_below(model: BgNbd, x: int, tx_ms: int, p: Fraction) -> int | None:
 
 
 class Fall:
-    """`falls_below` of one model and one p: what does not depend on the customer is worked out once."""
+    """`falls_below` of one model and one p: what does not depend on recency is worked out once.
+
+    The instant is (alpha + t_x) * growth - alpha, where growth = ((1/p - 1) * (b + x - 1) / a)^(1 / (r + x)).
+    """
 
     def __init__(self, model: BgNbd, p: Fraction) -> None:
         self._model, self._p = model, p
-        self._never, self._at_once = p <= 0, p >= 1
-        self._alpha_ms, self._r, self._b = model.alpha * model.unit_ms, model.r, model.b
+        self._alpha_ms = model.alpha * model.unit_ms
+        self._growths = [math.inf]  # by x
+
+    def _growth(self, x: int) -> float:
+        """No number where floats do not reach: p below 1e-308 is left to Decimal."""
+        model, p = self._model, self._p
+        if p <= 0:
+            return math.inf
+        if p >= 1:
+            return 0.0
         try:
-            self._odds = math.nan if self._never else (p.denominator - p.numerator) / p.numerator / model.a
+            odds = (p.denominator - p.numerator) / p.numerator
+            return float((odds * (model.b + (x - 1)) / model.a) ** (1 / (model.r + x)))
         except OverflowError:
-            self._odds = math.nan  # p below 1e-308: left to Decimal
+            return math.nan
 
     def age_ms(self, x: int, tx_ms: int) -> int | None:
-        if x == 0 or self._never:
+        growths, alpha_ms = self._growths, self._alpha_ms
+        while x >= len(growths):
+            growths.append(self._growth(len(growths)))
+        age = (alpha_ms + tx_ms) * growths[x] - alpha_ms
+        if age >= _FARTHEST_MS:
             return None
-        if self._at_once:
-            return tx_ms
-        alpha_ms = self._alpha_ms
-        try:
-            age = (alpha_ms + tx_ms) * (self._odds * (self._b + (x - 1))) ** (1 / (self._r + x)) - alpha_ms
-        except OverflowError:
-            age = math.nan
         near_ms = _ERROR * (alpha_ms + age)
-        near_ms = max(near_ms, _NEAR_MS)
-        if tx_ms < age < _FARTHEST_MS and near_ms < age % 1 < 1 - near_ms:  # clear of whole ms
-            first = int(age) + 1
-        elif age >= _FARTHEST_MS:
-            return None
-        else:  # near one, below the recency, or no number
-            first = _last_not_below(self._model, x, tx_ms, self._p) + 1
-        if first < tx_ms:
+        if near_ms < _NEAR_MS:
+            near_ms = _NEAR_MS
+        last = int(age) if age < _FARTHEST_MS else 0
+        if not near_ms < age - last < 1.0 - near_ms:  # not clear of whole ms, or below 0, or no number
+            if self._p >= 1:
+                return tx_ms
+            last = _last_not_below(self._model, x, tx_ms, self._p)
+        if last < tx_ms:
             return tx_ms
-        return first if first <= LONGEST_MS else None
+        return last + 1 if last < LONGEST_MS else None
 
 
 def _last_not_below(model: BgNbd, x: int, tx_ms: int, p: Fraction) -> int:

@@ -7,6 +7,7 @@ from hashlib import blake2b
 import msgspec
 
 from schemas import events
+from schemas.events import Interaction, Purchase
 from services.scorer.domain.instants import to_ms
 
 (PURCHASE, REFUND, CLICK, INTERACTION, OUTBOUND, FORM, RATING, NPS, COMPLAINT, STAGE, PROFILE, OVERRIDE) = range(12)
@@ -121,11 +122,11 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
     origin: the subject it was filed under, if that is not the customer's own
     """
     order = named_id = 0
-    if isinstance(event, events.Purchase):
-        kind, currency, amount = PURCHASE, event.data.currency, event.data.amount_minor
-        if event.data.order is not None:
-            order = hash_of(event.data.order)
-    elif isinstance(event, events.Interaction):
+    if isinstance(event, Purchase):
+        kind, currency, amount, key = PURCHASE, event.data.currency, event.data.amount_minor, event.data.order
+        if key is not None:
+            order = hash_of(key)
+    elif isinstance(event, Interaction):
         kind, currency, amount = INTERACTION if event.data.direction == "inbound" else OUTBOUND, "", 0
     elif isinstance(event, events.Refund):
         refund = event.data
@@ -142,7 +143,8 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
         profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
     else:
         profile = _LETTERS[kind] + currency
-    return Entry(to_ms(event.time), hash_of(event.source, event.id), amount, profile, order, named_id)
+    identity = hash_of(event.source, event.id)
+    return Entry(to_ms(event.time), identity, amount, profile, order, named_id)
 
 
 def _kind(event: events.Event) -> int:

@@ -3,6 +3,7 @@
 from hashlib import blake2b
 from typing import NamedTuple
 
+from services.scorer.domain.entries import PURCHASE, letter
 from services.scorer.domain.features import Stage
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.machine import Machine
@@ -29,15 +30,21 @@ class Era(NamedTuple):
 
 
 class Policies:
-    """eras: the first holds from the beginning; `effective_ms` and `activated_ms` never decrease.
+    """eras: the first holds from the beginning; `effective_ms` and `activated_ms` never decrease. `count` of them,
+    `newest` is the last one's policy; `machines` and `marks` are theirs, by index
 
     fields: what entries must keep for their rules
+    known:  how many eras the sequence had up to and with that of a mark
+    plain:  the profile of an order of which nothing is kept but its amount in the newest policy's currency
     """
 
     def __init__(self, eras: tuple[Era, ...]) -> None:
-        self.eras = eras
+        self.eras, self.count = eras, len(eras)
+        self.machines, self.marks = [era.machine for era in eras], [era.mark for era in eras]
+        self.newest = eras[-1].policy
         self.fields = frozenset().union(*(_fields(era.policy) for era in eras))
-        self._by_mark = {era.mark: i for i, era in enumerate(eras)}
+        self.known = {era.mark: i + 1 for i, era in enumerate(eras)}
+        self.plain = letter(PURCHASE) + self.newest.currency
 
     @classmethod
     def only(cls, policy: Policy) -> "Policies":
@@ -51,14 +58,6 @@ class Policies:
             raise ValueError("a policy cannot take effect before the one activated last")
         era = Era(effective_ms, activated_ms, Machine(policy), _mark(last.mark, policy, effective_ms))
         return Policies((*self.eras, era))
-
-    @property
-    def newest(self) -> Policy:
-        return self.eras[-1].policy
-
-    def place(self, mark: bytes) -> int | None:
-        """The era of this mark, by index; None if the sequence does not hold it."""
-        return self._by_mark.get(mark)
 
     def known_by(self, at_ms: int) -> int:
         """How many eras count at the instant: those activated by then, and those that will be before they begin."""

@@ -22,6 +22,7 @@ from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, P
 from services.scorer.domain.spans import Span, anniversary
 from services.scorer.domain.state import Customer
 
+Known = int | Fraction | float | str | None
 Shown = Figure | list[Figure]
 
 DIGITS = 6
@@ -146,12 +147,18 @@ def _rule_view(life: Life, rule: Rule, dimension: Dimension, value: Value, part:
 
 
 class _Asked(NamedTuple):
-    """What of a condition is the same whoever is asked. threshold: as it is shown, None if it goes by the value."""
+    """What of a condition is the same whoever is asked.
+
+    place:     of the feature's gauge among those kept, None if no rule of the policy asks for it
+    threshold: as it is shown, None if it goes by the value
+    """
 
     rule: str
     comparison: Comparison
     operand: str
+    part: str
     unit: Unit
+    place: int | None
     threshold: Shown | None
 
 
@@ -161,21 +168,33 @@ def _asked(machine: Machine, rule: Rule) -> list[_Asked]:
         operand, threshold = comparison.operand, None
         if not any(isinstance(c, Span) and not c.fixed_ms for c in comparison.constants):
             threshold = _shown(comparison, _thresholds(comparison, None, 0, machine.policy), machine.policy)
-        asked.append(_Asked(rule.name, comparison, operand.name, operand.unit, threshold))
+        place = machine.kept.get(operand.feature.name)
+        asked.append(_Asked(rule.name, comparison, operand.name, operand.part, operand.unit, place, threshold))
     return asked
 
 
 def _condition(life: Life, asked: _Asked, at_ms: int) -> Condition:
-    rule, comparison, operand, unit, threshold = asked
+    rule, comparison, operand, part, unit, place, threshold = asked
     machine, ledger = life.machine, life.ledger
-    gauge, registers = machine.measure(comparison.operand.feature, life.registers, ledger)
-    value = gauge.value(registers, ledger, at_ms, comparison.operand.part)
-    basis = basis_of(gauge, registers, ledger, at_ms, machine.policy)
-    held, digits = comparison.truth(life.truths), machine.policy.minor_digits
-    missing = None
+    if place is None:
+        gauge, registers = machine.measure(comparison.operand.feature, life.registers, ledger)
+    else:
+        gauge, registers = machine.gauges[place], life.registers[place]
+        if gauge.windowed:
+            registers = gauge.copy(registers)
+    policy, seen = machine.policy, gauge.glance(registers, ledger, at_ms)
+    value: Known
+    if seen is not None:
+        value, entries, first, last = seen
+        first_ms, last_ms = (ledger.time(first), ledger.time(last)) if entries else (None, None)
+        unpriced = bound = 0
+    else:
+        value = gauge.value(registers, ledger, at_ms, part)
+        entries, first_ms, last_ms, unpriced, bound = basis_of(gauge, registers, ledger, at_ms, policy)
+    held, missing = comparison.truth(life.truths), None
     if threshold is None or not held:
-        constants = _thresholds(comparison, value, at_ms, machine.policy)
-        threshold = _shown(comparison, constants, machine.policy)
+        constants = _thresholds(comparison, value, at_ms, policy)
+        threshold = _shown(comparison, constants, policy)
         missing = None if held else _missing(comparison, constants, value)
     return Condition(
         rule=rule,
@@ -183,14 +202,14 @@ def _condition(life: Life, asked: _Asked, at_ms: int) -> Condition:
         operand=operand,
         operator=comparison.operator,
         threshold=threshold,  # type: ignore[arg-type]
-        value=shown_as(value, unit, digits),
+        value=shown_as(value, unit, policy.minor_digits),
         holds=held,
-        entries=basis.entries,
-        first=_when(basis.first_ms),
-        last=_when(basis.last_ms),
-        unpriced=basis.unpriced,
-        short_by=None if missing is None else shown_as(missing, unit, digits),
-        bound=basis.bound,
+        entries=entries,
+        first=None if first_ms is None else to_datetime(first_ms),
+        last=None if last_ms is None else to_datetime(last_ms),
+        unpriced=unpriced,
+        short_by=None if missing is None else shown_as(missing, unit, policy.minor_digits),
+        bound=bound,
     )
 
 

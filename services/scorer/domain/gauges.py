@@ -85,7 +85,7 @@ class Gauge:
         """The entry takes effect at its time, `at_ms`; all that came before has."""
 
     def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
-        """`enter` and then `read`, for the entry just appended, where nothing was due before it and nothing is refunded.
+        """`enter` and then `read`, for the entry just appended; nothing was due before it, nothing is refunded.
 
         None if the same thresholds hold as before, and for no shorter: what was read last still bounds it.
         """
@@ -108,8 +108,9 @@ class Gauge:
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
         return None
 
-    def glance(self, registers: Registers, ledger: Ledger, at_ms: int) -> tuple[int, int, int] | None:
-        """How many entries the value rests on, the first and the last; None if that takes more than a glance."""
+    def glance(self, registers: Registers, ledger: Ledger, at_ms: int) -> tuple[int, int, int, int] | None:
+        """The value, how many entries it rests on, all of them priced, the first and the last by index (where there is
+        any); None if that takes more than a glance."""
         return None
 
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:

@@ -1,15 +1,16 @@
 """The ledger: a customer's entries in event-time order, ties by id hash, kept as packed rows.
 
 A row is 18 bytes: id hash and profile number (8), time (6), amount (4). What does not fit stands in `extras` by the
-entry's id. Most events only append a row and look at a few others, so nothing is unpacked that is not looked at.
+entry's id, and so does every refund: without extras there is none. Most events only append a row and look at a few
+others, so nothing is unpacked that is not looked at.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from struct import Struct
-from typing import NamedTuple
 
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
+from services.scorer.domain.moments import Effect
 from services.scorer.domain.orders import NOTHING, Settlement, Take, settle
 
 NEVER = 2**62
@@ -33,14 +34,6 @@ Extra = tuple[int, int, int, str]
 """(amount, order, named id, profile or "") of an entry that needs more than its row."""
 
 
-class Effect(NamedTuple):
-    """At `at_ms` the entry at this place counts, or with a `take` its refund begins to."""
-
-    at_ms: int
-    place: int
-    take: Take | None
-
-
 class Ledger:
     """Rows may be shared between ledgers: what changes is replaced, never written into.
 
@@ -55,11 +48,19 @@ class Ledger:
         self, rows: bytes = b"", profiles: list[str] | None = None, extras: dict[int, Extra] | None = None
     ) -> None:
         self.rows = rows
-        self.profiles = [] if profiles is None else profiles
-        self.extras = {} if extras is None else extras
+        self.profiles: list[str] = [] if profiles is None else profiles
+        self.extras: dict[int, Extra] = {} if extras is None else extras
         self.entered = 0
-        self.last_ms = self.time(-1) if rows else -NEVER
-        self.refunds = self._has_refunds()
+        if rows:
+            low, high = _time(rows, len(rows) - SIZE)
+            self.last_ms = high << 32 | low
+        else:
+            self.last_ms = -NEVER
+        self.refunds = False
+        if extras:
+            self.refunds = any(profile[0] == _REFUND for profile in self.profiles) or (
+                len(self.profiles) == _ELSEWHERE and any(e.kind == REFUND for e in self._unpacked())
+            )
         self._entries: list[Entry] | None = None
         self._settlement: Settlement | None = None
         self._places: dict[int, int] | None = None
@@ -76,23 +77,22 @@ class Ledger:
 
     def append(self, entry: Entry) -> int:
         """Put the entry behind all others, where it belongs; its place."""
+        profile = entry.profile
         try:
-            number = self.profiles.index(entry.profile)
+            number = self.profiles.index(profile)
         except ValueError:
             number = len(self.profiles)
             if number < _ELSEWHERE:
-                self.profiles = [*self.profiles, entry.profile]
+                self.profiles = [*self.profiles, profile]
             else:
                 number = _ELSEWHERE
         amount = entry.amount
-        if entry.order or not 0 <= amount < _WIDE or number == _ELSEWHERE:
-            profile = entry.profile if number == _ELSEWHERE else ""
-            self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, profile)}
+        if entry.order or not 0 <= amount < _WIDE or number == _ELSEWHERE or profile[0] == _REFUND:
+            elsewhere = profile if number == _ELSEWHERE else ""
+            self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, elsewhere)}
+            self.refunds = self.refunds or profile[0] == _REFUND
             amount = _WIDE
-        time_ms = entry.time_ms
-        if entry.profile[0] == _REFUND:
-            self.refunds = True
-        rows = self.rows
+        time_ms, rows = entry.time_ms, self.rows
         self.rows = rows + _pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
         self.last_ms = time_ms
         self._entries = self._settlement = self._places = None
@@ -120,6 +120,17 @@ class Ledger:
         low, high = _time(self.rows, index * SIZE)
         return high << 32 | low  # type: ignore[no-any-return]
 
+    def first_after(self, at_ms: int, head: int) -> int:
+        """The first of the entered entries from `head` on that is later than the instant, by index; `entered` if none
+        is."""
+        rows, entered = self.rows, self.entered
+        while head < entered:
+            low, high = _time(rows, head * SIZE)
+            if (high << 32 | low) > at_ms:
+                break
+            head += 1
+        return head
+
     def profile(self, index: int) -> str:
         number = self.rows[index * SIZE]
         return self.profiles[number] if number != _ELSEWHERE else self.extras[self._id(index)][3]
@@ -146,8 +157,12 @@ class Ledger:
         entries, first, last = 0, len(numbers), -1
         for number, profile in enumerate(self.profiles):
             if counts(profile) and (found := numbers.count(number)):
+                nearest, farthest = numbers.find(number), numbers.rfind(number)
                 entries += found
-                first, last = min(first, numbers.find(number)), max(last, numbers.rfind(number))
+                if nearest < first:
+                    first = nearest
+                if farthest > last:
+                    last = farthest
         return entries, head + first, head + last
 
     def backwards(self, counts: Callable[[str], bool]) -> Iterator[int]:
@@ -190,12 +205,6 @@ class Ledger:
         return self.time(0) if self.rows else otherwise_ms
 
     # -- orders and refunds
-
-    def _has_refunds(self) -> bool:
-        for profile in self.profiles:
-            if profile[0] == _REFUND:
-                return True
-        return len(self.profiles) == _ELSEWHERE and any(e.kind == REFUND for e in self._unpacked())
 
     @property
     def settlement(self) -> Settlement:

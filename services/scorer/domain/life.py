@@ -5,7 +5,7 @@ played on from where it stands; from the beginning it comes out the same, whatev
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -14,36 +14,21 @@ from services.scorer.domain.entries import OVERRIDE, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.gauges import Gauge, Registers
-from services.scorer.domain.ledger import NEVER, Effect, Ledger
+from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.machine import Machine
+from services.scorer.domain.moments import Effect, Instant, Moved
 from services.scorer.domain.positions import Mover, Standing
-from services.scorer.domain.rules import Dimension, Segment
+from services.scorer.domain.rules import Segment
 
 _OVERRIDE = letter(OVERRIDE)
 _standings = msgspec.msgpack.Decoder(list[Standing])
 _encoder = msgspec.msgpack.Encoder()
 _NO_STANDINGS = msgspec.Raw(_encoder.encode([]))
 
+_NOTHING_SAID: dict[int, int] = {}
+
 Override = list[Any]
 """[until (ms), time (ms), id, dimension, value]: somebody's word, while it holds. `value` None masks nothing."""
-
-
-class Moved(NamedTuple):
-    """manual: it was an override that moved what is shown."""
-
-    dimension: Dimension
-    before: Value
-    after: Value
-    manual: bool = False
-
-
-class Instant(NamedTuple):
-    """What one instant brought.  switched: another policy began to hold"""
-
-    at_ms: int
-    moved: list[Moved]
-    effects: Sequence[Effect]
-    switched: bool
 
 
 class Life:
@@ -56,6 +41,7 @@ class Life:
     retired:   by name the revision of dimensions that the policy in force does not know
     played_ms: the last instant played.  due_ms: nothing changes before it without an event
     nexts, moves: the same for each gauge and each mover, once all have been asked (not kept in the state)
+    said:         the same for the gauges asked at the instant played last, by index, where that is all there is of it
     """
 
     __slots__ = (
@@ -72,6 +58,7 @@ class Life:
         "policies",
         "registers",
         "retired",
+        "said",
         "truths",
         "unpacked",
     )
@@ -90,7 +77,7 @@ class Life:
     ) -> None:
         """One that has not begun; or with all that is kept of it, one that goes on."""
         self.policies, self.ledger, self.known, self.era = policies, ledger, known, era
-        self.machine: Machine = policies.eras[era if era > 0 else 0].machine
+        self.machine: Machine = policies.machines[era if era > 0 else 0]
         self.truths = truths
         self.registers: list[Registers] = [] if registers is None else registers
         self.unpacked: list[Standing] | None = None
@@ -100,6 +87,7 @@ class Life:
         self.played_ms, self.due_ms = played_ms, due_ms
         self.nexts: list[int] | None = None
         self.moves: list[int] | None = None
+        self.said: dict[int, int] = _NOTHING_SAID
 
     @property
     def standings(self) -> list[Standing]:
@@ -151,7 +139,7 @@ class Life:
 
     def at(self, at_ms: int, effects: Sequence[Effect]) -> Instant:
         """Everything of one instant, later than all played; then one evaluation."""
-        ledger = self.ledger
+        ledger, self.said = self.ledger, _NOTHING_SAID
         overriding = False
         for effect in effects:
             if effect.take is None and ledger.profile(effect.place)[0] == _OVERRIDE:
@@ -185,24 +173,33 @@ class Life:
 
     def meet(self, entry: Entry) -> Instant | None:
         """The short way of `at`: one new entry, no refund or override, with nothing due yet. None if nothing moved."""
-        ledger, at_ms = self.ledger, entry.time_ms
+        ledger, machine, at_ms, profile = self.ledger, self.machine, entry.time_ms, entry.profile
         place = ledger.append(entry)
         ledger.entered = place + 1
         self.played_ms = at_ms
         registers, nexts, truths, due_ms = self.registers, self.nexts, self.truths, self.due_ms
-        for i, gauge in self.machine.touched(entry.profile):
-            reading = gauge.meet(registers[i], ledger, place, at_ms, entry)
-            if reading is not None:
-                bits, next_ms = reading
-                truths = truths & ~gauge.bits | bits
-                if nexts is not None:
-                    nexts[i] = next_ms
-                due_ms = min(due_ms, next_ms)
+        said: dict[int, int] | None = None
+        for i, meet, others in machine.meetings.get(profile) or machine.meeting(profile):
+            reading = meet(registers[i], ledger, place, at_ms, entry)
+            if reading is None:
+                continue
+            bits, next_ms = reading
+            truths = truths & others | bits
+            if next_ms < due_ms:
+                due_ms = next_ms
+            if nexts is not None:
+                nexts[i] = next_ms
+            elif said is None:
+                said = {i: next_ms}
+            else:
+                said[i] = next_ms
         self.due_ms = due_ms
         changed = truths ^ self.truths
         if not changed:
             return None
         self.truths = truths
+        if said is not None:
+            self.said = said
         moved = self._evaluate(at_ms, changed, every=False)
         return Instant(at_ms, moved, (Effect(at_ms, place, None),), False) if moved else None
 
@@ -246,17 +243,19 @@ class Life:
             places = self.machine.concerned(changed)
         else:
             places = [i for i, mover in enumerate(movers) if changed & mover.bits or moves[i] <= at_ms]
-        soonest = NEVER
+        soonest, truths = NEVER, self.truths
         for i in places:
             mover, standing = movers[i], standings[i]
-            before, masked = standing.shown, standing.masked
-            next_ms = mover.step(standing, self.truths, at_ms)
+            masked = standing.masked
+            before = standing.place if masked < 0 else masked
+            next_ms = mover.step(standing, truths, at_ms)
             if moves is not None:
                 moves[i] = next_ms
             elif next_ms < soonest:
                 soonest = next_ms
-            standing.masked = self._mask(mover) if self.overrides else -1
-            shown = standing.shown
+            if self.overrides or masked >= 0:
+                standing.masked = self._mask(mover) if self.overrides else -1
+            shown = standing.place if standing.masked < 0 else standing.masked
             if shown != before:
                 manual = standing.masked != masked
                 moved.append(Moved(mover.dimension, mover.values[before], mover.values[shown], manual))
@@ -266,7 +265,8 @@ class Life:
     def _look_again(self, soonest_ms: int) -> None:
         """Set when something may change next: exactly, if all gauges and movers have said so, else no later."""
         if self.nexts is None or self.moves is None:
-            self.due_ms = min(self.due_ms, soonest_ms)
+            if soonest_ms < self.due_ms:
+                self.due_ms = soonest_ms
             return
         due_ms = min(min(self.nexts, default=NEVER), min(self.moves, default=NEVER), self._next_era_ms())
         for override in self.overrides:
@@ -277,7 +277,7 @@ class Life:
         """Begin at the floor, from what stood there; where nothing is known of a dimension, without memory."""
         floor_ms = frozen.floor_ms
         self.era = self.policies.at(floor_ms, self.known)
-        self.machine = self.policies.eras[self.era].machine
+        self.machine = self.policies.machines[self.era]
         self.registers = self.machine.registers_at(self.ledger, effects, floor_ms)
         self.truths = self._read_all(floor_ms)
         for mover in self.machine.movers:
@@ -300,7 +300,7 @@ class Life:
     def _begin(self, at_ms: int) -> None:
         """The first event: everyone begins in the last place of each dimension."""
         self.era = self.policies.at(at_ms, self.known)
-        self.machine = self.policies.eras[self.era].machine
+        self.machine = self.policies.machines[self.era]
         self.registers = self.machine.fresh()
         self.nexts, self.due_ms = None, at_ms
         revisions = self.retired
@@ -320,7 +320,7 @@ class Life:
         before = {m.dimension.name: (m, s) for m, s in self.placed()}
         while self._next_era_ms() <= at_ms:
             self.era += 1  # one that holds at no instant has no say
-        self.machine = self.policies.eras[self.era].machine
+        self.machine = self.policies.machines[self.era]
         self.registers = self.machine.registers_at(self.ledger, effects, at_ms)
         self.truths = self._read_all(at_ms)
         self.standings = [self._carried(mover, before, at_ms) for mover in self.machine.movers]

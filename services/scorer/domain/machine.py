@@ -1,6 +1,6 @@
 """A policy made ready to run: a gauge for each feature that some rule asks for, a mover for each dimension."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from services.scorer.domain.blends import made_of_totals
@@ -29,9 +29,10 @@ from services.scorer.domain.features import (
     Trend,
     Value,
 )
-from services.scorer.domain.gauges import Gauge, Registers, Setting
+from services.scorer.domain.gauges import Gauge, Reading, Registers, Setting
 from services.scorer.domain.intervals import Beginning, First, Rhythm, Since
-from services.scorer.domain.ledger import Effect, Ledger
+from services.scorer.domain.ledger import Ledger
+from services.scorer.domain.moments import Effect
 from services.scorer.domain.positions import Mover, mover_of
 from services.scorer.domain.profiles import Noted, Staged
 from services.scorer.domain.rules import Policy
@@ -62,6 +63,7 @@ class Machine:
             tuple[str, str | bool, str | bool], list[Any]
         ] = {}  # by move, what its conditions say (explain.py)
         self._concerned: dict[int, tuple[int, ...]] = {}
+        self.meetings: dict[str, tuple[tuple[int, Callable[..., Reading | None], int], ...]] = {}
         self._touched: dict[str, tuple[tuple[int, Gauge], ...]] = {}
         self._unasked: dict[str, Gauge] = {}
 
@@ -95,6 +97,13 @@ class Machine:
             touched = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.touched_by(profile))
             self._touched[profile] = touched
         return touched
+
+    def meeting(self, profile: str) -> tuple[tuple[int, Callable[..., Reading | None], int], ...]:
+        """Of these gauges index, `meet`, and the thresholds that are none of theirs; kept in `meetings`."""
+        if len(self.meetings) >= _MOST_KEPT:
+            self.meetings.clear()
+        meeting = self.meetings[profile] = tuple((i, gauge.meet, ~gauge.bits) for i, gauge in self.touched(profile))
+        return meeting
 
     def fresh(self) -> list[Registers]:
         return [gauge.fresh() for gauge in self.gauges]

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from services.scorer.domain.changes import Change
 from services.scorer.domain.entries import Entry, read_profile, write_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
+from services.scorer.domain.outcomes import Change
 from services.scorer.domain.shadows import origin_of
 from services.scorer.domain.state import Customer, Joined, Rare, Waiting
 from services.scorer.domain.turns import Turn
@@ -119,7 +119,7 @@ def erase(customer: Customer, policies: Policies, *, subject: str, at_ms: int) -
         _begin_anew(of_other, other, later, ahead, at_ms, subject=alias, origin=alias)
         freed[alias] = Freed(other, of_other.changes)
     _begin_anew(turn, customer, later, ahead, at_ms, subject=subject, origin="")
-    forgotten = [change._replace(retracts=[], conditions=[], next=None) for change in turn.changes]
+    forgotten = [msgspec.structs.replace(change, retracts=[], conditions=[], next=None) for change in turn.changes]
     return Erased(forgotten, freed)
 
 

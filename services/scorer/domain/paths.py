@@ -4,7 +4,8 @@ from schemas.decisions import Value
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.life import Instant, Life
+from services.scorer.domain.life import Life
+from services.scorer.domain.moments import Instant
 from services.scorer.domain.rules import Dimension
 
 Path = list[tuple[int, Value]]

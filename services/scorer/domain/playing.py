@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from schemas.decisions import Value
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.ledger import NEVER, Effect
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.life import Life
+from services.scorer.domain.moments import Effect
 from services.scorer.domain.paths import Paths, fold
 from services.scorer.domain.state import Customer
 
@@ -60,10 +61,14 @@ def _next_of(life: Life, place: int) -> tuple[int, Value] | None:
         if gauge.windowed:
             own = gauge.copy(own)
         gauges.append((gauge, own))
-        nexts.append(gauge.read(own, ledger, at_ms)[1] if life.nexts is None else life.nexts[i])
+        next_ms = life.said.get(i) if life.nexts is None else life.nexts[i]
+        nexts.append(gauge.read(own, ledger, at_ms)[1] if next_ms is None else next_ms)
     moves_ms = mover.step(standing, truths, at_ms)
     while True:
-        at_ms = min(moves_ms, *nexts)
+        at_ms = moves_ms
+        for next_ms in nexts:
+            if next_ms < at_ms:
+                at_ms = next_ms
         if at_ms >= NEVER:
             return None
         before = truths

@@ -67,7 +67,10 @@ class Mover(ABC):
 
     def step(self, standing: Standing, truths: Truths, at_ms: int) -> int:
         """Move `standing` to where it belongs now; a bound of when it moves again though no truth changes."""
-        place = self._look_up(truths & self.bits)
+        mine = truths & self.bits
+        place = self._seen.get(mine)
+        if place is None:
+            place = self._look_up(mine)
         if place != standing.place:
             standing.place, standing.since_ms = place, at_ms
         return NEVER

@@ -3,31 +3,18 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import NamedTuple
 
-from services.scorer.domain.admission import Admitted, Arrival, Report, admit
-from services.scorer.domain.changes import Change
-from services.scorer.domain.entries import Entry, read_profile
+from services.scorer.domain.admission import Admitted, admit
+from services.scorer.domain.arrivals import Arrival, Report
+from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import fold_touches, is_due
-from services.scorer.domain.life import Instant
-from services.scorer.domain.rules import Policy
+from services.scorer.domain.outcomes import Change, Outcome
+from services.scorer.domain.short import is_unpriced, meet
 from services.scorer.domain.state import Customer
-from services.scorer.domain.turns import Turn, meet
+from services.scorer.domain.turns import Turn
 
 __all__ = ["Arrival", "Change", "Outcome", "Report", "decide"]
-
-
-class Outcome(NamedTuple):
-    """altered: the state must be written.  moved: only its due instant is another, which need not be."""
-
-    changes: list[Change]
-    reports: list[Report]
-    altered: bool
-    moved: bool
-    taken: int
-    duplicates: int
-    unpriced: int
 
 
 def decide(
@@ -46,16 +33,11 @@ def decide(
     arrivals this is a timer firing. subject: the customer's own, by default that of the first arrival. reasons: see
     `Chronicle`; a back-test does without.
     """
-    due_before = customer.due_ms
-    if len(arrivals) == 1 and due_before > until_ms:
-        met = meet(customer, policies, arrivals[0], subject, due_before)
+    if len(arrivals) == 1:
+        met = meet(customer, policies, arrivals[0], subject, until_ms, reasons)
         if met is not None:
-            entry, instant = met
-            changes: list[Change] = []
-            if instant is not None or customer.life.due_ms <= until_ms:
-                changes = _told(customer, policies, instant, arrivals[0], until_ms, reasons)
-            moved = customer.life.due_ms != due_before
-            return Outcome(changes, [], True, moved, 1, 0, _unpriced(entry, policies.newest))
+            return met
+    due_before = customer.due_ms
     turn = Turn(customer, policies, reasons=reasons)
     admitted = NOBODY
     if arrivals:
@@ -78,37 +60,19 @@ def decide(
     if is_due(customer.ledger, len(admitted.entries)):
         fold_touches(customer)
     taken = len(admitted.entries)
+    altered = bool(taken or turn.changes or admitted.shadowed)
     return Outcome(
         changes=turn.changes,
         reports=admitted.reports,
-        altered=bool(taken or turn.changes or admitted.shadowed),
+        altered=altered,
         moved=customer.due_ms != due_before,
         taken=taken,
         duplicates=admitted.duplicates,
-        unpriced=sum(_unpriced(entry, policies.newest) for entry, _ in admitted.entries),
+        unpriced=sum(is_unpriced(entry, policies) for entry, _ in admitted.entries),
     )
 
 
-def _told(
-    customer: Customer, policies: Policies, instant: Instant | None, arrival: Arrival, until_ms: int, reasons: bool
-) -> list[Change]:
-    """The end of the short way, where something moved or may move by then."""
-    turn = Turn(customer, policies, reasons=reasons)
-    if instant is not None:
-        turn.tell(instant, arrival.event)
-    turn.advance(until_ms)
-    return turn.changes
-
-
 NOBODY = Admitted([], [], 0)
-
-
-def _unpriced(entry: Entry, policy: Policy) -> bool:
-    profile = entry.profile
-    if len(profile) == 1 or profile[1:] == policy.currency:
-        return False
-    currency = read_profile(profile).currency
-    return bool(currency) and policy.prices.of(0, currency, entry.time_ms) is None
 
 
 def _places(changed_ms: int) -> Callable[[tuple[Entry, Arrival]], tuple[int, bool, int]]:

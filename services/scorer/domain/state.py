@@ -17,12 +17,12 @@ from services.scorer.domain.ledger import NEVER, SIZE, Extra, Ledger
 from services.scorer.domain.life import Life, Override
 from services.scorer.domain.positions import Standing
 
-VERSION = 2
+VERSION = 3
 POSITION_KEY = b"\x00"
 """The changelog key of a partition's position; no subject can be it."""
 
 _HEADER = struct.Struct(">Bq8s")  # version, due (ms), mark of the newest era decided under
-_BEGIN = _HEADER.size
+_pack, _header, _BEGIN = _HEADER.pack, _HEADER.unpack_from, _HEADER.size
 
 
 class StateError(Exception):
@@ -159,9 +159,9 @@ class _Body(msgspec.Struct, array_like=True):
     rare: Rare | None = None
 
 
-_bodies = msgspec.msgpack.Decoder(_Body)
-_positions = msgspec.msgpack.Decoder(Position)
-_encoder = msgspec.msgpack.Encoder()
+_body = msgspec.msgpack.Decoder(_Body).decode
+_position = msgspec.msgpack.Decoder(Position).decode
+_bytes = msgspec.msgpack.Encoder().encode
 _WIDEST = 1 << 63  # truths up to here are a number, above bytes, little endian
 
 
@@ -174,7 +174,7 @@ def encode(customer: Customer) -> bytes:
         ledger.profiles,
         life.registers,
         truths if truths < _WIDEST else truths.to_bytes((truths.bit_length() + 7) >> 3, "little"),
-        life.packed_standings(),
+        life.packed if life.unpacked is None else life.packed_standings(),
         last_ms - life.played_ms,
     ]
     if life.overrides or life.retired:
@@ -188,30 +188,32 @@ def encode(customer: Customer) -> bytes:
         body += [changed, ledger.extras]
     elif changed is not None:
         body.append(changed)
-    return _HEADER.pack(VERSION, customer.due_ms, life.policies.eras[life.known - 1].mark) + _encoder.encode(body)
+    return _pack(VERSION, customer.due_ms, life.policies.marks[life.known - 1]) + _bytes(body)
 
 
 def decode(record: bytes, policies: Policies) -> Customer:
     """StateError if the bytes are no record of this version, or one decided under policies that are not known."""
     _check(record)
-    _, due_ms, mark = _HEADER.unpack_from(record)
-    known = policies.place(mark)
-    if known is None:
-        raise StateError("a state record was decided under a policy that is not among those activated")
-    body: _Body = _read(_bodies, record)
+    _, due_ms, mark = _header(record)
+    try:
+        known, body = policies.known[mark], _body(record[_BEGIN:])
+    except KeyError as error:
+        raise StateError("a state record was decided under a policy that is not among those activated") from error
+    except msgspec.DecodeError as error:
+        raise _unreadable(error) from error
     rows = body.rows
     ledger = Ledger(rows, body.profiles, body.extras)
-    if not rows:
-        customer = Customer(Life(policies, ledger, known + 1))
-    else:
-        last_ms, truths = ledger.last_ms, body.truths
+    if rows:
+        last_ms, truths, changed = ledger.last_ms, body.truths, body.changed
         ledger.entered = len(rows) // SIZE
         played_ms = last_ms - body.played
-        if not isinstance(truths, int):
+        if isinstance(truths, bytes):
             truths = int.from_bytes(truths, "little")
-        era = policies.at(played_ms, known + 1)
-        life = Life(policies, ledger, known + 1, era, truths, body.registers, body.standings, played_ms, due_ms)
-        customer = Customer(life, -NEVER if body.changed is None else last_ms - body.changed)
+        era = policies.at(played_ms, known) if known > 1 else 0
+        life = Life(policies, ledger, known, era, truths, body.registers, body.standings, played_ms, due_ms)
+        customer = Customer(life, -NEVER if changed is None else last_ms - changed)
+    else:
+        customer = Customer(Life(policies, ledger, known))
     if body.waiting:
         customer.waiting = body.waiting
     if body.rare is not None:
@@ -225,25 +227,27 @@ def decode(record: bytes, policies: Policies) -> Customer:
 def due_ms(record: bytes) -> int | None:
     """From the header alone: the next instant this customer must be looked at, None if never."""
     _check(record)
-    due: int = _HEADER.unpack_from(record)[1]
+    due: int = _header(record)[1]
     return None if due == NEVER else due
 
 
 def mark(record: bytes) -> bytes:
     """From the header alone: the mark of the newest era the record was decided under."""
     _check(record)
-    found: bytes = _HEADER.unpack_from(record)[2]
+    found: bytes = _header(record)[2]
     return found
 
 
 def encode_position(position: Position) -> bytes:
-    return _HEADER.pack(VERSION, NEVER, bytes.fromhex(position.policy_digest)) + _encoder.encode(position)
+    return _HEADER.pack(VERSION, NEVER, bytes.fromhex(position.policy_digest)) + _bytes(position)
 
 
 def decode_position(record: bytes) -> Position:
     _check(record)
-    position: Position = _read(_positions, record)
-    return position
+    try:
+        return _position(record[_BEGIN:])
+    except msgspec.DecodeError as error:
+        raise _unreadable(error) from error
 
 
 def _check(record: bytes) -> None:
@@ -251,8 +255,5 @@ def _check(record: bytes) -> None:
         raise StateError(f"not a state record of version {VERSION}; its first bytes are {record[:4]!r}")
 
 
-def _read(decoder: Any, record: bytes) -> Any:
-    try:
-        return decoder.decode(record[_BEGIN:])
-    except msgspec.DecodeError as error:
-        raise StateError(f"a state record cannot be decoded: {error}") from error
+def _unreadable(error: msgspec.DecodeError) -> StateError:
+    return StateError(f"a state record cannot be decoded: {error}")

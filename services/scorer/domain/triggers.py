@@ -14,8 +14,14 @@ def cause_late(event: AcceptedEvent) -> Cause:
     return "refund" if isinstance(event, Refund) else "late_event"
 
 
+_TYPES: dict[type, str] = {}  # by class, once asked for
+
+
 def type_of(event: AcceptedEvent) -> str:
-    return str(type(event).__struct_config__.tag)
+    tag = _TYPES.get(type(event))
+    if tag is None:
+        tag = _TYPES[type(event)] = str(type(event).__struct_config__.tag)
+    return tag
 
 
 def trigger_of(event: AcceptedEvent) -> Trigger:

@@ -10,44 +10,18 @@ from collections.abc import Sequence
 
 from schemas.decisions import Cause, Trigger
 from schemas.events import AcceptedEvent
-from services.scorer.domain.admission import Admission, Arrival
+from services.scorer.domain.admission import Admission
 from services.scorer.domain.changes import Chronicle
-from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, entry_of, letter
+from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.folding import CAP
 from services.scorer.domain.frozen import Frozen
-from services.scorer.domain.ledger import NEVER, Effect, Ledger
-from services.scorer.domain.life import Instant, Life
+from services.scorer.domain.ledger import NEVER, Ledger
+from services.scorer.domain.life import Life
+from services.scorer.domain.moments import Effect, Instant
 from services.scorer.domain.paths import Paths, fold
 from services.scorer.domain.shadows import part_shadows
 from services.scorer.domain.state import Customer, Rare, Waiting
 from services.scorer.domain.triggers import cause_late, trigger_of, trigger_of_waiting, wait_for, wait_unnamed
-
-_SETTLED = (letter(REFUND), letter(OVERRIDE))
-"""Entries of these kinds, by the first letter of their profile, always take the long way."""
-
-
-def meet(
-    customer: Customer, policies: Policies, arrival: Arrival, subject: str | None, due_ms: int
-) -> tuple[Entry, Instant | None] | None:
-    """The short way, which most events take: new, in order, with nothing due before it and nothing to settle.
-
-    The entry, and what its instant brought if anything moved. None if it is not for this one: nothing has been done.
-    due_ms: the customer's
-    """
-    life, event = customer.life, arrival.event
-    ledger = life.ledger
-    if customer.rare is not None or customer.waiting or ledger.refunds or life.overrides or life.era < 0:
-        return None
-    if life.known < len(policies.eras) or (subject is not None and event.subject != subject):
-        return None
-    entry = entry_of(event, policies.fields)
-    time_ms = entry.time_ms
-    if not life.played_ms < time_ms < due_ms or time_ms > arrival.appended_ms:
-        return None
-    if entry.order or entry.profile[0] in _SETTLED or ledger.holds(entry.id) or len(ledger) >= CAP:
-        return None
-    return entry, life.meet(entry)
 
 
 class Turn:

@@ -78,6 +78,7 @@ class Total(Windowed):
         self._of_no_order = feature.which.where is None  # a refund of its own has no order to ask
         self.limits = Limits(asked)
         self._currency = setting.prices.currency
+        self._plain = _PURCHASE + self._currency  # the profile of most orders
         self._profiles: dict[str, bool] = {}
 
     def counts(self, profile: str) -> bool:
@@ -103,7 +104,7 @@ class Total(Windowed):
         held = registers[VALUE]
         share = 1
         if self.money:
-            share = entry.amount if entry.profile[1:] == self._currency else self.share(ledger, index)
+            share = entry.amount if entry.profile == self._plain else self.share(ledger, index)
         registers[VALUE] = held + share
         limits = self.limits
         passed = bisect_left(limits.limits, held + share)
@@ -125,7 +126,7 @@ class Total(Windowed):
         if not self.money:
             return ledger.weight(index)
         amount = ledger.amount(index)
-        return amount if self._own(ledger.profile(index)) else self.price(ledger, index, amount) or 0
+        return amount if ledger.profile(index) == self._plain else self.price(ledger, index, amount) or 0
 
     def change(self, ledger: Ledger, place: int, take: Take) -> int:
         """What a refund's effect adds to what is held of the entry at `place`, its order or itself."""
@@ -173,26 +174,26 @@ class Total(Windowed):
         return NEVER if self.window is None else window_exit(self.window, ledger.time(index), self.setting.zone)
 
     def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
-        head, entered = registers[HEAD], ledger.entered
+        head = registers[HEAD]
         if self._fixed_ms and not ledger.refunds:
-            gone_ms = at_ms - self._fixed_ms
-            while head < entered and ledger.time(head) <= gone_ms:
-                if self.counts(ledger.profile(head)):
-                    registers[VALUE] -= self.share(ledger, head)
-                head += 1
-            registers[HEAD] = head
+            left = ledger.first_after(at_ms - self._fixed_ms, head)
+            if left > head:
+                for index in range(head, left):
+                    if self.counts(ledger.profile(index)):
+                        registers[VALUE] -= self.share(ledger, index)
+                registers[HEAD] = left
             return
-        while head < entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
+        while head < ledger.entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
             registers[VALUE] -= self.held(ledger, head, min(exit_ms, known_ms + 1))
             head += 1
             registers[HEAD] = head
 
     def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
-        if self.window is not None:
+        if self.windowed:
             self.expire(registers, ledger, at_ms)
-        limits = self.limits
-        passed = limits.passed(max(0, registers[VALUE]))
-        if self.window is None:
+        limits, held = self.limits, registers[VALUE]
+        passed = bisect_left(limits.limits, held if held > 0 else 0)
+        if not self.windowed or (passed == 0 and not ledger.refunds):
             return limits.masks[passed], NEVER
         return limits.masks[passed], self._falls(registers, ledger, at_ms, passed)
 
@@ -202,10 +203,11 @@ class Total(Windowed):
             return self.changes_ms(registers, ledger, at_ms)
         if passed == 0 or self.limits.limits[passed - 1] < 0:
             return NEVER
-        if registers[PASSED] != passed or registers[CROSSING] < registers[HEAD]:
+        crossing: int = registers[CROSSING]
+        if registers[PASSED] != passed or crossing < registers[HEAD]:
             registers[PASSED] = passed
-            registers[CROSSING] = self._crossing(registers, ledger, self.limits.limits[passed - 1])
-        return self.exit(ledger, registers[CROSSING])
+            crossing = registers[CROSSING] = self._crossing(registers, ledger, self.limits.limits[passed - 1])
+        return ledger.time(crossing) + self._fixed_ms if self._fixed_ms else self.exit(ledger, crossing)
 
     def _crossing(self, registers: Registers, ledger: Ledger, limit: int) -> int:
         """The entry with whose exit the window falls to the limit: walk back from the newest until it is exceeded."""
@@ -227,20 +229,29 @@ class Total(Windowed):
         return NEVER if registers[HEAD] >= ledger.entered else self.exit(ledger, registers[HEAD])
 
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
-        self.expire(registers, ledger, at_ms)
-        return int(max(0, registers[VALUE]))
+        if self.windowed:
+            self.expire(registers, ledger, at_ms)
+        held: int = registers[VALUE]
+        return held if held > 0 else 0
 
     def number(self, registers: Registers) -> Fraction | None:
         value = max(0, registers[VALUE])
         return Fraction(value, 10**self.setting.minor_digits) if self.money else Fraction(value)
 
-    def glance(self, registers: Registers, ledger: Ledger, at_ms: int) -> tuple[int, int, int] | None:
+    def glance(self, registers: Registers, ledger: Ledger, at_ms: int) -> tuple[int, int, int, int] | None:
         if ledger.refunds:
             return None
-        self.expire(registers, ledger, at_ms)
+        if self.windowed:
+            self.expire(registers, ledger, at_ms)
+        if self.money:
+            for profile in ledger.profiles:
+                if profile[0] == _PURCHASE and profile != self._plain:
+                    return None  # some may be unpriced
+        value = registers[VALUE]
         seen = ledger.glance(self.counts, registers[HEAD])
-        hours = self.of_touches and (seen is None or seen[0] != registers[VALUE])
-        return None if hours else seen
+        if seen is None or (self.of_touches and seen[0] != value):  # some stand for several
+            return None
+        return value, *seen
 
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         self.expire(registers, ledger, at_ms)

@@ -103,8 +103,9 @@ class Shard:
                 turn.change(change, key, subject)
                 if self._flapped(key, change):
                     turn.flaps[change.dimension.name] = turn.flaps.get(change.dimension.name, 0) + 1
-        for reason, detail, arrival in outcome.reports:
-            letter = self._letter(turn, reason, detail, arrival.offset, arrival.raw, arrival.event)
+        for report in outcome.reports:
+            arrival = report.arrival
+            letter = self._letter(turn, report.reason, report.detail, arrival.offset, arrival.raw, arrival.event)
             turn.dead_letter(key, letter)
         return outcome
 
