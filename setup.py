@@ -1,14 +1,18 @@
 """The deciding core as native modules, where they can be built (docs/adr/0009); pyproject.toml says all else.
 
-Left out unless TIERLINE_NATIVE asks: the compiled core does not yet pass all of the core's tests. With `try`,
-`pip install .` translates NATIVE with mypyc; where that cannot be done the same command installs plain Python and says
-why in one line (`pip install -v .` shows it). With 1 it fails rather than do without. An editable install never has it:
-what is edited must be what runs.
+`pip install .` translates NATIVE with mypyc. Where there is no C compiler that works or no mypyc to be had, the same
+command installs plain Python and says why in one line (`pip install -v .` shows it; `tierline --version` tells what one
+has). TIERLINE_NATIVE=0 leaves it out; with 1 the install fails rather than do without. An editable install never has
+it: what is edited must be what runs.
 """
 
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from setuptools import Distribution, Extension, setup
@@ -23,9 +27,11 @@ NATIVE = (
 """What an event passes through. mypyc drops the options of a msgspec Struct, so none of these may define one."""
 
 NEEDS = ["mypy==2.4.1", "msgspec==0.22.0"]
-"""To translate; msgspec for its types."""
+"""To translate; msgspec for its types. No other mypy: what this one makes of the core is what the tests have seen."""
 
-CHOICE = os.environ.get("TIERLINE_NATIVE") or "0"
+CHOICE = os.environ.get("TIERLINE_NATIVE") or "try"
+if CHOICE not in {"0", "1", "try"}:
+    sys.exit(f"tierline: TIERLINE_NATIVE is {CHOICE!r}; it can be 0 (plain Python), 1 (native) or try")
 
 
 def say(reason: object) -> None:
@@ -33,6 +39,34 @@ def say(reason: object) -> None:
     if CHOICE == "1":
         sys.exit(f"{line} (TIERLINE_NATIVE=1 asks for it)")
     print(line, file=sys.stderr, flush=True)
+
+
+def needs(folder: Path) -> list[str]:
+    """What an isolated build has to be given to translate: wheels in that folder, or nothing if they cannot be had.
+
+    To ask for NEEDS by name would make an install fail for want of what it can do without.
+    """
+    if CHOICE == "1":
+        return NEEDS
+    folder.mkdir(parents=True)
+    download = "download --quiet --disable-pip-version-check --only-binary=:all: --retries=1 --timeout=15 --dest"
+    for pip in pips():
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", *download.split(), str(folder), *NEEDS],
+            env={**os.environ, "PYTHONPATH": pip},
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return [f"{wheel.name.partition('-')[0]} @ {wheel.resolve().as_uri()}" for wheel in folder.glob("*.whl")]
+    return []
+
+
+def pips() -> list[str]:
+    """Where Python finds a pip: with what is installed, or in the wheel that Python itself brings."""
+    found = find_spec("ensurepip")
+    bundled = Path(found.origin).parent.glob("_bundled/pip-*.whl") if found and found.origin else ()
+    return ["", *map(str, bundled)]
 
 
 def compiler_trouble(folder: str) -> str | None:
@@ -53,7 +87,10 @@ def translated(folder: str) -> list[Extension]:
     """The modules as C; raises if mypyc is not here or refuses them."""
     from mypyc.build import mypycify  # noqa: PLC0415 - only a build that needs it has it
 
-    options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
+    here = f"mypy=={metadata.version('mypy')}"
+    if here not in NEEDS:
+        raise ImportError(f"{here}, where {NEEDS[0]} is needed")
+    options = ["--config-file=", f"--cache-dir={folder}/cache", "--ignore-missing-imports", "--follow-imports=silent"]
     paths = [str(DOMAIN / f"{name}.py") for name in NATIVE]
     made = mypycify([*options, *paths], target_dir=folder, group_name="tierline_core", opt_level="2", debug_level="0")
     for extension in made:  # another compiler's warnings are no reason to do without
@@ -84,13 +121,15 @@ def extensions(folder: str) -> list[Extension]:
         return translated(folder)
     except ImportError as error:
         say(f"mypyc is not here ({error})")
-    except SystemExit:  # it has printed what it minds
-        say("mypyc refuses it, see above")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it has printed what it minds
+        say(f"mypyc refuses it ({error!r})")
     return []
 
 
 WHEEL = "bdist_wheel" in sys.argv
+GIVEN = Path("build/native-needs")
 
+shutil.rmtree(GIVEN, ignore_errors=True)  # by the time a wheel is made they are where they were needed
 Path("build").mkdir(exist_ok=True)
 with tempfile.TemporaryDirectory(prefix="native-", dir="build") as made_here:
     # A fresh folder for each wheel: nothing of an earlier build can get in. Relative, as setuptools wants it.
@@ -100,5 +139,5 @@ with tempfile.TemporaryDirectory(prefix="native-", dir="build") as made_here:
         ext_modules=extensions(scratch) if WHEEL else [],
         cmdclass={"build_ext": AllOrNothing},
         options={"build": {"build_base": f"{scratch}/build"}} if WHEEL else {},
-        setup_requires=NEEDS if asked else [],
+        setup_requires=needs(GIVEN) if asked else [],
     )

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 
 import click
 
@@ -27,10 +28,13 @@ COMMANDS = {
 
 
 def _version() -> str:
+    """With the core there is, since pip hides why an install could not compile it."""
     try:
-        return metadata.version("tierline")
+        version = metadata.version("tierline")
     except metadata.PackageNotFoundError:
-        return "(run from its sources)"
+        version = "(run from its sources)"
+    core = find_spec("services.scorer.domain.life")
+    return f"{version}, {'core in Python' if core and str(core.origin).endswith('.py') else 'compiled core'}"
 
 
 @click.command(
