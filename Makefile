@@ -19,7 +19,7 @@ help:
 	@echo "make lint       style, types, import rules, published documents, alert rules"
 	@echo "make bench-core what an event costs in the deciding core, and what a customer weighs"
 	@echo "make native     compile the core into a copy of its own, build/native, and measure it; needs a C compiler"
-	@echo "make test-native  the core's tests against that copy; make pure removes it"
+	@echo "make test-native  the core's tests against that copy (two minutes); make pure removes it"
 	@echo "make schemas    write schemas/published, the tables of docs/ and of README.md again"
 	@echo "make clean      remove .venv and everything made; the demo's data stays (tierline up --fresh empties it)"
 
@@ -52,15 +52,16 @@ bench-core: $(VENV)/.ready
 	@$(BIN)/python -m services.bench.core
 
 # What is in .venv stays plain Python, the sources as they are: a compiled module beside a source would go stale. The
-# copy is made again when a source is newer; -P keeps the sources here from going before it.
+# copy is made again when a source is newer; the safe path keeps the sources here from going before it.
 NATIVE := build/native
-native_python = PYTHONPATH=$(CURDIR)/$(NATIVE) $(BIN)/python -P
+native_python = PYTHONPATH=$(CURDIR)/$(NATIVE) PYTHONSAFEPATH=1 $(BIN)/python
 
 native: $(NATIVE)/.ready
 	@$(native_python) -m services.bench.core --million 0
 
 test-native: $(NATIVE)/.ready
-	@TIERLINE_NATIVE=1 $(native_python) -m pytest --import-mode=append tests/scorer/domain tests/deploy/test_native.py
+	@CORE=compiled $(native_python) -m pytest --import-mode=append tests/scorer/domain \
+	--numprocesses auto --maxprocesses 4 --dist loadfile
 
 pure:
 	rm -rf $(NATIVE)

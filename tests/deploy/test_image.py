@@ -3,8 +3,11 @@
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.deploy.compose import OURS, ROOT
 
@@ -21,6 +24,27 @@ def test_the_filter_keeps_every_other_requirement_with_its_hashes() -> None:
     assert set(pinned.findall(lock)) - set(pinned.findall(kept)) == LEFT_OUT
     assert kept.count("--hash=sha256:") > 100
     assert all("--hash=" in line or "==" in line or "#" in line for line in kept.splitlines())
+
+
+def test_the_core_is_compiled_with_the_pinned_mypy_and_what_it_needs() -> None:
+    (program,) = re.findall(r"awk '([^']+)' requirements-dev.txt", DOCKERFILE)
+    lock = (ROOT / "requirements-dev.txt").read_text("utf-8")
+    kept = subprocess.run(["awk", program], input=lock, capture_output=True, text=True, timeout=20, check=True).stdout
+    needed = {"mypy"}
+    waiting = ["mypy"]
+    while waiting:
+        found = map(Requirement, metadata.requires(waiting.pop()) or [])
+        names = {canonicalize_name(r.name) for r in found if r.marker is None or r.marker.evaluate({"extra": ""})}
+        waiting.extend(names - needed)
+        needed |= names
+    assert set(re.findall(r"^([a-z0-9-]+)==", kept, re.MULTILINE)) == needed
+    assert "TIERLINE_NATIVE=1 PYTHONPATH=/opt/tools pip install" in DOCKERFILE  # a build that cannot, fails
+
+
+def test_what_compiles_the_core_stays_out_of_what_runs() -> None:
+    runs = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert "gcc" not in runs
+    assert re.findall(r"^COPY --from=build (\S+)", runs, re.MULTILINE) == ["/opt/tierline"]
 
 
 @pytest.mark.parametrize("command", OURS)
