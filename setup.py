@@ -48,7 +48,7 @@ def needs(folder: Path) -> list[str]:
     """
     if CHOICE == "1":
         return NEEDS
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     download = "download --quiet --disable-pip-version-check --only-binary=:all: --retries=1 --timeout=15 --dest"
     for pip in pips():
         done = subprocess.run(
