@@ -200,15 +200,17 @@ class Played:
         assert all(in_order(record) for record in made)
 
     def check_conditions(self, record: Decision) -> None:
-        """They stand as they stood at the instant of the step, where that is one, before or after what has come."""
+        """They stand as they stood at the instant of the step, where that is one, before or after what has come; what
+        was still ahead of the clock when the step came had no say in it."""
         if len(self.taken) > 1 or record.cause not in ("event", "time") or len(self.eras) > 1:
             return
-        before = [event for event in self.intake.accepted if event not in self.taken]
-        found = []
-        for accepted in (self.intake.accepted, before):
-            values = self.oracle.values(accepted, to_ms(record.from_))
-            found.append([explaining.agrees(condition, values) for condition in record.conditions])
-        assert all(found[0]) or all(found[1]), record.conditions
+        at, found = to_ms(record.from_), []
+        for until in (at, self.now):
+            come = [event for event in self.intake.accepted if to_ms(event.time) <= until]
+            for known in (come, [event for event in come if event not in self.taken]):
+                values = self.oracle.values(known, at)
+                found.append(all(explaining.agrees(condition, values) for condition in record.conditions))
+        assert any(found), record.conditions
 
     def check_cause(self, record: Decision, before: Paths) -> None:
         """`event`: one at that very instant; `late_event`: one that has just arrived; `refund`, `manual`: either;

@@ -329,6 +329,19 @@ def test_the_money_of_a_refund_that_was_taken_over_comes_back_from_the_refund_on
     ]
 
 
+def test_an_order_that_waits_has_no_say_yet_in_what_a_step_before_it_rests_on() -> None:
+    #   n 1.00 (no key)   x of "n"      b 2.00       m with key "n"
+    # ──●─────────────────●─────────────●────────────○────
+    #   0                 1             2            2.05, known at 2: only then has n 1.00 again
+    life = Played(POLICY.replace("{count: click, window: 1h}", "{sum: purchase.amount, minus: refund.amount}"))
+    life.turn([logged(buy(at(0), 100, id="n"), 0), logged(refund(at(1), None, "n", id="x"), 1)], at(1))
+    life.turn([logged(buy(at(2.05), 0, "n", id="m"), 2)], at(2) - 1)
+    life.turn([logged(buy(at(2), 200, id="b"), 2)], at(2))
+    assert [(c.text, c.value) for c in life.decisions[-1].conditions] == [("clicks >= 1", "2.00")]
+    life.eagerly_until(at(2.1))
+    assert life.customer.shown()["surfing"][1] is True
+
+
 def test_an_order_that_reaches_back_is_late_even_for_a_customer_not_known_before() -> None:
     #   n (no key), x of "n"      m with key "n" is paid back instead
     # ──●○────────────────────────●────
