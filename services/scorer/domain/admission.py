@@ -9,7 +9,7 @@ from services.scorer.domain.arrivals import Arrival, Report
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, entry_of, letter, read_profile
 from services.scorer.domain.ledger import FULL, NEVER
 from services.scorer.domain.orders import Settlement, settle
-from services.scorer.domain.shadows import origin_of
+from services.scorer.domain.shadows import origin_of, part_shadows
 from services.scorer.domain.state import Customer
 
 Admission = tuple[Entry, Arrival]
@@ -97,7 +97,7 @@ class _Gate:
             if other is None:
                 self._keep(entry, arrival)
             else:
-                self._shadow(entry, other)
+                self._shadow(entry, arrival, other)
                 shadowed += 1
         return Admitted(self._entries, self._reports, duplicates, shadowed, erased, self._reversed)
 
@@ -114,11 +114,22 @@ class _Gate:
         if key := _key(entry):
             self._own_orders[origin, key] = entry
 
-    def _shadow(self, entry: Entry, other: Entry) -> None:
+    def _shadow(self, entry: Entry, arrival: Arrival, other: Entry) -> None:
         """The same event under two origins: keep it aside, to change places if it is the one to count."""
         self._customer.rarely().shadowed.append(entry)
         self._note(entry)
-        self._reversed |= (origin_of(entry) or self._subject) < (origin_of(other) or self._subject)
+        if (origin_of(entry) or self._subject) < (origin_of(other) or self._subject):
+            self._reversed = True
+            self._change_places(arrival)
+
+    def _change_places(self, arrival: Arrival) -> None:
+        """Another of two counts now, and what refunds come to with it is reported as if it had just come."""
+        before = self._settlement or settle(self._kept)
+        self._kept, _ = part_shadows(self._own.values(), self._subject)
+        self._by_id = {e.id: e for e in self._kept}
+        self._by_order = {key: e for e in self._kept if (key := _key(e))}
+        self._settlement = settle(self._kept)
+        self._reports.extend(_refund_reports(before, self._settlement, arrival))
 
     def _too_old(self, entry: Entry) -> bool:
         frozen = self._customer.frozen
@@ -151,10 +162,20 @@ def _conflict(reason: DeadLetterReason, event: Event) -> str:
 
 def _refund_reports(before: Settlement, after: Settlement, arrival: Arrival) -> Iterable[Report]:
     """The arrival that raises a surplus, or lets a foreign currency come to light, reports it."""
-    for order, surplus in after.surplus.items():
-        if surplus > before.surplus.get(order, 0):
+    known = _surplus(before)
+    for order, surplus in _surplus(after).items():
+        if surplus > known.get(order, 0):
             detail = f"refunds of the order now exceed it by {surplus} minor units; the surplus counts as nothing"
             yield Report("refund_exceeds_order", detail, arrival)
     if after.foreign - before.foreign:
         detail = "the refund's currency is not its order's; the refund has no effect"
         yield Report("refund_currency", detail, arrival)
+
+
+def _surplus(settlement: Settlement) -> dict[int, int]:
+    """By the order's key if it has one, else by its id: under two origins an order is one, under whatever ids."""
+    found = {}
+    for id_, surplus in settlement.surplus.items():
+        order = settlement.of_order[id_][0].order
+        found[order.order if order and order.order else id_] = surplus
+    return found

@@ -52,6 +52,11 @@ def same_thing(one: Event, other: Event) -> bool:
     return one.data.order is not None and one.data.order == other.data.order
 
 
+def surpluses(orders: Orders) -> dict[object, int]:
+    """By what makes an order the same under two origins: its key, or without one its source and id."""
+    return {order.data.order or (order.source, order.id): orders.surplus(order) for order in orders.all}
+
+
 class Life:
     """Who is who, and what is filed under whom."""
 
@@ -97,7 +102,8 @@ class Life:
         self.intake.accepted.append(event)
         later = self.events(root)
         before, after = Orders(known, known), Orders(later, later)
-        if any(after.surplus(order) > before.surplus(order) for order in after.all):
+        exceeded = surpluses(before)
+        if any(surplus > exceeded.get(order, 0) for order, surplus in surpluses(after).items()):
             self.intake.complaints.add(Complaint("refund_exceeds_order", place))
         if after.mismatches - before.mismatches:
             self.intake.complaints.add(Complaint("refund_currency", place))

@@ -107,6 +107,33 @@ def test_rule_11_a_refund_of_one_finds_the_order_of_the_other():
     assert a.path() == [("2026-03-01T00:00Z", "gold"), ("2026-03-13T00:00Z", "basic")]
 
 
+def test_rule_11_an_order_that_changes_places_with_its_twin_is_heard_of_if_its_refunds_exceed_it():
+    #   b    A: 80      refund 50        a merged in      A: 30, of a, the smaller origin
+    # ───────●──────────●────────────────┬────────────────○──
+    #        Mar 1      Mar 2            Mar 5            Mar 6      50 of 30: 20 too many
+    b = person("b", bought("b", "2026-03-01T00:00Z", 80, order="A", id="1"), refund("2026-03-02T00:00Z", 50_00, "A"))
+    b.takes_in(person("a"), "2026-03-05T00:00Z")
+    twin = bought("a", "2026-03-01T00:00Z", 30, order="A", id="2")
+    for _ in range(2):
+        b.sees(twin, at="2026-03-06T00:00Z")
+        assert b.figure("spend") == "0.00"
+        assert [(r.reason, r.arrival.event.id) for r in b.reports] == [("refund_exceeds_order", "2")]
+
+
+def test_rule_11_a_surplus_that_was_told_is_not_told_again_when_the_order_s_twin_counts():
+    b = person("b", bought("b", "2026-03-01T00:00Z", 30, order="A", id="1"), refund("2026-03-02T00:00Z", 50_00, "A"))
+    b.takes_in(person("a"), "2026-03-05T00:00Z")
+    b.sees(bought("a", "2026-03-01T00:00Z", 30, order="A", id="2"), at="2026-03-06T00:00Z")
+    assert [r.reason for r in b.reports] == ["refund_exceeds_order"]
+
+
+def test_rule_11_a_twin_in_another_currency_than_its_refund_s_is_heard_of():
+    b = person("b", bought("b", "2026-03-01T00:00Z", 80, id="n"), refund("2026-03-02T00:00Z", 50_00, "n"))
+    b.takes_in(person("a"), "2026-03-05T00:00Z")
+    b.sees(bought("a", "2026-03-01T00:00Z", 80, id="n", currency="USD"), at="2026-03-06T00:00Z")
+    assert [(r.reason, r.arrival.event.id) for r in b.reports] == [("refund_currency", "n")]
+
+
 def test_rule_11_events_that_still_arrive_for_the_old_id_are_the_customer_s_and_leave_with_it():
     a, b = person("a", bought("a", "2026-03-01T00:00Z", 60)), person("b")
     a.takes_in(b, "2026-03-05T00:00Z")
