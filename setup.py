@@ -21,7 +21,20 @@ from setuptools.command.build_ext import build_ext
 DOMAIN = Path("services/scorer/domain")
 NATIVE = (
     *("admission", "blends", "buying", "changes", "decaying", "eras", "expected", "folding"),
-    *("gauges", "instants", "intervals", "ledger", "life", "machine", "paths", "poisson", "basis", "short", "explain", "playing"),
+    *(
+        "gauges",
+        "instants",
+        "intervals",
+        "ledger",
+        "life",
+        "machine",
+        "paths",
+        "poisson",
+        "basis",
+        "short",
+        "explain",
+        "playing",
+    ),
     *("profiles", "scoring", "shadows", "timers", "triggers", "turns", "windows"),
 )
 """What an event passes through. mypyc drops the options of a msgspec Struct, so none of these may define one."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from schemas.decisions import Cause, Trigger, Value
 from services.scorer.domain.entries import OVERRIDE, read_profile
 from services.scorer.domain.explain import conditions_of
@@ -27,6 +29,8 @@ class Chronicle:
 
     def announce(self, instant: Instant, triggers: Sequence[Trigger]) -> None:
         """What an instant in order changes, announced as it is: by its events, by a policy, by time, in this order."""
+        if self._customer.rare is not None and self._customer.rare.left:
+            instant = self._begin_anew(instant, self._customer.rare.left)
         if not instant.moved:
             return
         self._customer.changed_ms = at_ms = instant.at_ms
@@ -56,6 +60,23 @@ class Chronicle:
         if name not in self._overridden(instant):
             return None
         return next((t for t in triggers if t.type == "override"), None)
+
+    def _begin_anew(self, instant: Instant, left: dict[str, Value]) -> Instant:
+        """The first instant after all was taken away from somebody: everyone may begin elsewhere by now than where that
+        one was `left`, which is told with an empty path."""
+        self._customer.rarely().left = {}
+        moved = [replace(m, before=left.get(m.dimension.name, m.before)) for m in instant.moved]
+        stepped, at_ms = [m.dimension.name for m in moved], instant.at_ms
+        elsewhere = []
+        for mover, standing in self._customer.life.placed():
+            name, after = mover.dimension.name, mover.values[standing.shown]
+            if name not in stepped and left.get(name, after) != after:
+                elsewhere.append((mover.dimension, after))
+        coming = coming_to(self._customer, [d.name for d, _ in elsewhere]) if self._reasons else {}
+        for dimension, after in elsewhere:
+            name = dimension.name
+            self._change(dimension, left[name], after, "policy", None, coming.get(name), at_ms, at_ms, [], [], at_ms)
+        return replace(instant, moved=moved)
 
     def _overridden(self, instant: Instant) -> list[str]:
         """The dimensions of which an override begins at the instant."""
@@ -100,13 +121,15 @@ class Chronicle:
         trigger: Trigger | None,
     ) -> None:
         """Live on as `now`, and bring out per dimension what differs of the paths since `common`."""
-        shown = {m.dimension.name: m.values[s.shown] for m, s in self._customer.life.placed()}
+        shown = self._announced()
+        if now.era < 0:
+            now.machine = now.policies.machines[now.policies.at(now_ms, now.known)]
         self.carry_on(now)
         steps = [path[-1][0] for paths in (common, new) for path in paths.steps.values() if path]
         self._customer.changed_ms = max(steps, default=-NEVER)
         held = {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in now.placed()}
-        gone = old.dimensions | new.dimensions
-        names = dict.fromkeys([*held, *gone])
+        gone = old.dimensions | new.dimensions | {m.dimension.name: m.dimension for m in now.machine.movers}
+        names = dict.fromkeys([*held, *old.dimensions, *new.dimensions])
         differing = [
             name
             for name in names
@@ -133,6 +156,24 @@ class Chronicle:
                 [step for step in old_steps[same:] if step not in new_steps[same:]],
                 whole[-1][0] if whole else began_ms,
             )
+            shown[name] = self.changes[-1].after
+        self._leave(shown)
+
+    def _announced(self) -> dict[str, Value]:
+        """What was announced last, or holds where nothing was; of one without any event what is kept of before."""
+        left = self._customer.rare.left if self._customer.rare is not None else {}
+        return left | {m.dimension.name: m.values[s.shown] for m, s in self._customer.life.placed()}
+
+    def _leave(self, announced: dict[str, Value]) -> None:
+        """Keep of one without any event what was announced."""
+        customer = self._customer
+        if customer.life.era < 0:
+            revisions = self._revisions()
+            announced = {name: value for name, value in announced.items() if revisions.get(name)}
+        else:
+            announced = {}
+        if announced or customer.rare is not None:
+            customer.rarely().left = announced
 
     def carry_on(self, life: Life) -> None:
         """Let the customer live on as `life`; its revisions are those of the decisions made."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from schemas.decisions import Value
 from services.scorer.domain.entries import Entry, read_profile, write_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
@@ -71,9 +72,9 @@ def merge(
     into.waiting = _in_order([*into.waiting, *(_waits_for(w, other_subject) for w in other.waiting)])
     frozen = _higher(into.frozen, others.frozen)
     turn.rebase([*_all(into), *theirs], subject, at_ms, "merge", frozen)
-    other.waiting, other.rare = [], None
+    other.waiting, other.rare = [], Rare(left=others.left)
     of_other.rebase([], other_subject, at_ms, "merge", None)
-    into.rarely().joined |= {other_subject: Joined(subject, _revisions(other))} | others.joined
+    into.rarely().joined |= {other_subject: Joined(subject, _revisions(other), _left(other))} | others.joined
     return Merged(turn.changes, of_other.changes)
 
 
@@ -89,6 +90,7 @@ def unmerge(customer: Customer, policies: Policies, *, subject: str, other_subje
     other = Customer.new(policies)
     other.life.known, other.life.retired = customer.life.known, dict(rare.joined[other_subject].revisions)
     others = other.rarely()
+    others.left = rare.joined[other_subject].left
     others.joined = {s: j for s, j in rare.joined.items() if s in gone and s != other_subject}
     others.erased = {"" if o == other_subject else o: at for o, at in rare.erased.items() if o in gone}
     rare.joined = {s: j for s, j in rare.joined.items() if s not in gone}
@@ -115,6 +117,7 @@ def erase(customer: Customer, policies: Policies, *, subject: str, at_ms: int) -
     for alias, known in joined(customer).items():
         other = Customer.new(policies)
         other.life.known, other.life.retired = customer.life.known, dict(known.revisions)
+        other.rare = Rare(left=known.left)
         of_other = Turn(other, policies)
         _begin_anew(of_other, other, later, ahead, at_ms, subject=alias, origin=alias)
         freed[alias] = Freed(other, of_other.changes)
@@ -136,7 +139,7 @@ def _begin_anew(
     """Live on with what was filed under `origin` after the erasure."""
     customer.waiting = [_waits_for(w, "", origin) for w in ahead if origin_of(w.entry) == origin]
     before = customer.rare.erased.get("", at_ms) if customer.rare else at_ms
-    customer.rare = Rare(erased={"": max(at_ms, before)})
+    customer.rare = Rare(erased={"": max(at_ms, before)}, left=_left(customer))
     turn.rebase([_filed(e, "", origin) for e in later if origin_of(e) == origin], subject, at_ms, "manual", None)
 
 
@@ -176,6 +179,10 @@ def _with_theirs(known: dict[str, Joined], subject: str) -> set[str]:
 def _revisions(customer: Customer) -> dict[str, int]:
     standing = {mover.dimension.name: s.revision for mover, s in customer.life.placed() if s.revision}
     return {**customer.life.retired, **standing}
+
+
+def _left(customer: Customer) -> dict[str, Value]:
+    return customer.rare.left if customer.rare else {}
 
 
 def _higher(one: Frozen | None, other: Frozen | None) -> Frozen | None:

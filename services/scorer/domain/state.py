@@ -40,10 +40,12 @@ class Waiting(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class Joined(msgspec.Struct, array_like=True, frozen=True):
-    """A subject that was merged into `into`; its revisions, by dimension, for the day it is parted again."""
+    """A subject that was merged into `into`; by dimension its revisions and what was announced last, for the day it is
+    parted again."""
 
     into: str
     revisions: dict[str, int]
+    left: dict[str, Value] = {}
 
 
 class Rare(msgspec.Struct, array_like=True):
@@ -53,6 +55,7 @@ class Rare(msgspec.Struct, array_like=True):
     shadowed:  after a merge, entries in the place of which one of another origin counts
     erased:    per origin ("" is the customer's own) the instant of its erasure
     joined:    the subjects merged into this one, at any time before
+    left:      of one without any event, who had some before a merge or an erasure: what was announced last
     """
 
     overrides: list[Override] = []
@@ -61,6 +64,7 @@ class Rare(msgspec.Struct, array_like=True):
     erased: dict[str, int] = {}
     joined: dict[str, Joined] = {}
     frozen: Frozen | None = None
+    left: dict[str, Value] = {}
 
 
 class Customer:

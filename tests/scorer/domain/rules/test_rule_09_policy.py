@@ -276,3 +276,62 @@ ladders: {tier: [{name: gold, when: "orders >= 1"}, {name: basic}]}
     [change] = life.sees(buy("2026-03-01T00:00Z", 1_00), at="2026-03-06T01:00Z")
     assert (change.before, change.after, change.cause) == ("basic", "gold", "late_event")
     assert life.path() == [("2026-03-05T00:00Z", "gold")]
+
+
+NONE = policy("""
+features: {orders: {count: purchase}}
+ladders: {tier: [{name: gold, when: "orders >= 1"}, {name: none}]}
+""")
+BASIC = policy("""
+features: {orders: {count: purchase}}
+ladders: {tier: [{name: gold, when: "orders >= 1"}, {name: basic}]}
+""")
+
+
+def test_rule_09_who_is_parted_after_everyone_begins_elsewhere_starts_from_what_was_announced():
+    #   b    gold      merged into a: none      now everyone begins in `basic`      parted: gold
+    # ───────●─────────┬────────────────────────║───────────────────────────────────┬──
+    #        Mar 1     Mar 5                    Mar 10                              Mar 20
+    a, b = LifeOf(NONE, subject="a"), LifeOf(NONE, subject="b")
+    b.sees(buy("2026-03-01T00:00Z", 1_00, subject="b"))
+    a.takes_in(b, "2026-03-05T00:00Z")
+    for life in (a, b):
+        life.learns(BASIC, "2026-03-10T00:00Z")
+    a.gives_back(b, "2026-03-20T00:00Z")
+    assert [(c.before, c.after) for c in b.of()] == [("none", "gold"), ("gold", "none"), ("none", "gold")]
+
+
+def test_rule_09_a_new_life_starts_from_what_was_announced_when_the_old_one_was_taken_away():
+    #        gold      erased: none      now everyone begins in `basic`      clicks      buys: gold
+    # ───────●─────────┬─────────────────║───────────────────────────────────●───────────●──
+    #        Mar 1     Mar 5             Mar 10                              Mar 20      Mar 21
+    life = LifeOf(NONE)
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    life.is_erased("2026-03-05T00:00Z")
+    life.learns(BASIC, "2026-03-10T00:00Z")
+    life.sees(click("2026-03-20T00:00Z"), buy("2026-03-21T00:00Z", 1_00))
+    assert life.said()[1:] == [
+        ("gold", "none", "2026-03-05T00:00Z", "manual"),
+        ("none", "basic", "2026-03-20T00:00Z", "policy"),
+        ("basic", "gold", "2026-03-21T00:00Z", "event"),
+    ]
+    assert life.path() == [("2026-03-21T00:00Z", "gold")], "where everyone begins is no step"
+    assert [c.revision for c in life.of()] == [1, 2, 3, 4]
+
+
+def test_rule_09_a_new_life_that_moves_at_once_starts_from_what_was_announced_too():
+    life = LifeOf(NONE)
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    life.is_erased("2026-03-05T00:00Z")
+    life.learns(BASIC, "2026-03-10T00:00Z")
+    [change] = life.sees(buy("2026-03-21T00:00Z", 1_00))
+    assert (change.before, change.after, change.cause) == ("none", "gold", "event")
+
+
+def test_rule_09_who_is_taken_away_is_left_where_everyone_begins_by_then():
+    life = LifeOf(NONE)
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    life.learns(BASIC, "2026-03-10T00:00Z")
+    life.is_erased("2026-03-15T00:00Z")
+    [_, change] = life.of()
+    assert (change.before, change.after, change.policy) == ("gold", "basic", BASIC)
