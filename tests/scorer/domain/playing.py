@@ -73,6 +73,7 @@ class Played:
         self.log: list[Event] = []
         self.intake = Intake()
         self.taken: list[Event] = []
+        self.appended: dict[int, int] = {}
         self.now = self.played = 0
         self.oracle = self.judge(0)
         self.paths: dict[str, Steps] = {}
@@ -154,6 +155,7 @@ class Played:
         known = len(self.intake.accepted)
         self.intake = self.oracle.intake(self.log) if arrivals else self.intake
         self.taken = self.intake.accepted[known:]
+        self.appended = {id(event): appended for event, appended in reversed(arrivals)}
         self.complaints |= {Complaint(report.reason, report.arrival.offset) for report in outcome.reports}
         self.duplicates += outcome.duplicates
         assert outcome.taken == len(self.taken)
@@ -242,9 +244,12 @@ class Played:
         """Not later than the last change of position, or from before the policy under which the customer began."""
         return to_ms(event.time) <= changed(before) or self.begins_elsewhere(event)
 
-    def begins_elsewhere(self, event: Event) -> bool:
-        """Whether it comes before the first one known, and another policy held then: everyone may begin elsewhere."""
-        known = [to_ms(e.time) for e in self.intake.accepted if e not in self.taken]
+    def begins_elsewhere(self, event: Event, come: Sequence[Event] = ()) -> bool:
+        """Whether it comes before the first one known, and another policy held then: everyone may begin elsewhere.
+
+        come: what of the turn's events came before it
+        """
+        known = [to_ms(e.time) for e in self.intake.accepted if e not in self.taken or e in come]
         if not known or to_ms(event.time) >= min(known):
             return False
         then, before = (sum(era.effective_at <= t for era in self.oracle.eras) for t in (min(known), to_ms(event.time)))
@@ -268,17 +273,43 @@ class Played:
 
     def true_steps(self, before: Paths) -> dict[str, set[tuple[int, Value]]]:
         """Steps of the path as it is now, and as it was before each late event of the batch was known, and each policy
-        that has become known (after which any event may be late)."""
+        that has become known."""
         true = {name: set(path) for name, path in self.paths.items()}
-        late = [event for event in self.taken if self.grown or self.is_late(event, before)]
+        yet_to_come = self.yet_to_come(before)
         learned = self.learned(self.now)
         for count in range(1 if self.grown else learned, learned + 1):
             oracle = Oracle(*self.eras[:count])
-            for first in range(len(late) + (count < learned)):
-                without = [event for event in self.intake.accepted if event not in late[first:]]
+            for missing in [*yet_to_come, *([[]] if count < learned else [])]:
+                without = [event for event in self.intake.accepted if event not in missing]
                 for name, path in oracle.paths(without, self.now).items():
                     true.setdefault(name, set()).update(path)
         return true
+
+    def yet_to_come(self, before: Paths) -> list[list[Event]]:
+        """Of each late event of the batch: it and all that had yet to come when its turn came.
+
+        In order at its own time, late when it became known; of one instant those in order go first, then by time. After
+        a policy has become known any of them may be late. What a late one changes may make those after it late.
+        """
+        last = changed(before)
+
+        def turn(event: Event) -> tuple[int, bool, int]:
+            at, late = to_ms(event.time), to_ms(event.time) <= last
+            return (self.appended[id(event)] if late else at, late, at)
+
+        batch, found, now = sorted(self.taken, key=turn), [], self.played
+        for place, event in enumerate(batch):
+            at, missing = to_ms(event.time), batch[place:]
+            if self.grown or at <= last or self.begins_elsewhere(event, batch[:place]):
+                found.append(missing)
+                at = max(last, self.appended[id(event)])
+            if place + 1 < len(batch) and not self.grown:
+                now = max(now, at)
+                come = [
+                    event for event in self.intake.accepted if event not in missing[1:] and to_ms(event.time) <= now
+                ]
+                last = changed(self.oracle.paths(come, now))
+        return found
 
     def check_lateness(self, made: list[Decision], event: Event, before: Paths) -> None:
         """In order: one record a step. Late: what is past in the log's time is corrected by one record a dimension."""

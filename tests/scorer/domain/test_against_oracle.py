@@ -18,6 +18,7 @@ from services.scorer.domain import spans
 from services.scorer.domain.state import Customer
 from tests.scorer.domain import oracle_calendar
 from tests.scorer.domain.counting import counted, played
+from tests.scorer.domain.oracle import ALWAYS, Era
 from tests.scorer.domain.playing import Played, play
 from tests.scorer.domain.playing_families import play_family
 from tests.scorer.domain.reader import Reader, steps
@@ -265,6 +266,33 @@ def test_a_late_event_does_not_outrun_the_batch_it_came_in() -> None:
     life.turn(batch, at(7))
     assert [after for _, _, _, after, _, _ in told(life, "tier")] == ["silver", "gold", "silver", "gold", "silver"]
     assert all(cause in ("event", "time") for cause, *_ in told(life, "tier"))
+
+
+def test_late_events_that_became_known_at_one_instant_come_by_their_time() -> None:
+    #   a     d (late)   c (late)    a leaves   d leaves   c leaves
+    # ──●─────○──────────○───────────┤──────────┤──────────┤
+    #   0     1          2           4          5          6          both known at 8, c first in the log
+    life = Played(POLICY)
+    life.turn([logged(buy(at(0), 100, id="a"), 0)], at(7))
+    life.turn([logged(buy(at(2), 100, id="c"), 8), logged(buy(at(1), 100, id="d"), 8)], at(8))
+    assert told(life, "tier")[2:] == [
+        ("late_event", "d", "basic", "basic", [(1, "gold"), (4, "silver"), (5, "basic")], [(4, "basic")]),
+        ("late_event", "c", "basic", "basic", [(5, "silver"), (6, "basic")], [(4, "silver"), (5, "basic")]),
+    ]
+
+
+def test_what_a_late_event_changes_makes_those_of_its_batch_late_that_come_after_it() -> None:
+    #   b (late)     switch     f (form)   c        b leaves     c leaves
+    # ──○────────────║──────────●──────────○────────┤────────────┤──
+    #   1            3          3.5        4.5      5            8.5       b and c known at 10
+    life = Played([Era(POLICY), Era(POLICY, at(3))], [ALWAYS, at(3)])
+    life.grow(at(3))
+    life.turn([logged(form(at(3.5)), 3.5)], at(9))
+    life.turn([logged(buy(at(1), 100, id="b"), 10), logged(buy(at(4.5), 100, id="c"), 10)], at(10))
+    assert [(cause, of, path) for cause, of, _, _, path, _ in told(life, "tier")] == [
+        ("late_event", "b", [(1, "silver"), (5, "basic")]),
+        ("late_event", "c", [(4.5, "gold"), (5, "silver"), (8.5, "basic")]),
+    ]
 
 
 def test_an_event_the_clock_has_passed_is_in_order_if_nothing_changed_since() -> None:
