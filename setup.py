@@ -20,22 +20,10 @@ from setuptools.command.build_ext import build_ext
 
 DOMAIN = Path("services/scorer/domain")
 NATIVE = (
-    *("admission", "blends", "buying", "changes", "decaying", "eras", "expected", "folding"),
-    *(
-        "gauges",
-        "instants",
-        "intervals",
-        "ledger",
-        "life",
-        "machine",
-        "paths",
-        "poisson",
-        "basis",
-        "short",
-        "explain",
-        "playing",
-    ),
-    *("profiles", "scoring", "shadows", "timers", "triggers", "turns", "windows"),
+    *("admission", "basis", "blends", "buying", "changes", "decaying", "eras", "expected"),
+    *("explain", "folding", "gauges", "instants", "intervals", "ledger", "life", "machine"),
+    *("paths", "playing", "poisson", "profiles", "scoring", "shadows", "short", "timers"),
+    *("triggers", "turns", "windows"),
 )
 """What an event passes through. mypyc drops the options of a msgspec Struct, so none of these may define one."""
 
