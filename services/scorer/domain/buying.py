@@ -83,6 +83,8 @@ def _day_of(at_ms: int, zone: ZoneInfo) -> date:
 class Alive(Days):
     """P(alive), held against a limit by the instant at which it comes down to it."""
 
+    exact = True
+
     def __init__(self, feature: PAlive, asked: Sequence[Threshold], setting: Setting) -> None:
         super().__init__(asked, setting)
         self._model = feature.model

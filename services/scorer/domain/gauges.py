@@ -52,6 +52,8 @@ class Gauge:
     """Whether it is a sum of money, in which an amount without a rate counts as 0."""
     windowed = False
     """Whether entries leave as time passes."""
+    exact = False
+    """Whether `meet` tells the very instant, where one threshold is asked."""
     of_touches = True
     """Whether entries may be among them that stand for several events."""
 

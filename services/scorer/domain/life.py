@@ -25,8 +25,6 @@ _standings = msgspec.msgpack.Decoder(list[Standing])
 _encoder = msgspec.msgpack.Encoder()
 _NO_STANDINGS = msgspec.Raw(_encoder.encode([]))
 
-_NOTHING_SAID: dict[int, int] = {}
-
 Override = list[Any]
 """[until (ms), time (ms), id, dimension, value]: somebody's word, while it holds. `value` None masks nothing."""
 
@@ -41,7 +39,7 @@ class Life:
     retired:   by name the revision of dimensions that the policy in force does not know
     played_ms: the last instant played.  due_ms: nothing changes before it without an event
     nexts, moves: the same for each gauge and each mover, once all have been asked (not kept in the state)
-    said:         the same for the gauges asked at the instant played last, by index, where that is all there is of it
+    said:         by index, what gauges that have just met an event said of when they change; None where none did
     """
 
     __slots__ = (
@@ -87,7 +85,7 @@ class Life:
         self.played_ms, self.due_ms = played_ms, due_ms
         self.nexts: list[int] | None = None
         self.moves: list[int] | None = None
-        self.said: dict[int, int] = _NOTHING_SAID
+        self.said: dict[int, int] | None = None
 
     @property
     def standings(self) -> list[Standing]:
@@ -139,7 +137,7 @@ class Life:
 
     def at(self, at_ms: int, effects: Sequence[Effect]) -> Instant:
         """Everything of one instant, later than all played; then one evaluation."""
-        ledger, self.said = self.ledger, _NOTHING_SAID
+        ledger, self.said = self.ledger, None
         overriding = False
         for effect in effects:
             if effect.take is None and ledger.profile(effect.place)[0] == _OVERRIDE:
@@ -178,7 +176,7 @@ class Life:
         ledger.entered = place + 1
         self.played_ms = at_ms
         registers, nexts, truths, due_ms = self.registers, self.nexts, self.truths, self.due_ms
-        said: dict[int, int] | None = None
+        said = None
         for i, meet, others in machine.meetings.get(profile) or machine.meeting(profile):
             reading = meet(registers[i], ledger, place, at_ms, entry)
             if reading is None:
@@ -189,17 +187,15 @@ class Life:
                 due_ms = next_ms
             if nexts is not None:
                 nexts[i] = next_ms
-            elif said is None:
+            if said is None:
                 said = {i: next_ms}
             else:
                 said[i] = next_ms
-        self.due_ms = due_ms
+        self.due_ms, self.said = due_ms, said
         changed = truths ^ self.truths
         if not changed:
             return None
         self.truths = truths
-        if said is not None:
-            self.said = said
         moved = self._evaluate(at_ms, changed, every=False)
         return Instant(at_ms, moved, (Effect(at_ms, place, None),), False) if moved else None
 

@@ -33,7 +33,7 @@ from services.scorer.domain.gauges import Gauge, Reading, Registers, Setting
 from services.scorer.domain.intervals import Beginning, First, Rhythm, Since
 from services.scorer.domain.ledger import Ledger
 from services.scorer.domain.moments import Effect
-from services.scorer.domain.positions import Mover, mover_of
+from services.scorer.domain.positions import Mover, SegmentMover, mover_of
 from services.scorer.domain.profiles import Noted, Staged
 from services.scorer.domain.rules import Policy
 
@@ -44,6 +44,7 @@ class Machine:
     """gauges: with their bits.  movers: a dimension each, in the policy's order
 
     places: of the movers, by their dimension's name.  asked: by mover, the gauges that have a say, each with its index
+    alone:  by mover, the gauge of a segment that is one threshold of its, asked nothing else, and exact; else None
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -57,6 +58,7 @@ class Machine:
         self.movers: tuple[Mover, ...] = tuple(mover_of(d, policy.zone) for d in policy.dimensions)
         self.places = {mover.dimension.name: i for i, mover in enumerate(self.movers)}
         self.asked = tuple(tuple((i, g) for i, g in enumerate(self.gauges) if g.bits & m.bits) for m in self.movers)
+        self.alone = tuple(self._alone(mover, asked) for mover, asked in zip(self.movers, self.asked, strict=True))
         self.refundable = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.refundable())
         self.kept = {name: i for i, name in enumerate(features)}
         self.worded: dict[
@@ -77,6 +79,13 @@ class Machine:
         if gauge is None:
             gauge = self._unasked[feature.name] = gauge_of(feature, (), self.setting)
         return gauge, alone(gauge, ledger)
+
+    @staticmethod
+    def _alone(mover: Mover, asked: Sequence[tuple[int, Gauge]]) -> int | None:
+        if not isinstance(mover, SegmentMover) or len(asked) > 1 or mover.bits & (mover.bits - 1):
+            return None
+        place, gauge = asked[0]
+        return place if gauge.exact and gauge.bits == mover.bits else None
 
     def concerned(self, changed: int) -> tuple[int, ...]:
         """The movers in which these thresholds have a say, by index."""

@@ -53,16 +53,19 @@ def _by_time_alone(life: Life, names: Sequence[str]) -> dict[str, tuple[int, Val
 def _next_of(life: Life, place: int) -> tuple[int, Value] | None:
     """The first change of one mover's dimension."""
     ledger, truths, at_ms = life.ledger, life.truths, life.played_ms
-    mover, standing = life.machine.movers[place], life.standings[place].copy()
-    shown = standing.shown
-    gauges, nexts = [], []
+    mover, standing = life.machine.movers[place], life.standings[place]
+    shown, alone = standing.shown, life.machine.alone[place]
+    if alone is not None and life.said and alone in life.said:  # it flips when its gauge has just said
+        next_ms = life.said[alone]
+        return None if next_ms >= NEVER else (next_ms, mover.values[1 - shown])
+    standing, gauges, nexts = standing.copy(), [], []
     for i, gauge in life.machine.asked[place]:
         own = life.registers[i]
         if gauge.windowed:
             own = gauge.copy(own)
         gauges.append((gauge, own))
-        next_ms = life.said.get(i) if life.nexts is None else life.nexts[i]
-        nexts.append(gauge.read(own, ledger, at_ms)[1] if next_ms is None else next_ms)
+        known_ms = life.nexts[i] if life.nexts is not None else life.said.get(i) if life.said else None
+        nexts.append(gauge.read(own, ledger, at_ms)[1] if known_ms is None else known_ms)
     moves_ms = mover.step(standing, truths, at_ms)
     while True:
         at_ms = moves_ms

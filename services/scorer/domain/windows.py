@@ -20,7 +20,7 @@ from services.scorer.domain.spans import window_exit
 _PURCHASE, _REFUND = letter(PURCHASE), letter(REFUND)
 
 FURTHEST = 64
-"""How many exits ahead are looked at for the one that changes an answer; if none does, it is looked again then."""
+"""How many entries ahead are looked at for the one whose exit changes an answer."""
 
 VALUE, HEAD, CROSSING, PASSED = range(4)
 """A total's registers: what the window holds (below 0 by refunds of their own), its head, and for as long as it is
@@ -65,6 +65,8 @@ class Windowed(Gauge, ABC):
 
 class Total(Windowed):
     """A count or a sum."""
+
+    exact = True
 
     def __init__(self, feature: Count | Sum, asked: Sequence[Threshold], setting: Setting) -> None:
         super().__init__(feature.which, asked, setting)
@@ -210,11 +212,15 @@ class Total(Windowed):
         return ledger.time(crossing) + self._fixed_ms if self._fixed_ms else self.exit(ledger, crossing)
 
     def _crossing(self, registers: Registers, ledger: Ledger, limit: int) -> int:
-        """The entry with whose exit the window falls to the limit: walk back from the newest until it is exceeded."""
-        if not self.money and registers[VALUE] == limit + 1:  # often it has just come above it
-            seen = ledger.glance(self.counts, registers[HEAD])
-            if seen is not None and seen[0] == registers[VALUE]:
-                return seen[1]
+        """The entry with whose exit the window falls to the limit: where little is too much the oldest ones soon take
+        that away; else walk back from the newest until the limit is exceeded."""
+        excess, head = registers[VALUE] - limit, registers[HEAD]
+        if excess <= limit:
+            for index in range(head, min(ledger.entered, head + FURTHEST)):
+                if self.counts(ledger.profile(index)):
+                    excess -= self.share(ledger, index)
+                    if excess <= 0:
+                        return index
         rest = 0
         for index in ledger.backwards(self.counts):
             rest += self.share(ledger, index)
