@@ -123,9 +123,10 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
     """
     order = named_id = 0
     if isinstance(event, Purchase):
-        kind, currency, amount, key = PURCHASE, event.data.currency, event.data.amount_minor, event.data.order
-        if key is not None:
-            order = hash_of(key)
+        data = event.data
+        kind, currency, amount = PURCHASE, data.currency, data.amount_minor
+        if data.order is not None:
+            order = hash_of(data.order)
     elif isinstance(event, Interaction):
         kind, currency, amount = INTERACTION if event.data.direction == "inbound" else OUTBOUND, "", 0
     elif isinstance(event, events.Refund):
@@ -138,11 +139,10 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
         kind, currency, amount = _kind(event), "", _amount(event)
         if kind >= STAGE:
             order = hash_of(msgspec.json.encode(event.data, order="sorted").decode())
-    kept = _kept(event, fields) if fields or kind == OVERRIDE else ()
-    if kept or origin or event.stamped:
+    profile = _LETTERS[kind] + currency
+    if fields or origin or event.stamped or kind == OVERRIDE:
+        kept = _kept(event, fields) if fields or kind == OVERRIDE else ()
         profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
-    else:
-        profile = _LETTERS[kind] + currency
     identity = hash_of(event.source, event.id)
     return Entry(to_ms(event.time), identity, amount, profile, order, named_id)
 

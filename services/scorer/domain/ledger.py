@@ -34,6 +34,17 @@ Extra = tuple[int, int, int, str]
 """(amount, order, named id, profile or "") of an entry that needs more than its row."""
 
 
+class _View:
+    """A ledger's entries unpacked, and what is made of them once it is asked for."""
+
+    __slots__ = ("entries", "places", "settlement")
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = entries
+        self.places: dict[int, int] | None = None
+        self.settlement: Settlement | None = None
+
+
 class Ledger:
     """Rows may be shared between ledgers: what changes is replaced, never written into.
 
@@ -42,32 +53,25 @@ class Ledger:
     refunds: whether there is any refund: without one, every order stands and every amount is whole
     """
 
-    __slots__ = ("_entries", "_places", "_settlement", "entered", "extras", "last_ms", "profiles", "refunds", "rows")
+    __slots__ = ("_view", "entered", "extras", "last_ms", "profiles", "refunds", "rows")
 
-    def __init__(
-        self, rows: bytes = b"", profiles: list[str] | None = None, extras: dict[int, Extra] | None = None
-    ) -> None:
-        self.rows = rows
-        self.profiles: list[str] = [] if profiles is None else profiles
-        self.extras: dict[int, Extra] = {} if extras is None else extras
+    def __init__(self, rows: bytes, profiles: list[str], extras: dict[int, Extra]) -> None:
+        self.rows, self.profiles, self.extras = rows, profiles, extras
         self.entered = 0
+        self.last_ms = -NEVER
         if rows:
             low, high = _time(rows, len(rows) - SIZE)
             self.last_ms = high << 32 | low
-        else:
-            self.last_ms = -NEVER
-        self.refunds = False
-        if extras:
-            self.refunds = any(profile[0] == _REFUND for profile in self.profiles) or (
-                len(self.profiles) == _ELSEWHERE and any(e.kind == REFUND for e in self._unpacked())
-            )
-        self._entries: list[Entry] | None = None
-        self._settlement: Settlement | None = None
-        self._places: dict[int, int] | None = None
+        self._view: _View | None = None
+        self.refunds: bool = self._any_refund() if extras else False
+
+    @classmethod
+    def empty(cls) -> "Ledger":
+        return cls(b"", [], {})
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Ledger":
-        ledger = cls()
+        ledger = cls.empty()
         for entry in sorted(entries, key=attrgetter("time_ms", "id")):
             ledger.append(entry)
         return ledger
@@ -77,25 +81,22 @@ class Ledger:
 
     def append(self, entry: Entry) -> int:
         """Put the entry behind all others, where it belongs; its place."""
-        profile = entry.profile
+        profile, amount, elsewhere, known = entry.profile, entry.amount, "", self.profiles
         try:
-            number = self.profiles.index(profile)
+            number = known.index(profile)
         except ValueError:
-            number = len(self.profiles)
+            number = len(known)
             if number < _ELSEWHERE:
-                self.profiles = [*self.profiles, profile]
+                self.profiles = [*known, profile]
             else:
-                number = _ELSEWHERE
-        amount = entry.amount
-        if entry.order or not 0 <= amount < _WIDE or number == _ELSEWHERE or profile[0] == _REFUND:
-            elsewhere = profile if number == _ELSEWHERE else ""
-            self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, elsewhere)}
+                number, elsewhere = _ELSEWHERE, profile
             self.refunds = self.refunds or profile[0] == _REFUND
+        if entry.order or elsewhere or not 0 <= amount < _WIDE or (self.refunds and profile[0] == _REFUND):
+            self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, elsewhere)}
             amount = _WIDE
         time_ms, rows = entry.time_ms, self.rows
         self.rows = rows + _pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
-        self.last_ms = time_ms
-        self._entries = self._settlement = self._places = None
+        self.last_ms, self._view = time_ms, None
         return len(rows) // SIZE
 
     def with_entries(self, more: Sequence[Entry]) -> "Ledger":
@@ -187,9 +188,12 @@ class Ledger:
 
     @property
     def entries(self) -> list[Entry]:
-        if self._entries is None:
-            self._entries = list(self._unpacked())
-        return self._entries
+        return self._seen().entries
+
+    def _seen(self) -> "_View":
+        if self._view is None:
+            self._view = _View(list(self._unpacked()))
+        return self._view
 
     def _unpacked(self) -> Iterator[Entry]:
         for head, low, high, amount in ROW.iter_unpack(self.rows):
@@ -208,9 +212,17 @@ class Ledger:
 
     @property
     def settlement(self) -> Settlement:
-        if self._settlement is None:
-            self._settlement = settle(self.entries) if self.refunds else NOTHING
-        return self._settlement
+        if not self.refunds:
+            return NOTHING
+        view = self._seen()
+        if view.settlement is None:
+            view.settlement = settle(view.entries)
+        return view.settlement
+
+    def _any_refund(self) -> bool:
+        if any(profile[0] == _REFUND for profile in self.profiles):
+            return True
+        return len(self.profiles) == _ELSEWHERE and any(e.kind == REFUND for e in self._unpacked())
 
     def stands(self, index: int, at_ms: int) -> bool:
         """Whether the order still stands at the instant: not wholly refunded."""
@@ -230,9 +242,10 @@ class Ledger:
 
     def place(self, entry: Entry) -> int:
         """The index of an entry that is in the ledger."""
-        if self._places is None:
-            self._places = {e.id: i for i, e in enumerate(self.entries)}
-        return self._places[entry.id]
+        view = self._seen()
+        if view.places is None:
+            view.places = {e.id: i for i, e in enumerate(view.entries)}
+        return view.places[entry.id]
 
     def effects(self) -> list[Effect]:
         """Everything that takes effect, in the order it does; a refund without effect still is an entry that enters."""

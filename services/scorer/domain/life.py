@@ -66,26 +66,29 @@ class Life:
         policies: Policies,
         ledger: Ledger,
         known: int,
-        era: int = -1,
-        truths: int = 0,
-        registers: list[Registers] | None = None,
-        packed: msgspec.Raw | None = None,
-        played_ms: int = -NEVER,
-        due_ms: int = NEVER,
+        era: int,
+        machine: Machine,
+        truths: int,
+        registers: list[Registers],
+        packed: msgspec.Raw,
+        played_ms: int,
+        due_ms: int,
     ) -> None:
-        """One that has not begun; or with all that is kept of it, one that goes on."""
+        """One that goes on from all that is kept of it."""
         self.policies, self.ledger, self.known, self.era = policies, ledger, known, era
-        self.machine: Machine = policies.machines[era if era > 0 else 0]
-        self.truths = truths
-        self.registers: list[Registers] = [] if registers is None else registers
+        self.machine, self.truths, self.registers, self.packed = machine, truths, registers, packed
         self.unpacked: list[Standing] | None = None
-        self.packed: msgspec.Raw = _NO_STANDINGS if packed is None else packed
         self.overrides: list[Override] = []
         self.retired: dict[str, int] = {}
         self.played_ms, self.due_ms = played_ms, due_ms
         self.nexts: list[int] | None = None
         self.moves: list[int] | None = None
         self.said: dict[int, int] | None = None
+
+    @classmethod
+    def new(cls, policies: Policies, ledger: Ledger, known: int) -> "Life":
+        """One that has not begun."""
+        return cls(policies, ledger, known, -1, policies.machines[0], 0, [], _NO_STANDINGS, -NEVER, NEVER)
 
     @property
     def standings(self) -> list[Standing]:
@@ -105,14 +108,14 @@ class Life:
 
     def copy(self, ledger: Ledger | None = None) -> "Life":
         """A life that goes on by itself, on another ledger if given one that begins alike."""
-        copy = Life(self.policies, self.ledger, self.known)
-        copy.ledger = Ledger(self.ledger.rows, self.ledger.profiles, self.ledger.extras) if ledger is None else ledger
-        copy.ledger.entered = self.ledger.entered
-        copy.era, copy.machine, copy.truths = self.era, self.machine, self.truths
-        copy.registers = [g.copy(r) for g, r in zip(self.machine.gauges, self.registers, strict=False)]
+        if ledger is None:
+            ledger = Ledger(self.ledger.rows, self.ledger.profiles, self.ledger.extras)
+        ledger.entered = self.ledger.entered
+        registers = [g.copy(r) for g, r in zip(self.machine.gauges, self.registers, strict=False)]
+        known = (self.policies, ledger, self.known, self.era, self.machine, self.truths, registers, self.packed)
+        copy = Life(*known, self.played_ms, self.due_ms)
         copy.standings = [s.copy() for s in self.standings]
         copy.overrides, copy.retired = list(self.overrides), dict(self.retired)
-        copy.played_ms, copy.due_ms = self.played_ms, self.due_ms
         copy.nexts = None if self.nexts is None else list(self.nexts)
         copy.moves = None if self.moves is None else list(self.moves)
         return copy

@@ -29,7 +29,7 @@ def fold(
     policies: Policies, ledger: Ledger, until_ms: int, known: int, frozen: Frozen | None = None
 ) -> tuple[Life, Paths]:
     """The life of a ledger up to and with `until_ms`, and its paths: from its beginning, or from where it is frozen."""
-    life, paths = Life(policies, ledger, known), Paths()
+    life, paths = Life.new(policies, ledger, known), Paths()
     effects = ledger.effects()
     ledger.entered = 0
     if frozen is not None:

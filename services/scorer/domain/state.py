@@ -87,7 +87,7 @@ class Customer:
     @classmethod
     def new(cls, policies: Policies) -> "Customer":
         """One not known before."""
-        return cls(Life(policies, Ledger(), 1))
+        return cls(Life.new(policies, Ledger.empty(), 1))
 
     def shown(self) -> dict[str, tuple[Kind, Value, int | None]]:
         """By dimension its kind, the value shown, and since when the rules have said so (None where everyone began)."""
@@ -192,19 +192,20 @@ def encode(customer: Customer) -> bytes:
         body += [changed, ledger.extras]
     elif changed is not None:
         body.append(changed)
-    return _pack(VERSION, customer.due_ms, life.policies.marks[life.known - 1]) + _bytes(body)
+    policies = life.policies
+    due_ms = customer.due_ms if customer.waiting or life.known < policies.count else life.due_ms
+    return _pack(VERSION, due_ms, policies.marks[life.known - 1]) + _bytes(body)
 
 
 def decode(record: bytes, policies: Policies) -> Customer:
     """StateError if the bytes are no record of this version, or one decided under policies that are not known."""
-    _check(record)
-    _, due_ms, mark = _header(record)
     try:
+        version, due_ms, mark = _header(record)
         known, body = policies.known[mark], _body(record[_BEGIN:])
-    except KeyError as error:
-        raise StateError("a state record was decided under a policy that is not among those activated") from error
-    except msgspec.DecodeError as error:
-        raise _unreadable(error) from error
+    except (struct.error, KeyError, msgspec.DecodeError) as error:
+        raise _refusal(record, policies, error) from error
+    if version != VERSION:
+        raise _refusal(record, policies, None)
     rows = body.rows
     ledger = Ledger(rows, body.profiles, body.extras)
     if rows:
@@ -214,10 +215,11 @@ def decode(record: bytes, policies: Policies) -> Customer:
         if isinstance(truths, bytes):
             truths = int.from_bytes(truths, "little")
         era = policies.at(played_ms, known) if known > 1 else 0
-        life = Life(policies, ledger, known, era, truths, body.registers, body.standings, played_ms, due_ms)
+        machine, registers = policies.machines[era], body.registers
+        life = Life(policies, ledger, known, era, machine, truths, registers, body.standings, played_ms, due_ms)
         customer = Customer(life, -NEVER if changed is None else last_ms - changed)
     else:
-        customer = Customer(Life(policies, ledger, known))
+        customer = Customer(Life.new(policies, ledger, known))
     if body.waiting:
         customer.waiting = body.waiting
     if body.rare is not None:
@@ -251,7 +253,7 @@ def decode_position(record: bytes) -> Position:
     try:
         return _position(record[_BEGIN:])
     except msgspec.DecodeError as error:
-        raise _unreadable(error) from error
+        raise StateError(f"a state record cannot be decoded: {error}") from error
 
 
 def _check(record: bytes) -> None:
@@ -259,5 +261,12 @@ def _check(record: bytes) -> None:
         raise StateError(f"not a state record of version {VERSION}; its first bytes are {record[:4]!r}")
 
 
-def _unreadable(error: msgspec.DecodeError) -> StateError:
+def _refusal(record: bytes, policies: Policies, error: Exception | None) -> StateError:
+    """Why the record is none of ours."""
+    try:
+        _check(record)
+    except StateError as other:
+        return other
+    if mark(record) not in policies.known:
+        return StateError("a state record was decided under a policy that is not among those activated")
     return StateError(f"a state record cannot be decoded: {error}")

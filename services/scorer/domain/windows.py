@@ -103,8 +103,7 @@ class Total(Windowed):
     def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
         if self.windowed:
             self.expire(registers, ledger, at_ms)
-        held = registers[VALUE]
-        share = 1
+        held, share = registers[VALUE], 1
         if self.money:
             share = entry.amount if entry.profile == self._plain else self.share(ledger, index)
         registers[VALUE] = held + share
