@@ -22,8 +22,8 @@ from services.scorer.domain import life
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.policy import parse
-from services.scorer.domain.scoring import Arrival, decide
-from services.scorer.domain.state import Customer, decode, due_ms, encode
+from services.scorer.domain.scoring import Arrival, decide, score
+from services.scorer.domain.state import Customer, due_ms, encode
 from services.scorer.domain.timers import TimerQueue
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,9 +88,7 @@ def cost(policies: Policies, made: Sequence[Case], repeats: int) -> float:
 
     def work() -> None:
         for record, arrival, now_ms in made:
-            customer = decode(record, policies)
-            decide(customer, policies, (arrival,), now_ms, SUBJECT)
-            encode(customer)
+            score(record, policies, (arrival,), now_ms, SUBJECT)
 
     return best(work, repeats) / len(made) * 1e6
 
@@ -99,7 +97,7 @@ def changes(policies: Policies, made: Sequence[Case]) -> float:
     """Decision records an event."""
     found = 0
     for record, arrival, now_ms in made:
-        found += len(decide(decode(record, policies), policies, (arrival,), now_ms, SUBJECT).changes)
+        found += len(score(record, policies, (arrival,), now_ms, SUBJECT)[1].changes)
     return found / len(made)
 
 

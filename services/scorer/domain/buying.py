@@ -93,8 +93,10 @@ class Alive(Days):
 
     def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
         repeats, first, last = registers
-        if repeats < 0 or at_ms - last <= LONGEST_DAY_MS:
+        if repeats < 0:
             return super().meet(registers, ledger, index, at_ms, entry)
+        if at_ms - last <= LONGEST_DAY_MS and same_day(at_ms, last, self.setting.zone):
+            return None  # one transaction
         registers[0], registers[2] = repeats + 1, at_ms
         return self._again(repeats + 1, first, at_ms, at_ms)
 

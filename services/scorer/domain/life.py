@@ -174,32 +174,21 @@ class Life:
 
     def meet(self, entry: Entry) -> Instant | None:
         """The short way of `at`: one new entry, no refund or override, with nothing due yet. None if nothing moved."""
-        ledger, machine, at_ms, profile = self.ledger, self.machine, entry.time_ms, entry.profile
-        place = ledger.append(entry)
-        ledger.entered = place + 1
-        self.played_ms = at_ms
-        registers, nexts, truths, due_ms = self.registers, self.nexts, self.truths, self.due_ms
-        said = None
-        for i, meet, others in machine.meetings.get(profile) or machine.meeting(profile):
-            reading = meet(registers[i], ledger, place, at_ms, entry)
-            if reading is None:
-                continue
-            bits, next_ms = reading
-            truths = truths & others | bits
-            if next_ms < due_ms:
-                due_ms = next_ms
-            if nexts is not None:
-                nexts[i] = next_ms
-            if said is None:
-                said = {i: next_ms}
-            else:
-                said[i] = next_ms
-        self.due_ms, self.said = due_ms, said
-        changed = truths ^ self.truths
-        if not changed:
-            return None
-        self.truths = truths
-        moved = self._evaluate(at_ms, changed, every=False)
+        place = self.ledger.append(entry)
+        self.played_ms = entry.time_ms
+        truths, self.due_ms, said = self.machine.meet(
+            self.registers, self.ledger, place, entry, self.truths, self.due_ms
+        )
+        if self.nexts is not None and said is not None:
+            for i, next_ms in said.items():
+                self.nexts[i] = next_ms
+        return self.stir(place, truths, said)
+
+    def stir(self, place: int, truths: int, said: dict[int, int] | None) -> Instant | None:
+        """What moves as these thresholds hold now that the entry at this place has been met; None if nothing does."""
+        changed, at_ms = truths ^ self.truths, self.played_ms
+        self.truths, self.said = truths, said
+        moved = self._evaluate(at_ms, changed, every=False) if changed else None
         return Instant(at_ms, moved, (Effect(at_ms, place, None),), False) if moved else None
 
     def _read_all(self, at_ms: int) -> int:

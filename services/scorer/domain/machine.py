@@ -7,6 +7,7 @@ from services.scorer.domain.blends import made_of_totals
 from services.scorer.domain.buying import Alive, Expecting, Grid, Worth
 from services.scorer.domain.comparisons import Threshold
 from services.scorer.domain.decaying import Decaying
+from services.scorer.domain.entries import Entry
 from services.scorer.domain.features import (
     Attribute,
     Count,
@@ -65,7 +66,7 @@ class Machine:
             tuple[str, str | bool, str | bool], list[Any]
         ] = {}  # by move, what its conditions say (explain.py)
         self._concerned: dict[int, tuple[int, ...]] = {}
-        self.meetings: dict[str, tuple[tuple[int, Callable[..., Reading | None], int], ...]] = {}
+        self._meetings: dict[str, tuple[tuple[int, Callable[..., Reading | None], int], ...]] = {}
         self._touched: dict[str, tuple[tuple[int, Gauge], ...]] = {}
         self._unasked: dict[str, Gauge] = {}
 
@@ -107,11 +108,32 @@ class Machine:
             self._touched[profile] = touched
         return touched
 
-    def meeting(self, profile: str) -> tuple[tuple[int, Callable[..., Reading | None], int], ...]:
-        """Of these gauges index, `meet`, and the thresholds that are none of theirs; kept in `meetings`."""
-        if len(self.meetings) >= _MOST_KEPT:
-            self.meetings.clear()
-        meeting = self.meetings[profile] = tuple((i, gauge.meet, ~gauge.bits) for i, gauge in self.touched(profile))
+    def meet(
+        self, registers: list[Registers], ledger: Ledger, place: int, entry: Entry, truths: int, due_ms: int
+    ) -> tuple[int, int, dict[int, int] | None]:
+        """Let the entry just appended into the registers: the thresholds that hold now, when something may change at
+        the earliest, and by index what the gauges that have another answer say of when it changes."""
+        profile, at_ms, said = entry.profile, entry.time_ms, None
+        ledger.entered = place + 1
+        for i, meet, others in self._meetings.get(profile) or self._meeting(profile):
+            reading = meet(registers[i], ledger, place, at_ms, entry)
+            if reading is None:
+                continue
+            bits, next_ms = reading
+            truths = truths & others | bits
+            if next_ms < due_ms:
+                due_ms = next_ms
+            if said is None:
+                said = {i: next_ms}
+            else:
+                said[i] = next_ms
+        return truths, due_ms, said
+
+    def _meeting(self, profile: str) -> tuple[tuple[int, Callable[..., Reading | None], int], ...]:
+        """Of the gauges touched index, `meet`, and the thresholds that are none of theirs."""
+        if len(self._meetings) >= _MOST_KEPT:
+            self._meetings.clear()
+        meeting = self._meetings[profile] = tuple((i, gauge.meet, ~gauge.bits) for i, gauge in self.touched(profile))
         return meeting
 
     def fresh(self) -> list[Registers]:

@@ -10,11 +10,11 @@ from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import fold_touches, is_due
 from services.scorer.domain.outcomes import Change, Outcome
-from services.scorer.domain.short import is_unpriced, meet
-from services.scorer.domain.state import Customer
+from services.scorer.domain.short import is_unpriced, meet, take
+from services.scorer.domain.state import Customer, encode, opened, revived
 from services.scorer.domain.turns import Turn
 
-__all__ = ["Arrival", "Change", "Outcome", "Report", "decide"]
+__all__ = ["Arrival", "Change", "Outcome", "Report", "decide", "score"]
 
 
 def decide(
@@ -70,6 +70,29 @@ def decide(
         duplicates=admitted.duplicates,
         unpriced=sum(is_unpriced(entry, policies) for entry, _ in admitted.entries),
     )
+
+
+def score(
+    record: bytes | None,
+    policies: Policies,
+    arrivals: Sequence[Arrival],
+    until_ms: int,
+    subject: str | None = None,
+    *,
+    reasons: bool = True,
+) -> tuple[bytes, Outcome]:
+    """The same from record to record, None being that of a customer not known before: the next one, and the outcome."""
+    if record is None:
+        customer = Customer.new(policies)
+    else:
+        before = opened(record, policies)
+        if len(arrivals) == 1:
+            taken = take(before, policies, arrivals[0], subject, until_ms, reasons)
+            if taken is not None:
+                return taken
+        customer = revived(before, policies)
+    outcome = decide(customer, policies, arrivals, until_ms, subject, reasons=reasons)
+    return encode(customer), outcome
 
 
 NOBODY = Admitted([], [], 0)

@@ -1,22 +1,23 @@
 """The short way, which most events take: new, in order, with nothing due before it and nothing to settle.
 
 It does what a turn does (`turns.py`), and leaves out what such an event cannot ask for. Where it does not apply,
-nothing has been done.
+nothing has been done. A record goes it too, without becoming a customer as long as no threshold holds that did not.
 """
 
+from schemas.events import AcceptedEvent
 from services.scorer.domain.arrivals import Arrival
-from services.scorer.domain.entries import OVERRIDE, PURCHASE, REFUND, Entry, entry_of, letter, read_profile
+from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, entry_of, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
-from services.scorer.domain.ledger import SIZE
+from services.scorer.domain.ledger import SIZE, Ledger
+from services.scorer.domain.moments import Instant
 from services.scorer.domain.outcomes import Change, Outcome
-from services.scorer.domain.state import Customer
+from services.scorer.domain.state import Customer, Opened, encode, packed, resumed
 from services.scorer.domain.turns import Turn
 
 _LONG = (letter(REFUND), letter(OVERRIDE))
 """Entries of these kinds, by the first letter of their profile, always take the long way."""
 
-_PURCHASE = letter(PURCHASE)
 _CAP_BYTES = CAP * SIZE
 
 
@@ -30,29 +31,75 @@ def meet(
         return None
     if life.known < policies.count or life.era < 0 or (subject is not None and event.subject != subject):
         return None
-    entry = entry_of(event, policies.fields)
-    time_ms, profile = entry.time_ms, entry.profile
-    if entry.order or profile[0] in _LONG or not life.played_ms < time_ms < due_ms or time_ms > arrival.appended_ms:
+    entry = _fitting(arrival, policies, ledger, life.played_ms, due_ms)
+    if entry is None:
         return None
-    if ledger.holds(entry.id) or len(ledger.rows) >= _CAP_BYTES:
+    changes = _told(customer, policies, life.meet(entry), event, until_ms, reasons)
+    return Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, is_unpriced(entry, policies))
+
+
+def take(
+    opened: Opened, policies: Policies, arrival: Arrival, subject: str | None, until_ms: int, reasons: bool
+) -> tuple[bytes, Outcome] | None:
+    """The same with a record: the next one, and the outcome."""
+    known, due_ms, body = opened
+    rows, event, changed = body.rows, arrival.event, body.changed
+    if due_ms <= until_ms or known < policies.count or body.rare or body.waiting or not rows:
         return None
-    instant = life.meet(entry)
-    changes: list[Change] = []
-    if instant is not None or life.due_ms <= until_ms:
-        turn = Turn(customer, policies, reasons=reasons)
-        if instant is not None:
-            turn.tell(instant, event)
-        if life.due_ms <= until_ms:
-            turn.advance(until_ms)
-        changes = turn.changes
-    unpriced = profile[0] == _PURCHASE and profile != policies.plain and is_unpriced(entry, policies)
-    return Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, unpriced)
+    if subject is not None and event.subject != subject:
+        return None
+    ledger = Ledger(rows, body.profiles, body.extras)
+    last_ms, truths = ledger.last_ms, body.truths
+    played_ms = last_ms - body.played
+    if ledger.refunds or isinstance(truths, bytes):
+        return None
+    entry = _fitting(arrival, policies, ledger, played_ms, due_ms)
+    if entry is None:
+        return None
+    era = policies.at(played_ms, known) if known > 1 else 0
+    machine, at_ms = policies.machines[era], entry.time_ms
+    place = ledger.append(entry)
+    now_true, next_ms, said = machine.meet(body.registers, ledger, place, entry, truths, due_ms)
+    if changed is not None:
+        changed += at_ms - last_ms
+    unpriced = is_unpriced(entry, policies)
+    if now_true == truths and next_ms > until_ms:
+        record = packed(next_ms, policies.marks[known - 1], ledger, body.registers, truths, body.standings, changed)
+        return record, Outcome([], [], True, next_ms != due_ms, 1, 0, unpriced)
+    customer = resumed(policies, opened, ledger, era, at_ms, next_ms, changed)
+    changes = _told(customer, policies, customer.life.stir(place, now_true, said), event, until_ms, reasons)
+    return encode(customer), Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, unpriced)
+
+
+def _fitting(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int, due_ms: int) -> Entry | None:
+    """The entry, if it is one of those that take the short way."""
+    entry = entry_of(arrival.event, policies.fields)
+    if entry.order or entry.profile[0] in _LONG or not played_ms < entry.time_ms < due_ms:
+        return None
+    if entry.time_ms > arrival.appended_ms or ledger.holds(entry.id) or len(ledger.rows) >= _CAP_BYTES:
+        return None
+    return entry
+
+
+def _told(
+    customer: Customer, policies: Policies, instant: Instant | None, event: AcceptedEvent, until_ms: int, reasons: bool
+) -> list[Change]:
+    """What comes out of the event's instant, and of what is due by then."""
+    due_ms = customer.life.due_ms
+    if instant is None and due_ms > until_ms:
+        return []
+    turn = Turn(customer, policies, reasons=reasons)
+    if instant is not None:
+        turn.tell(instant, event)
+    if due_ms <= until_ms:
+        turn.advance(until_ms)
+    return turn.changes
 
 
 def is_unpriced(entry: Entry, policies: Policies) -> bool:
     """Whether it is money in a currency without a rate, so that it counts as 0."""
-    policy = policies.newest
-    if entry.profile[1:] == policy.currency:
+    profile, policy = entry.profile, policies.newest
+    if profile == policies.plain or len(profile) == 1 or profile[1:] == policy.currency:
         return False
-    currency = read_profile(entry.profile).currency
+    currency = read_profile(profile).currency
     return bool(currency) and policy.prices.of(0, currency, entry.time_ms) is None

@@ -13,7 +13,7 @@ from schemas.decisions import Kind, Value
 from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
-from services.scorer.domain.ledger import NEVER, SIZE, Extra, Ledger
+from services.scorer.domain.ledger import NEVER, Extra, Ledger
 from services.scorer.domain.life import Life, Override
 from services.scorer.domain.positions import Standing
 
@@ -169,35 +169,50 @@ _bytes = msgspec.msgpack.Encoder().encode
 _WIDEST = 1 << 63  # truths up to here are a number, above bytes, little endian
 
 
-def encode(customer: Customer) -> bytes:
-    life, rare = customer.life, customer.rare
-    ledger, truths = life.ledger, life.truths
-    last_ms = ledger.last_ms
-    body: list[Any] = [
-        ledger.rows,
-        ledger.profiles,
-        life.registers,
-        truths if truths < _WIDEST else truths.to_bytes((truths.bit_length() + 7) >> 3, "little"),
-        life.packed if life.unpacked is None else life.packed_standings(),
-        last_ms - life.played_ms,
-    ]
-    if life.overrides or life.retired:
-        rare = msgspec.structs.replace(rare or Rare(), overrides=life.overrides, retired=life.retired)
-    changed = None if customer.changed_ms == -NEVER else last_ms - customer.changed_ms
-    if rare is not None:
-        body += [changed, ledger.extras, customer.waiting, rare]
-    elif customer.waiting:
-        body += [changed, ledger.extras, customer.waiting]
-    elif ledger.extras:
+Opened = tuple[int, int, _Body]
+"""Of a record: how many eras it knows, when it is due (ms), and what is behind its header."""
+
+
+def packed(
+    due_ms: int,
+    mark: bytes,
+    ledger: Ledger,
+    registers: list[Any],
+    truths: int,
+    standings: msgspec.Raw,
+    changed: int | None,
+    played: int = 0,
+) -> bytes:
+    """The record of one without anything rare. `changed`, `played`: ms before the last entry's time."""
+    held = truths if truths < _WIDEST else truths.to_bytes((truths.bit_length() + 7) >> 3, "little")
+    body: list[Any] = [ledger.rows, ledger.profiles, registers, held, standings, played]
+    if ledger.extras:
         body += [changed, ledger.extras]
     elif changed is not None:
         body.append(changed)
-    policies = life.policies
-    due_ms = customer.due_ms if customer.waiting or life.known < policies.count else life.due_ms
-    return _pack(VERSION, due_ms, policies.marks[life.known - 1]) + _bytes(body)
+    return _pack(VERSION, due_ms, mark) + _bytes(body)
 
 
-def decode(record: bytes, policies: Policies) -> Customer:
+def encode(customer: Customer) -> bytes:
+    life, rare, waiting = customer.life, customer.rare, customer.waiting
+    ledger, truths, mark = life.ledger, life.truths, life.policies.marks[life.known - 1]
+    last_ms = ledger.last_ms
+    standings = life.packed if life.unpacked is None else life.packed_standings()
+    changed = None if customer.changed_ms == -NEVER else last_ms - customer.changed_ms
+    if life.overrides or life.retired:
+        rare = msgspec.structs.replace(rare or Rare(), overrides=life.overrides, retired=life.retired)
+    played, due_ms = last_ms - life.played_ms, customer.due_ms
+    if rare is None and not waiting:
+        return packed(due_ms, mark, ledger, life.registers, truths, standings, changed, played)
+    whole = _Body(
+        ledger.rows, ledger.profiles, life.registers, truths, standings, played, changed, ledger.extras, waiting, rare
+    )
+    if truths >= _WIDEST:
+        whole.truths = truths.to_bytes((truths.bit_length() + 7) >> 3, "little")
+    return _pack(VERSION, due_ms, mark) + _bytes(whole)
+
+
+def opened(record: bytes, policies: Policies) -> Opened:
     """StateError if the bytes are no record of this version, or one decided under policies that are not known."""
     try:
         version, due_ms, mark = _header(record)
@@ -206,18 +221,31 @@ def decode(record: bytes, policies: Policies) -> Customer:
         raise _refusal(record, policies, error) from error
     if version != VERSION:
         raise _refusal(record, policies, None)
-    rows = body.rows
-    ledger = Ledger(rows, body.profiles, body.extras)
-    if rows:
-        last_ms, truths, changed = ledger.last_ms, body.truths, body.changed
-        ledger.entered = len(rows) // SIZE
-        played_ms = last_ms - body.played
-        if isinstance(truths, bytes):
-            truths = int.from_bytes(truths, "little")
+    return known, due_ms, body
+
+
+def resumed(
+    policies: Policies, opened: Opened, ledger: Ledger, era: int, played_ms: int, due_ms: int, changed: int | None
+) -> Customer:
+    """One with nothing rare, on this ledger. `changed`: ms before the last entry's time."""
+    known, _, body = opened
+    truths = body.truths
+    if isinstance(truths, bytes):
+        truths = int.from_bytes(truths, "little")
+    machine, registers = policies.machines[era], body.registers
+    life = Life(policies, ledger, known, era, machine, truths, registers, body.standings, played_ms, due_ms)
+    return Customer(life, -NEVER if changed is None else ledger.last_ms - changed)
+
+
+def revived(opened: Opened, policies: Policies) -> Customer:
+    """The customer of a record."""
+    known, due_ms, body = opened
+    ledger = Ledger(body.rows, body.profiles, body.extras)
+    if body.rows:
+        ledger.entered = len(ledger)
+        played_ms = ledger.last_ms - body.played
         era = policies.at(played_ms, known) if known > 1 else 0
-        machine, registers = policies.machines[era], body.registers
-        life = Life(policies, ledger, known, era, machine, truths, registers, body.standings, played_ms, due_ms)
-        customer = Customer(life, -NEVER if changed is None else last_ms - changed)
+        customer = resumed(policies, opened, ledger, era, played_ms, due_ms, body.changed)
     else:
         customer = Customer(Life.new(policies, ledger, known))
     if body.waiting:
@@ -228,6 +256,11 @@ def decode(record: bytes, policies: Policies) -> Customer:
         rest = msgspec.structs.replace(body.rare, overrides=[], retired={})
         customer.rare = rest if rest != Rare() else None
     return customer
+
+
+def decode(record: bytes, policies: Policies) -> Customer:
+    """StateError as `opened`."""
+    return revived(opened(record, policies), policies)
 
 
 def due_ms(record: bytes) -> int | None:

@@ -1,8 +1,8 @@
 """A partition's customers in memory: takes batches, fires timers, knows no Kafka.
 
-Records stay encoded (a decoded customer is ten times as large); a customer is decoded, decided and encoded once a
-batch. The state runs ahead of Kafka by the one turn that is not committed yet: if its transaction fails, the whole
-shard is thrown away and restored.
+Records stay encoded (a decoded customer is ten times as large); each goes through the core once a batch. The state
+runs ahead of Kafka by the one turn that is not committed yet: if its transaction fails, the whole shard is thrown away
+and restored.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,8 +16,8 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.flaps import Flaps
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
-from services.scorer.domain.scoring import Arrival, Change, Outcome, decide
-from services.scorer.domain.state import Customer, decode, due_ms, encode
+from services.scorer.domain.scoring import Arrival, Change, Outcome, score
+from services.scorer.domain.state import due_ms
 from services.scorer.domain.timers import TimerQueue
 from services.scorer.engine.batches import Record
 from services.scorer.engine.turn import Turn
@@ -26,6 +26,11 @@ from services.shared.partitioner import partition_of
 _MOVES_REMEMBERED = 20_000  # to know a flap by; about 6 MB
 _MOST_RAW_BYTES = 700_000  # in base64 and with the rest it must fit into a record
 _read_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
+
+
+def _due_ms(record: bytes | None) -> int:
+    due = None if record is None else due_ms(record)
+    return NEVER if due is None else due
 
 
 class Shard:
@@ -61,35 +66,31 @@ class Shard:
                 arrivals.setdefault(cast(bytes, record.key), []).append(arrival)
         for key, of_customer in arrivals.items():
             before = self.records.get(key)
-            customer = Customer.new(self._policies) if before is None else decode(before, self._policies)
-            due_before_ms = customer.due_ms
-            outcome = self._decide(turn, key, customer, of_customer, until_ms)
+            after, outcome = self._decide(turn, key, before, of_customer, until_ms)
             if outcome.altered or outcome.moved:
-                self._keep(turn if outcome.altered else None, key, before, customer, due_before_ms)
-                if customer.due_ms < due_before_ms:
-                    self.timers.schedule(key, customer.due_ms)
+                due_before_ms, due_after_ms = self._keep(turn if outcome.altered else None, key, before, after)
+                if due_after_ms < due_before_ms:
+                    self.timers.schedule(key, due_after_ms)
 
     def fire(self, turn: Turn, until_ms: int, limit: int) -> int:
         """Play at most `limit` customers whose timers are due up to `until_ms`; how many there were."""
         keys = self.timers.due(until_ms, limit)
         for key in keys:
             before = self.records[key]
-            customer = decode(before, self._policies)
-            due_before_ms = customer.due_ms
-            outcome = self._decide(turn, key, customer, (), until_ms)
+            after, outcome = self._decide(turn, key, before, (), until_ms)
+            # A look that changed nothing is not written, but the next one has moved on: that is kept in memory.
+            due_before_ms, due_after_ms = self._keep(turn if outcome.altered else None, key, before, after)
             if outcome.altered:
                 turn.fired_due_ms.append(due_before_ms)
-            # A look that changed nothing is not written, but the next one has moved on: that is kept in memory.
-            self._keep(turn if outcome.altered else None, key, before, customer, due_before_ms)
-            if customer.due_ms < NEVER:
-                self.timers.schedule(key, customer.due_ms)
+            if due_after_ms < NEVER:
+                self.timers.schedule(key, due_after_ms)
         return len(keys)
 
     def _decide(
-        self, turn: Turn, key: bytes, customer: Customer, arrivals: list[Arrival] | tuple[()], until_ms: int
-    ) -> Outcome:
+        self, turn: Turn, key: bytes, before: bytes | None, arrivals: list[Arrival] | tuple[()], until_ms: int
+    ) -> tuple[bytes, Outcome]:
         try:
-            outcome = decide(customer, self._policies, arrivals, until_ms, key.decode())
+            after, outcome = score(before, self._policies, arrivals, until_ms, key.decode())
         except Exception as error:
             at = [f"{arrival.offset}" for arrival in arrivals] or ["a timer"]
             error.add_note(f"deciding customer {key!r} of partition {self._number}, offsets {', '.join(at)}")
@@ -107,7 +108,7 @@ class Shard:
             arrival = report.arrival
             letter = self._letter(turn, report.reason, report.detail, arrival.offset, arrival.raw, arrival.event)
             turn.dead_letter(key, letter)
-        return outcome
+        return after, outcome
 
     def _flapped(self, key: bytes, change: Change) -> bool:
         """Of ladders only: segments have no hysteresis that could calm them."""
@@ -116,15 +117,15 @@ class Shard:
             return False
         return self._flaps.moved((key, name), before, after, change.effective_ms)
 
-    def _keep(
-        self, turn: Turn | None, key: bytes, before: bytes | None, customer: Customer, due_before_ms: int
-    ) -> None:
-        """Put the customer's new record in its place; `turn` if it is to be written too."""
-        after = self.records[key] = encode(customer)
+    def _keep(self, turn: Turn | None, key: bytes, before: bytes | None, after: bytes) -> tuple[int, int]:
+        """Put the customer's new record in its place; `turn` if it is to be written too. When it was due, and is."""
+        self.records[key] = after
         if turn is not None:
             turn.customers[key] = after
         self.bytes += len(after) - (0 if before is None else len(before))
-        self.timed += (customer.due_ms < NEVER) - (due_before_ms < NEVER)
+        due_before_ms, due_after_ms = _due_ms(before), _due_ms(after)
+        self.timed += (due_after_ms < NEVER) - (due_before_ms < NEVER)
+        return due_before_ms, due_after_ms
 
     def _due_of(self, key: bytes) -> int | None:
         record = self.records.get(key)

@@ -13,7 +13,7 @@ from services.scorer.domain import policy as core_policy
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.records import announcement, decision
-from services.scorer.domain.scoring import Arrival, Outcome, decide
+from services.scorer.domain.scoring import Arrival, Outcome, decide, score
 from services.scorer.domain.state import Customer, decode, due_ms, encode
 from tests.scorer.domain import explaining
 from tests.scorer.domain.oracle import ALWAYS, Complaint, Era, Intake, Oracle, Steps, initial
@@ -106,12 +106,14 @@ class Played:
         customer = decode(self.record, self.policies)
         places = range(len(self.log), len(self.log) + len(arrivals))
         numbered = [Arrival(a.event, a.appended_ms, place, b"raw") for place, a in zip(places, arrivals, strict=True)]
-        outcome = decide(customer, self.policies, numbered, until, SUBJECT)
+        fresh, outcome = score(self.record, self.policies, numbered, until, SUBJECT)
+        if len(arrivals) == 1:  # what a record becomes and what a customer becomes is the same
+            assert decide(customer, self.policies, numbered, until, SUBJECT) == outcome
+            assert encode(customer) == fresh
         made = self.made_of(outcome)
         if not arrivals and not self.grown and (due is None or until < due):
             assert not outcome.altered, "nothing was due, so nothing is written"
         assert outcome.altered or not made
-        fresh = encode(customer)
         if outcome.altered or not self.thrifty:
             self.record = fresh
         self.customer = decode(fresh, self.policies)

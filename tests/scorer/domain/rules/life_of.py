@@ -23,7 +23,7 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.rules import Policy
-from services.scorer.domain.scoring import Arrival, Change, Outcome, Report, decide
+from services.scorer.domain.scoring import Arrival, Change, Outcome, Report, score
 from services.scorer.domain.state import Customer, decode, due_ms, encode
 from tests.scorer.domain.timeline import SUBJECT, Time, ms
 
@@ -99,9 +99,7 @@ class LifeOf:
 
     def turn(self, *arrivals: Arrival, until_ms: int) -> Outcome:
         """One turn as it is, without any timer before it."""
-        customer = self.customer
-        outcome = decide(customer, self.policies, arrivals, until_ms, self.subject)
-        self.record = encode(customer)
+        self.record, outcome = score(self.record, self.policies, arrivals, until_ms, self.subject)
         self.now = max(self.now, until_ms)
         self.reports += outcome.reports
         self._read(outcome.changes)
