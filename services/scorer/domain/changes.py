@@ -23,7 +23,7 @@ class Chronicle:
     reasons: without them changes have no conditions and no next, which is most of what they cost
     """
 
-    def __init__(self, customer: Customer, *, reasons: bool = True) -> None:
+    def __init__(self, customer: Customer, reasons: bool) -> None:
         self._customer, self._reasons = customer, reasons
         self.changes: list[Change] = []
 

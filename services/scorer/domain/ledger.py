@@ -91,7 +91,7 @@ class Ledger:
             else:
                 number, elsewhere = _ELSEWHERE, profile
             self.refunds = self.refunds or profile[0] == _REFUND
-        if entry.order or elsewhere or not 0 <= amount < _WIDE or (self.refunds and profile[0] == _REFUND):
+        if entry.order or not 0 <= amount < _WIDE or elsewhere or (self.refunds and profile[0] == _REFUND):
             self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, elsewhere)}
             amount = _WIDE
         time_ms, rows = entry.time_ms, self.rows

@@ -102,9 +102,9 @@ class Life:
 
     def packed_standings(self) -> msgspec.Raw:
         """Their bytes; those they came in, if nobody has looked at them."""
-        return (
-            self.packed if self.unpacked is None else msgspec.Raw(_encoder.encode([s.packed() for s in self.unpacked]))
-        )
+        if self.unpacked is None:
+            return self.packed
+        return msgspec.Raw(_encoder.encode(list(map(Standing.packed, self.unpacked))))
 
     def copy(self, ledger: Ledger | None = None) -> "Life":
         """A life that goes on by itself, on another ledger if given one that begins alike."""

@@ -41,12 +41,15 @@ def coming(life: Life, effects: Sequence[Effect], names: Sequence[str]) -> dict[
 
 def _by_time_alone(life: Life, names: Sequence[str]) -> dict[str, tuple[int, Value]]:
     """The same where nothing but time can change anything: each dimension by itself, with what has a say in it."""
-    found, places = {}, life.machine.places
+    found: dict[str, tuple[int, Value]] = {}
+    if life.era < 0:
+        return found
+    places = life.machine.places
     for name in names:
-        place = places.get(name) if life.era >= 0 else None
-        change = None if place is None else _next_of(life, place)
-        if change is not None:
-            found[name] = change
+        if name in places:
+            change = _next_of(life, places[name])
+            if change is not None:
+                found[name] = change
     return found
 
 

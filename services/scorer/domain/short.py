@@ -6,6 +6,7 @@ nothing has been done. A record goes it too, without becoming a customer as long
 
 from schemas.events import AcceptedEvent
 from services.scorer.domain.arrivals import Arrival
+from services.scorer.domain.changes import Chronicle
 from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, entry_of, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
@@ -13,6 +14,7 @@ from services.scorer.domain.ledger import SIZE, Ledger
 from services.scorer.domain.moments import Instant
 from services.scorer.domain.outcomes import Change, Outcome
 from services.scorer.domain.state import Customer, Opened, encode, packed, resumed
+from services.scorer.domain.triggers import trigger_of
 from services.scorer.domain.turns import Turn
 
 _LONG = (letter(REFUND), letter(OVERRIDE))
@@ -34,7 +36,10 @@ def meet(
     entry = _fitting(arrival, policies, ledger, life.played_ms, due_ms)
     if entry is None:
         return None
-    changes = _told(customer, policies, life.meet(entry), event, until_ms, reasons)
+    instant = life.meet(entry)
+    changes: list[Change] = []
+    if instant is not None or life.due_ms <= until_ms:
+        changes = _told(customer, policies, instant, event, until_ms, reasons)
     return Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, is_unpriced(entry, policies))
 
 
@@ -43,31 +48,31 @@ def take(
 ) -> tuple[bytes, Outcome] | None:
     """The same with a record: the next one, and the outcome."""
     known, due_ms, body = opened
-    rows, event, changed = body.rows, arrival.event, body.changed
+    rows, event = body.rows, arrival.event
     if due_ms <= until_ms or known < policies.count or body.rare or body.waiting or not rows:
         return None
-    if subject is not None and event.subject != subject:
+    ledger, truths, registers = Ledger(rows, body.profiles, body.extras), body.truths, body.registers
+    if ledger.refunds or isinstance(truths, bytes) or (subject is not None and event.subject != subject):
         return None
-    ledger = Ledger(rows, body.profiles, body.extras)
-    last_ms, truths = ledger.last_ms, body.truths
+    last_ms, changed = ledger.last_ms, body.changed
     played_ms = last_ms - body.played
-    if ledger.refunds or isinstance(truths, bytes):
-        return None
     entry = _fitting(arrival, policies, ledger, played_ms, due_ms)
     if entry is None:
         return None
     era = policies.at(played_ms, known) if known > 1 else 0
-    machine, at_ms = policies.machines[era], entry.time_ms
     place = ledger.append(entry)
-    now_true, next_ms, said = machine.meet(body.registers, ledger, place, entry, truths, due_ms)
+    now_true, next_ms, said = policies.machines[era].meet(registers, ledger, place, entry, truths, due_ms)
     if changed is not None:
-        changed += at_ms - last_ms
-    unpriced = is_unpriced(entry, policies)
+        changed += entry.time_ms - last_ms
+    unpriced = entry.profile != policies.plain and is_unpriced(entry, policies)
     if now_true == truths and next_ms > until_ms:
-        record = packed(next_ms, policies.marks[known - 1], ledger, body.registers, truths, body.standings, changed)
+        record = packed(next_ms, policies.marks[known - 1], ledger, registers, truths, body.standings, changed)
         return record, Outcome([], [], True, next_ms != due_ms, 1, 0, unpriced)
-    customer = resumed(policies, opened, ledger, era, at_ms, next_ms, changed)
-    changes = _told(customer, policies, customer.life.stir(place, now_true, said), event, until_ms, reasons)
+    customer = resumed(policies, opened, ledger, era, entry.time_ms, next_ms, changed)
+    instant = customer.life.stir(place, now_true, said)
+    changes: list[Change] = []
+    if instant is not None or next_ms <= until_ms:
+        changes = _told(customer, policies, instant, event, until_ms, reasons)
     return encode(customer), Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, unpriced)
 
 
@@ -86,20 +91,18 @@ def _told(
 ) -> list[Change]:
     """What comes out of the event's instant, and of what is due by then."""
     due_ms = customer.life.due_ms
-    if instant is None and due_ms > until_ms:
-        return []
-    turn = Turn(customer, policies, reasons=reasons)
+    chronicle = Chronicle(customer, reasons)
     if instant is not None:
-        turn.tell(instant, event)
+        chronicle.announce(instant, (trigger_of(event),))
     if due_ms <= until_ms:
-        turn.advance(until_ms)
-    return turn.changes
+        Turn(customer, policies, chronicle=chronicle).advance(until_ms)
+    return chronicle.changes
 
 
 def is_unpriced(entry: Entry, policies: Policies) -> bool:
     """Whether it is money in a currency without a rate, so that it counts as 0."""
     profile, policy = entry.profile, policies.newest
-    if profile == policies.plain or len(profile) == 1 or profile[1:] == policy.currency:
+    if len(profile) == 1 or profile[1:] == policy.currency:
         return False
     currency = read_profile(profile).currency
     return bool(currency) and policy.prices.of(0, currency, entry.time_ms) is None

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Sequence
 
 from schemas.decisions import Cause, Trigger
-from schemas.events import AcceptedEvent
 from services.scorer.domain.admission import Admission
 from services.scorer.domain.changes import Chronicle
 from services.scorer.domain.entries import Entry
@@ -17,7 +16,7 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
-from services.scorer.domain.moments import Effect, Instant
+from services.scorer.domain.moments import Effect
 from services.scorer.domain.paths import Paths, fold
 from services.scorer.domain.shadows import part_shadows
 from services.scorer.domain.state import Customer, Rare, Waiting
@@ -27,9 +26,12 @@ from services.scorer.domain.triggers import cause_late, trigger_of, trigger_of_w
 class Turn:
     """The two operations of the core on one customer: `apply` an event, `advance` time."""
 
-    def __init__(self, customer: Customer, policies: Policies, *, reasons: bool = True) -> None:
+    def __init__(
+        self, customer: Customer, policies: Policies, *, reasons: bool = True, chronicle: Chronicle | None = None
+    ) -> None:
+        """chronicle: one that has been begun already"""
         self._customer, self._policies = customer, policies
-        self._chronicle = Chronicle(customer, reasons=reasons)
+        self._chronicle = Chronicle(customer, reasons) if chronicle is None else chronicle
         self.changes = self._chronicle.changes
         if customer.life.known < len(policies.eras):
             self._expect()
@@ -58,10 +60,6 @@ class Turn:
                 life.due_ms = min(life.due_ms, era.effective_ms)
 
     # -- time
-
-    def tell(self, instant: Instant, event: AcceptedEvent) -> None:
-        """What the event's own instant brought."""
-        self._chronicle.announce(instant, (trigger_of(event),))
 
     def advance(self, until_ms: int) -> None:
         """Play, in order, every instant up to `until_ms` at which something can change without an event."""
