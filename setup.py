@@ -20,10 +20,10 @@ from setuptools.command.build_ext import build_ext
 
 DOMAIN = Path("services/scorer/domain")
 NATIVE = (
-    *("admission", "basis", "blends", "buying", "changes", "decaying", "eras", "expected"),
-    *("explain", "folding", "gauges", "instants", "intervals", "ledger", "life", "machine"),
-    *("paths", "playing", "poisson", "profiles", "scoring", "shadows", "short", "timers"),
-    *("triggers", "turns", "windows"),
+    *("admission", "basis", "blends", "buying", "changes", "decaying", "entering", "eras"),
+    *("expected", "explain", "folding", "gauges", "instants", "intervals", "ledger", "life"),
+    *("machine", "packing", "paths", "playing", "poisson", "profiles", "scoring", "shadows"),
+    *("short", "timers", "triggers", "turns", "windows"),
 )
 """What an event passes through. mypyc drops the options of a msgspec Struct, so none of these may define one."""
 

@@ -17,10 +17,11 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
+from services.scorer.domain.packing import decode, encode
 from services.scorer.domain.paths import Path
 from services.scorer.domain.rules import Policy
 from services.scorer.domain.scoring import Arrival, Change, decide
-from services.scorer.domain.state import Customer, decode, encode
+from services.scorer.domain.state import Customer
 
 
 class Transition(NamedTuple):

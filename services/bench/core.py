@@ -21,9 +21,10 @@ from schemas import events
 from services.scorer.domain import life
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
+from services.scorer.domain.packing import due_ms, encode
 from services.scorer.domain.policy import parse
 from services.scorer.domain.scoring import Arrival, decide, score
-from services.scorer.domain.state import Customer, due_ms, encode
+from services.scorer.domain.state import Customer
 from services.scorer.domain.timers import TimerQueue
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,8 +17,9 @@ from services.notifier.store import alerts, customers, decisions, held, offsets,
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import applies
 from services.scorer.domain.instants import to_ms
+from services.scorer.domain.packing import StateError, decode
 from services.scorer.domain.policy import Playbook, Policy
-from services.scorer.domain.state import Customer, StateError, decode
+from services.scorer.domain.state import Customer
 
 RELEASED_AT_ONCE = 5_000
 

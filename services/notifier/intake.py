@@ -6,7 +6,8 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from services.notifier.domain.turns import Marker, Turn
-from services.scorer.domain.state import POSITION_KEY, Position, StateError, decode_position
+from services.scorer.domain.packing import StateError, decode_position
+from services.scorer.domain.state import POSITION_KEY, Position
 
 
 class Unreadable(Exception):

@@ -7,7 +7,7 @@ from schemas.decisions import Kind, Value
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
-from services.scorer.domain.state import decode
+from services.scorer.domain.packing import decode
 
 TIER = "tier"
 

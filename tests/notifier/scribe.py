@@ -12,11 +12,12 @@ from schemas.events import Click, Event, Override, OverrideData, Purchase, Purch
 from services.notifier.intake import Batch, take_changelog, take_decisions
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
+from services.scorer.domain.packing import encode, encode_position
 from services.scorer.domain.policy import Policy, parse
 from services.scorer.domain.positions import Standing
 from services.scorer.domain.records import decision
 from services.scorer.domain.scoring import Arrival, decide
-from services.scorer.domain.state import POSITION_KEY, Customer, Position, encode, encode_position
+from services.scorer.domain.state import POSITION_KEY, Customer, Position
 
 POLICY = """
 policy: corner_shop

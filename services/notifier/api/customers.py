@@ -21,7 +21,7 @@ from services.notifier.store.database import Database
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.state import decode
+from services.scorer.domain.packing import decode
 from services.shared.web import Json
 
 Name = Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_]{0,63}$")]

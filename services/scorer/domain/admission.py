@@ -6,7 +6,8 @@ from typing import NamedTuple
 from schemas.decisions import DeadLetterReason
 from schemas.events import Event
 from services.scorer.domain.arrivals import Arrival, Report
-from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, entry_of, letter, read_profile
+from services.scorer.domain.entering import entry_of
+from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
 from services.scorer.domain.ledger import FULL, NEVER
 from services.scorer.domain.orders import Settlement, settle
 from services.scorer.domain.shadows import origin_of, part_shadows

@@ -7,17 +7,7 @@ from schemas import policy as shape
 from services.scorer.domain import literals, where
 from services.scorer.domain.calibration import Calibration
 from services.scorer.domain.document import Document, suggest
-from services.scorer.domain.entries import (
-    CLICK,
-    COMPLAINT,
-    FORM,
-    INTERACTION,
-    NPS,
-    PURCHASE,
-    RATING,
-    REFUND,
-    STAGE,
-)
+from services.scorer.domain.entries import CLICK, COMPLAINT, FORM, INTERACTION, NPS, PURCHASE, RATING, REFUND, STAGE
 from services.scorer.domain.expressions import ExpressionError
 from services.scorer.domain.features import (
     Count,

@@ -1,14 +1,8 @@
-"""Entries: what is kept of an event, and how an event becomes one (rule 5's identity, rule 7's order keys)."""
+"""Entries: what is kept of an event."""
 
-from collections.abc import Collection
 from functools import lru_cache
-from hashlib import blake2b
 
 import msgspec
-
-from schemas import events
-from schemas.events import Interaction, Purchase
-from services.scorer.domain.instants import to_ms
 
 (PURCHASE, REFUND, CLICK, INTERACTION, OUTBOUND, FORM, RATING, NPS, COMPLAINT, STAGE, PROFILE, OVERRIDE) = range(12)
 """Kinds of entries. An interaction that the house began is a kind of its own, and so is each kind of feedback."""
@@ -109,78 +103,3 @@ def read_profile(text: str) -> Profile:
         return Profile(kind, currency)
     fields = tuple(zip(rest[2::2], rest[3::2], strict=True))
     return Profile(kind, currency, bool(rest[0]), rest[1], fields)
-
-
-def hash_of(*parts: str) -> int:
-    """56 bits, never 0; parts cannot contain the separator (ids have no control characters)."""
-    return int.from_bytes(blake2b("\x00".join(parts).encode(), digest_size=7).digest(), "big") or 1
-
-
-def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = "") -> Entry:
-    """The entry an accepted event becomes, with those of its fields that are named.
-
-    origin: the subject it was filed under, if that is not the customer's own
-    """
-    order = named_id = 0
-    if isinstance(event, Purchase):
-        data = event.data
-        kind, currency, amount = PURCHASE, data.currency, data.amount_minor
-        if data.order is not None:
-            order = hash_of(data.order)
-    elif isinstance(event, Interaction):
-        kind, currency, amount = INTERACTION if event.data.direction == "inbound" else OUTBOUND, "", 0
-    elif isinstance(event, events.Refund):
-        refund = event.data
-        kind, currency = REFUND, refund.currency or ""
-        amount = REST if refund.amount_minor is None else refund.amount_minor
-        if refund.order is not None:
-            order, named_id = hash_of(refund.order), hash_of(event.source, refund.order)
-    else:
-        kind, currency, amount = _kind(event), "", _amount(event)
-        if kind >= STAGE:
-            order = hash_of(msgspec.json.encode(event.data, order="sorted").decode())
-    profile = _LETTERS[kind] + currency
-    if fields or origin or event.stamped or kind == OVERRIDE:
-        kept = _kept(event, fields) if fields or kind == OVERRIDE else ()
-        profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
-    identity = hash_of(event.source, event.id)
-    return Entry(to_ms(event.time), identity, amount, profile, order, named_id)
-
-
-def _kind(event: events.Event) -> int:
-    if isinstance(event, events.Feedback):
-        return _FEEDBACK[event.data.kind]
-    return _PLAIN[type(event)]
-
-
-_FEEDBACK = {"rating": RATING, "nps": NPS, "complaint": COMPLAINT}
-_PLAIN: dict[type, int] = {
-    events.Click: CLICK,
-    events.Form: FORM,
-    events.Stage: STAGE,
-    events.Profile: PROFILE,
-    events.Override: OVERRIDE,
-}
-
-
-def _amount(event: events.Event) -> int:
-    if isinstance(event, events.Feedback):
-        return event.data.score_centi or 0
-    return to_ms(event.data.until) if isinstance(event, events.Override) else 0
-
-
-def _kept(event: events.Event, fields: Collection[str]) -> tuple[tuple[str, str], ...]:
-    match event:
-        case events.Override(data=data):
-            return _override(data)
-        case events.Profile(data=data):
-            return tuple(sorted((name, value or "") for name, value in data.attributes.items() if name in fields))
-        case _:
-            read = ((n, getattr(event.data, "score_centi" if n == "score" else n, None)) for n in sorted(fields))
-            return tuple((name, str(value)) for name, value in read if value is not None)
-
-
-def _override(data: events.OverrideData) -> tuple[tuple[str, str], ...]:
-    """`inside` is the value of a segment or of churn, `value` that of a ladder or class; neither ends an override."""
-    said = ("inside", "1" if data.value else "") if isinstance(data.value, bool) else ("value", data.value or "")
-    return (("dimension", data.dimension), said, ("owner", data.owner), ("reason", data.reason))

@@ -10,8 +10,9 @@ from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import fold_touches, is_due
 from services.scorer.domain.outcomes import Change, Outcome
+from services.scorer.domain.packing import encode, opened, revived
 from services.scorer.domain.short import is_unpriced, meet, take
-from services.scorer.domain.state import Customer, encode, opened, revived
+from services.scorer.domain.state import Customer
 from services.scorer.domain.turns import Turn
 
 __all__ = ["Arrival", "Change", "Outcome", "Report", "decide", "score"]

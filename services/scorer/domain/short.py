@@ -7,13 +7,15 @@ nothing has been done. A record goes it too, without becoming a customer as long
 from schemas.events import AcceptedEvent
 from services.scorer.domain.arrivals import Arrival
 from services.scorer.domain.changes import Chronicle
-from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, entry_of, letter, read_profile
+from services.scorer.domain.entering import entry_of
+from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
 from services.scorer.domain.ledger import SIZE, Ledger
 from services.scorer.domain.moments import Instant
 from services.scorer.domain.outcomes import Change, Outcome
-from services.scorer.domain.state import Customer, Opened, encode, packed, resumed
+from services.scorer.domain.packing import Opened, encode, packed, resumed
+from services.scorer.domain.state import Customer
 from services.scorer.domain.triggers import trigger_of
 from services.scorer.domain.turns import Turn
 

@@ -1,10 +1,5 @@
-"""A customer's state and its bytes, and a partition's position: what the changelog topic holds.
+"""A customer's state, and a partition's position: what the changelog topic holds (`packing.py` has the bytes)."""
 
-A record begins with a fixed header, so that a restore reads when a customer is next due and which policies it has
-been decided under without decoding the rest. Bytes are not canonical: two records may say the same with other bytes.
-"""
-
-import struct
 from typing import Any
 
 import msgspec
@@ -17,16 +12,8 @@ from services.scorer.domain.ledger import NEVER, Extra, Ledger
 from services.scorer.domain.life import Life, Override
 from services.scorer.domain.positions import Standing
 
-VERSION = 3
 POSITION_KEY = b"\x00"
 """The changelog key of a partition's position; no subject can be it."""
-
-_HEADER = struct.Struct(">Bq8s")  # version, due (ms), mark of the newest era decided under
-_pack, _header, _BEGIN = _HEADER.pack, _HEADER.unpack_from, _HEADER.size
-
-
-class StateError(Exception):
-    """The bytes are not a record this version reads."""
 
 
 class Waiting(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -145,7 +132,7 @@ class Position(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     caught_up: bool = True
 
 
-class _Body(msgspec.Struct, array_like=True):
+class Body(msgspec.Struct, array_like=True):
     """The record behind its header. `played` and `changed` are ms before the last entry's time.
 
     Standings stay packed until something moves, and are written back as they were if nothing did.
@@ -161,145 +148,3 @@ class _Body(msgspec.Struct, array_like=True):
     extras: dict[int, Extra] = {}
     waiting: list[Waiting] = []
     rare: Rare | None = None
-
-
-_body = msgspec.msgpack.Decoder(_Body).decode
-_position = msgspec.msgpack.Decoder(Position).decode
-_bytes = msgspec.msgpack.Encoder().encode
-_WIDEST = 1 << 63  # truths up to here are a number, above bytes, little endian
-
-
-Opened = tuple[int, int, _Body]
-"""Of a record: how many eras it knows, when it is due (ms), and what is behind its header."""
-
-
-def packed(
-    due_ms: int,
-    mark: bytes,
-    ledger: Ledger,
-    registers: list[Any],
-    truths: int,
-    standings: msgspec.Raw,
-    changed: int | None,
-    played: int = 0,
-) -> bytes:
-    """The record of one without anything rare. `changed`, `played`: ms before the last entry's time."""
-    held = truths if truths < _WIDEST else truths.to_bytes((truths.bit_length() + 7) >> 3, "little")
-    body: list[Any] = [ledger.rows, ledger.profiles, registers, held, standings, played]
-    if ledger.extras:
-        body += [changed, ledger.extras]
-    elif changed is not None:
-        body.append(changed)
-    return _pack(VERSION, due_ms, mark) + _bytes(body)
-
-
-def encode(customer: Customer) -> bytes:
-    life, rare, waiting = customer.life, customer.rare, customer.waiting
-    ledger, truths, mark = life.ledger, life.truths, life.policies.marks[life.known - 1]
-    last_ms = ledger.last_ms
-    standings = life.packed if life.unpacked is None else life.packed_standings()
-    changed = None if customer.changed_ms == -NEVER else last_ms - customer.changed_ms
-    if life.overrides or life.retired:
-        rare = msgspec.structs.replace(rare or Rare(), overrides=life.overrides, retired=life.retired)
-    played, due_ms = last_ms - life.played_ms, customer.due_ms
-    if rare is None and not waiting:
-        return packed(due_ms, mark, ledger, life.registers, truths, standings, changed, played)
-    whole = _Body(
-        ledger.rows, ledger.profiles, life.registers, truths, standings, played, changed, ledger.extras, waiting, rare
-    )
-    if truths >= _WIDEST:
-        whole.truths = truths.to_bytes((truths.bit_length() + 7) >> 3, "little")
-    return _pack(VERSION, due_ms, mark) + _bytes(whole)
-
-
-def opened(record: bytes, policies: Policies) -> Opened:
-    """StateError if the bytes are no record of this version, or one decided under policies that are not known."""
-    try:
-        version, due_ms, mark = _header(record)
-        known, body = policies.known[mark], _body(record[_BEGIN:])
-    except (struct.error, KeyError, msgspec.DecodeError) as error:
-        raise _refusal(record, policies, error) from error
-    if version != VERSION:
-        raise _refusal(record, policies, None)
-    return known, due_ms, body
-
-
-def resumed(
-    policies: Policies, opened: Opened, ledger: Ledger, era: int, played_ms: int, due_ms: int, changed: int | None
-) -> Customer:
-    """One with nothing rare, on this ledger. `changed`: ms before the last entry's time."""
-    known, _, body = opened
-    truths = body.truths
-    if isinstance(truths, bytes):
-        truths = int.from_bytes(truths, "little")
-    machine, registers = policies.machines[era], body.registers
-    life = Life(policies, ledger, known, era, machine, truths, registers, body.standings, played_ms, due_ms)
-    return Customer(life, -NEVER if changed is None else ledger.last_ms - changed)
-
-
-def revived(opened: Opened, policies: Policies) -> Customer:
-    """The customer of a record."""
-    known, due_ms, body = opened
-    ledger = Ledger(body.rows, body.profiles, body.extras)
-    if body.rows:
-        ledger.entered = len(ledger)
-        played_ms = ledger.last_ms - body.played
-        era = policies.at(played_ms, known) if known > 1 else 0
-        customer = resumed(policies, opened, ledger, era, played_ms, due_ms, body.changed)
-    else:
-        customer = Customer(Life.new(policies, ledger, known))
-    if body.waiting:
-        customer.waiting = body.waiting
-    if body.rare is not None:
-        life = customer.life
-        life.overrides, life.retired = body.rare.overrides, body.rare.retired
-        rest = msgspec.structs.replace(body.rare, overrides=[], retired={})
-        customer.rare = rest if rest != Rare() else None
-    return customer
-
-
-def decode(record: bytes, policies: Policies) -> Customer:
-    """StateError as `opened`."""
-    return revived(opened(record, policies), policies)
-
-
-def due_ms(record: bytes) -> int | None:
-    """From the header alone: the next instant this customer must be looked at, None if never."""
-    _check(record)
-    due: int = _header(record)[1]
-    return None if due == NEVER else due
-
-
-def mark(record: bytes) -> bytes:
-    """From the header alone: the mark of the newest era the record was decided under."""
-    _check(record)
-    found: bytes = _header(record)[2]
-    return found
-
-
-def encode_position(position: Position) -> bytes:
-    return _HEADER.pack(VERSION, NEVER, bytes.fromhex(position.policy_digest)) + _bytes(position)
-
-
-def decode_position(record: bytes) -> Position:
-    _check(record)
-    try:
-        return _position(record[_BEGIN:])
-    except msgspec.DecodeError as error:
-        raise StateError(f"a state record cannot be decoded: {error}") from error
-
-
-def _check(record: bytes) -> None:
-    if len(record) < _BEGIN or record[0] != VERSION:
-        raise StateError(f"not a state record of version {VERSION}; its first bytes are {record[:4]!r}")
-
-
-def _refusal(record: bytes, policies: Policies, error: Exception | None) -> StateError:
-    """Why the record is none of ours."""
-    try:
-        _check(record)
-    except StateError as other:
-        return other
-    if mark(record) not in policies.known:
-        return StateError("a state record was decided under a policy that is not among those activated")
-    return StateError(f"a state record cannot be decoded: {error}")

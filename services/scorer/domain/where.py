@@ -10,17 +10,7 @@ from fractions import Fraction
 from services.scorer.domain import expressions, literals
 from services.scorer.domain.comparisons import Operator
 from services.scorer.domain.document import suggest
-from services.scorer.domain.entries import (
-    CLICK,
-    COMPLAINT,
-    FORM,
-    INTERACTION,
-    NPS,
-    OUTBOUND,
-    PURCHASE,
-    RATING,
-    STAGE,
-)
+from services.scorer.domain.entries import CLICK, COMPLAINT, FORM, INTERACTION, NPS, OUTBOUND, PURCHASE, RATING, STAGE
 from services.scorer.domain.expressions import And, Compared, Constant, ExpressionError, Node, Not, Or
 from services.scorer.domain.features import Fields, Where, Which
 

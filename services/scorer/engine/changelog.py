@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from services.scorer.domain.state import POSITION_KEY, Position, decode_position
+from services.scorer.domain.packing import decode_position
+from services.scorer.domain.state import POSITION_KEY, Position
 from services.scorer.engine.connection import SILENT, connection
 
 _AT_ONCE = 10_000

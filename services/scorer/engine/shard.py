@@ -16,8 +16,8 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.flaps import Flaps
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
+from services.scorer.domain.packing import due_ms
 from services.scorer.domain.scoring import Arrival, Change, Outcome, score
-from services.scorer.domain.state import due_ms
 from services.scorer.domain.timers import TimerQueue
 from services.scorer.engine.batches import Record
 from services.scorer.engine.turn import Turn

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from schemas import topics
 from services.scorer.domain.eras import Policies
+from services.scorer.domain.packing import StateError
 from services.scorer.domain.policy import Policy
-from services.scorer.domain.state import Position, StateError
+from services.scorer.domain.state import Position
 from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.shard import Shard

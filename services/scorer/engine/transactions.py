@@ -11,7 +11,8 @@ import warnings
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from schemas import topics
-from services.scorer.domain.state import POSITION_KEY, Position, encode_position
+from services.scorer.domain.packing import encode_position
+from services.scorer.domain.state import POSITION_KEY, Position
 from services.scorer.engine.connection import SILENT, connection
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.turn import Turn

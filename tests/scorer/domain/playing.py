@@ -12,9 +12,10 @@ from schemas.events import Event, Purchase
 from services.scorer.domain import policy as core_policy
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
+from services.scorer.domain.packing import decode, due_ms, encode
 from services.scorer.domain.records import announcement, decision
 from services.scorer.domain.scoring import Arrival, Outcome, decide, score
-from services.scorer.domain.state import Customer, decode, due_ms, encode
+from services.scorer.domain.state import Customer
 from tests.scorer.domain import explaining
 from tests.scorer.domain.oracle import ALWAYS, Complaint, Era, Intake, Oracle, Steps, initial
 from tests.scorer.domain.oracle_calendar import to_ms

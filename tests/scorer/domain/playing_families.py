@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from schemas.decisions import Decision
 from services.scorer.domain.merging import erase, merge, unmerge
+from services.scorer.domain.packing import decode, encode
 from services.scorer.domain.records import decision
 from services.scorer.domain.scoring import Arrival, Change, decide
-from services.scorer.domain.state import Customer, decode, encode
+from services.scorer.domain.state import Customer
 from tests.scorer.domain.oracle import Complaint, Life, Oracle, Steps, initial
 from tests.scorer.domain.playing import sequences
 from tests.scorer.domain.reader import Reader

@@ -5,11 +5,8 @@ import pytest
 from services.scorer.domain import policy as policies
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
-from services.scorer.domain.scoring import Arrival, decide
-from services.scorer.domain.state import (
+from services.scorer.domain.packing import (
     VERSION,
-    Customer,
-    Position,
     StateError,
     decode,
     decode_position,
@@ -18,6 +15,8 @@ from services.scorer.domain.state import (
     encode_position,
     mark,
 )
+from services.scorer.domain.scoring import Arrival, decide
+from services.scorer.domain.state import Customer, Position
 from tests.scorer.domain.timeline import buy, click, ms, override, profile, refund, stage
 
 BODY = """

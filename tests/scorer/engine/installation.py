@@ -17,8 +17,9 @@ from schemas import topics
 from schemas.decisions import CaughtUp, DeadLetter, Decision, DecisionRecord
 from schemas.events import Event, Interaction, Purchase, PurchaseData
 from services.scorer.domain.eras import Policies
+from services.scorer.domain.packing import decode, decode_position
 from services.scorer.domain.policy import Policy, parse
-from services.scorer.domain.state import POSITION_KEY, Customer, Position, decode, decode_position
+from services.scorer.domain.state import POSITION_KEY, Customer, Position
 from services.shared.kafka import create_topics
 from services.shared.partitioner import partition_of
 from services.shared.settings import ScorerSettings

@@ -7,8 +7,8 @@ import msgspec
 from schemas.decisions import Decision, DecisionRecord
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
+from services.scorer.domain.packing import due_ms
 from services.scorer.domain.policy import parse
-from services.scorer.domain.state import due_ms
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.turn import Turn
 from tests.scorer.engine.installation import purchase

@@ -9,7 +9,7 @@ from schemas.decisions import DeadLetter
 from services.scorer.domain import admission
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.state import decode
+from services.scorer.domain.packing import decode
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.turn import Turn
 from tests.scorer.engine.installation import interaction, policy, purchase

@@ -10,7 +10,7 @@ from schemas.decisions import DeadLetter, Decision, DecisionRecord
 from schemas.events import Event
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.state import decode, due_ms
+from services.scorer.domain.packing import decode, due_ms
 from services.scorer.engine import shard as shard_module
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.turn import Turn
@@ -204,7 +204,7 @@ def test_a_fault_of_the_core_names_the_customer_and_the_offsets(monkeypatch: pyt
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(shard_module, "decide", broken)
+    monkeypatch.setattr(shard_module, "score", broken)
     with pytest.raises(ZeroDivisionError) as caught:
         take(shard(), fetched([purchase("a", at=at(0))], first=12), 1)
     assert "b'a'" in caught.value.__notes__[0]

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from schemas.decisions import CaughtUp
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.state import POSITION_KEY, Position, decode_position, encode_position
+from services.scorer.domain.packing import decode_position, encode_position
+from services.scorer.domain.state import POSITION_KEY, Position
 from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.takeover import Refusal, Taken, Takeover

@@ -22,9 +22,10 @@ from services.scorer.domain.entries import PURCHASE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.packing import decode, due_ms, encode
 from services.scorer.domain.rules import Policy
 from services.scorer.domain.scoring import Arrival, Change, Outcome, Report, score
-from services.scorer.domain.state import Customer, decode, due_ms, encode
+from services.scorer.domain.state import Customer
 from tests.scorer.domain.timeline import SUBJECT, Time, ms
 
 Steps = list[tuple[str, Value]]

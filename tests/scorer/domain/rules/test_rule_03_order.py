@@ -114,6 +114,18 @@ def test_rule_03_an_event_ahead_of_the_clock_counts_from_its_own_time():
     assert life.due() is not None
 
 
+def test_rule_03_an_event_ahead_of_the_clock_waits_also_for_whom_nothing_else_is_due():
+    #        click          click accepted     its own time
+    # ───────●──────────────┬──────────────────●──────
+    #        Mar 1          Mar 2, 12:00       12:05
+    life = LifeOf(TWO)
+    life.sees(click("2026-03-01T00:00Z"))
+    assert life.sees(click("2026-03-02T12:05Z"), at="2026-03-02T12:00Z") == []
+    assert (life.value("looks"), life.due()) == (False, "2026-03-02T12:05Z")
+    [change] = life.until("2026-03-02T12:06Z")
+    assert (change.dimension.name, change.effective_ms) == ("looks", ms("2026-03-02T12:05Z"))
+
+
 def test_rule_03_an_event_ahead_of_the_clock_is_known_for_what_it_is_meanwhile():
     life = LifeOf(TWO)
     early = buy("2026-03-01T12:05Z", 100_00, id="early")

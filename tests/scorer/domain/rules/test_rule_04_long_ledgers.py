@@ -5,7 +5,7 @@ import pytest
 from schemas.events import Event
 from services.scorer.domain import folding, scoring
 from services.scorer.domain.folding import CAP, KEPT
-from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy
+from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy, told
 from tests.scorer.domain.timeline import buy, click, contact, ms, refund
 
 FIRST = ms("2026-01-01T00:00Z")
@@ -79,6 +79,20 @@ def test_rule_04_what_is_decided_is_exact_for_counts_below_what_is_kept(never_fo
     for segment in ("few", "many", "prices"):
         assert folded.path(segment) == whole.path(segment) != []
     assert folded.path("few")[-1][1] is False
+
+
+def test_rule_04_the_newest_that_a_count_needs_are_whole_at_the_moment_of_folding():
+    #        clicks of one kind, six an hour      256 newest        now: folded        the first of the 256 leaves
+    # ───────●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●━━━━━━━━━━━━━━━━━━┃──────────────────╳──
+    events, life = [click(FIRST + i * 10 * MIN, id=f"c{i}") for i in range(1_700)], LifeOf(BUSY)
+    folds = 0
+    for i, event in enumerate(events):
+        folded = life.customer.frozen
+        life.sees(event)
+        if life.customer.frozen != folded:
+            folds += 1
+            assert life.next("many") == (told(FIRST + (i - 255) * 10 * MIN + 30 * DAY), False), "256 are above 255"
+    assert folds > 1
 
 
 def test_rule_04_a_count_shown_beyond_says_how_far_it_may_be_off():

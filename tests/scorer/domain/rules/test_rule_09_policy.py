@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.scorer.domain.packing import encode
 from services.scorer.domain.rules import Policy
-from services.scorer.domain.state import encode
 from tests.scorer.domain.rules.life_of import LifeOf, policy
 from tests.scorer.domain.timeline import buy, click, ms, override
 
