@@ -51,6 +51,19 @@ def test_rule_13_at_risk_begins_the_first_whole_ms_after_the_closed_form_s_insta
     assert life.of("churn")[-1].effective_ms == expected
 
 
+def test_rule_13_a_purchase_that_comes_at_the_very_instant_the_risk_begins_brings_it_along():
+    #        buys        buys (comes at age T)       P(alive) = 0.5, and now
+    # ───────●───────────○──────────────────────────┃──
+    #        Mar 2       Mar 9
+    first = ms("2026-03-02T12:00Z")
+    now = first + int(falls_at(1, 1, 0.5) * WEEK) + 1
+    for at_ms, risk in ((now - 1, False), (now, True)):
+        life = alive_below("0.5")
+        life.sees(buy(first, 10_00))
+        life.sees(buy(first + WEEK, 10_00, id="late"), at=at_ms)
+        assert life.value("churn") is risk
+
+
 def test_rule_13_the_probability_shown_is_the_model_s():
     """x = 2, t_x = 2 weeks, T = 10 weeks: 1 / (1 + .793 / 3.426 * (14.414 / 6.414)^2.243) = 0.4127."""
     first = ms("2026-03-02T12:00Z")
