@@ -66,14 +66,14 @@ def take(
     now_true, next_ms, said = policies.machines[era].meet(registers, ledger, place, entry, truths, due_ms)
     if changed is not None:
         changed += entry.time_ms - last_ms
-    unpriced = entry.profile != policies.plain and is_unpriced(entry, policies)
+    unpriced = is_unpriced(entry, policies)
     if now_true == truths and next_ms > until_ms:
         record = packed(next_ms, policies.marks[known - 1], ledger, registers, truths, body.standings, changed)
         return record, Outcome([], [], True, next_ms != due_ms, 1, 0, unpriced)
     customer = resumed(policies, opened, ledger, era, entry.time_ms, next_ms, changed)
     instant = customer.life.stir(place, now_true, said)
     changes: list[Change] = []
-    if instant is not None or next_ms <= until_ms:
+    if instant is not None or customer.life.due_ms <= until_ms:
         changes = _told(customer, policies, instant, event, until_ms, reasons)
     return encode(customer), Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, unpriced)
 
@@ -104,7 +104,7 @@ def _told(
 def is_unpriced(entry: Entry, policies: Policies) -> bool:
     """Whether it is money in a currency without a rate, so that it counts as 0."""
     profile, policy = entry.profile, policies.newest
-    if len(profile) == 1 or profile[1:] == policy.currency:
+    if len(profile) == 1 or profile == policies.plain or profile[1:] == policy.currency:
         return False
     currency = read_profile(profile).currency
     return bool(currency) and policy.prices.of(0, currency, entry.time_ms) is None

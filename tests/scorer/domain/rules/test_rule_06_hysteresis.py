@@ -74,6 +74,26 @@ def test_rule_06_grace_is_counted_from_the_start_of_the_unbroken_false_run():
     assert life.path()[1:] == [("2026-04-03T00:00Z", "basic")]
 
 
+def test_rule_06_a_grace_period_that_is_over_when_its_first_event_comes_has_the_fall_told_with_it():
+    #        click: calm    click: no more (comes Mar 10)   grace over       now
+    # ───────●──────────────○───────────────────────────────▼────────────────┃──
+    #        Mar 1          Mar 2                           Mar 5            Mar 10
+    life = LifeOf(
+        policy(
+            """
+features: {clicks: {count: click}}
+ladders:
+  tier:
+    - {name: calm, when: "clicks <= 1", grace: 3d}
+    - {name: busy}
+"""
+        )
+    )
+    life.sees(click("2026-03-01T00:00Z"))
+    [change] = life.sees(click("2026-03-02T00:00Z"), at="2026-03-10T00:00Z")
+    assert (change.after, change.effective_ms, change.cause) == ("busy", ms("2026-03-05T00:00Z"), "time")
+
+
 def test_rule_06_what_holds_for_one_millisecond_clears_the_grace_period():
     #        gold                fails      holds 1 ms     fails          falls
     # ───────●───────────────────╳──────────●╳─────────────────────────────▼
