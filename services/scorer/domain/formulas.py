@@ -1,9 +1,10 @@
 """Whether a condition can hold at all: an exact answer for each operand by itself, from the cells of its values.
 
 A condition is brought into the form "one of these boxes": in a box each operand is within some of its cells. A box in
-which an operand has no cell left, or in which the shorter of two windows would hold more than the longer, is empty.
-Where operands depend on each other in other ways (tenure is never longer than known_for), a condition that cannot hold
-may pass as one that can, never the other way round.
+which an operand has no cell left is empty; so is one in which the shorter of two windows would hold more than the
+longer, or a window an order although the last is older than that. Where operands depend on each other in other ways
+(tenure is never longer than known_for), a condition that cannot hold may pass as one that can, never the other way
+round.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,8 +14,9 @@ import msgspec
 
 from services.scorer.domain import expressions
 from services.scorer.domain.cells import Cell, cells, longest_ms, shortest_ms
-from services.scorer.domain.comparisons import Comparison, Threshold
-from services.scorer.domain.features import Count, Feature, Operand, Sum, Which
+from services.scorer.domain.comparisons import Comparison, Reached, Threshold
+from services.scorer.domain.entries import PURCHASE, REFUND
+from services.scorer.domain.features import Count, Feature, Operand, SinceLast, Sum, Tenure, Which
 from services.scorer.domain.rules import Rule
 from services.scorer.domain.spans import Span
 
@@ -52,6 +54,12 @@ class Formulas:
         for comparison in (c for rule in rules for c in rule.compared):
             asked.setdefault(comparison.operand, set()).update(comparison.thresholds)
         self._cells = {operand: cells(operand, of) for operand, of in asked.items()}
+        self._ages = {
+            operand: [(t.ask, 1 << t.index) for t in of if isinstance(t.ask, Reached)] for operand, of in asked.items()
+        }
+        self._dated = [
+            (counted, since) for counted in asked for since in asked if _dated(counted.feature, since.feature)
+        ]
         self._never_more = [
             (small, large)
             for small in asked
@@ -105,7 +113,29 @@ class Formulas:
             any(few.low < many.high for few in self._in(box, small) for many in self._in(box, large))
             for small, large in self._never_more
             if small in box and large in box
+        ) and all(
+            any(
+                self._together(counted.feature, number, since, age)
+                for number in self._in(box, counted)
+                for age in self._in(box, since)
+            )
+            for counted, since in self._dated
+            if counted in box and since in box
         )
+
+    def _together(self, counted: Feature, number: Cell, since: Operand, age: Cell) -> bool:
+        """Whether the window can hold so many while the time since the newest, or the first, is that."""
+        assert isinstance(counted, Count | Sum)
+        known = age is not (self._cells[since] or ())[0]
+        if number.low >= _ABOVE_NOTHING:
+            newest = isinstance(since.feature, SinceLast)
+            return known and not (
+                newest and any(age.truths & bit and _surely_out(ask, counted.window) for ask, bit in self._ages[since])
+            )
+        if number.high <= _ABOVE_NOTHING and isinstance(counted, Count) and _part_of(_of(since.feature), counted.which):
+            young = any(not age.truths & bit and _surely_in(ask, counted.window) for ask, bit in self._ages[since])
+            return not known or (counted.window is not None and not young)
+        return True
 
     def _in(self, box: Box, operand: Operand) -> list[Cell]:
         return [cell for i, cell in enumerate(self._cells[operand] or ()) if box[operand] >> i & 1]
@@ -155,6 +185,38 @@ def _never_more(small: Feature, large: Feature) -> bool:
             plain = not small.less_refunds and not large.less_refunds
             return plain and _part_of(small.which, large.which) and _lasts_as_long(small.window, large.window)
     return False
+
+
+_ABOVE_NOTHING = (0, 1)
+
+
+def _dated(counted: Feature, since: Feature) -> bool:
+    """Whether what the one counts is among what the other is the age of. Refunds have an instant of their own."""
+    if not isinstance(counted, Count | Sum) or not isinstance(since, SinceLast | Tenure):
+        return False
+    return REFUND not in counted.which.kinds and _part_of(counted.which, _of(since))
+
+
+def _of(since: Feature) -> Which:
+    return since.which if isinstance(since, SinceLast) else Which((PURCHASE,))
+
+
+def _surely_out(reached: Reached, window: Span | None) -> bool:
+    """Whether what is so old has left the window, wherever in the calendar."""
+    if window is None:
+        return False
+    if reached.span.months and window.months:
+        return reached.span.months > window.months
+    return shortest_ms(reached.span) + reached.after_ms >= longest_ms(window)
+
+
+def _surely_in(reached: Reached, window: Span | None) -> bool:
+    """Whether what is not yet so old is still in the window."""
+    if window is None:
+        return True
+    if reached.span.months and window.months:
+        return reached.span.months < window.months
+    return longest_ms(reached.span) + reached.after_ms <= shortest_ms(window)
 
 
 def _part_of(small: Which, large: Which) -> bool:
