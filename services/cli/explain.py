@@ -42,7 +42,8 @@ def explain(
     """Say where CUSTOMER stands and since when, why, what is missing for better tiers, and what comes next.
 
     Asks the running notifier; with --script and --policy nothing needs to run, and now is the script's last instant.
-    What is said of an earlier instant is what is known of it now, late events included.
+    What is said of an earlier instant is what is known of it now, late events included; what comes next is what was
+    to come without any event after it.
 
     Exit codes: 0 done, 1 nothing is known of the customer, or the service does not answer; 2 misused.
     """

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from schemas.decisions import Value
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.ledger import NEVER
+from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.moments import Effect
 from services.scorer.domain.paths import Paths, fold
@@ -14,9 +14,12 @@ from services.scorer.domain.state import Customer
 def fold_customer(customer: Customer, policies: Policies, at_ms: int) -> tuple[Life, Paths, list[Effect]]:
     """The life up to and with the instant, its paths, and the effects already known that are still to come.
 
-    By all policies given, also by those that decided the past anew later.
+    By all policies given, also by those that decided the past anew later. What happened after an instant that is past
+    does not come: it says what was to happen without it.
     """
-    ledger = customer.ledger.with_entries([w.entry for w in customer.waiting])
+    asked_ms = at_ms if customer.frozen is None else max(at_ms, customer.frozen.floor_ms)
+    happened = [e for e in customer.ledger.entries if e.time_ms <= asked_ms]
+    ledger = Ledger.of([*happened, *(w.entry for w in customer.waiting)])
     life, paths = fold(policies, ledger, at_ms, len(policies.eras), customer.frozen)
     return life, paths, [e for e in ledger.effects() if e.at_ms > at_ms]
 

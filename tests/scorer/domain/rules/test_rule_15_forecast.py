@@ -106,6 +106,21 @@ def test_rule_15_an_event_known_but_not_due_yet_is_in_the_forecast():
     assert life.next("browsing") == ("2026-03-01T12:04Z", True)
 
 
+def test_rule_15_what_was_to_come_at_an_instant_that_is_past_is_told_without_what_happened_later():
+    #        900     click        asked      150: key, refunded: regular      click      now
+    # ───────●───────●────────────┊──────────●──────────────╳─────────────────●──────────┬──
+    #        Mar 1   Mar 2        Mar 3      Apr 5          Apr 6             Apr 7
+    life = LifeOf(SHOP)
+    life.sees(buy("2026-03-01T12:00Z", 900_00), click("2026-03-02T00:00Z"))
+    expected = life.explained("2026-03-03T00:00Z")
+    life.sees(buy("2026-04-05T00:00Z", 150_00, order="B"), refund("2026-04-06T00:00Z", None, "B"))
+    life.sees(click("2026-04-07T00:00Z"), click("2026-04-07T00:01Z"))
+    assert life.value("browsing") is True
+    told = life.explained("2026-03-03T00:00Z")
+    assert (told.next, told) == (expected.next, expected)
+    assert [n.dimension for n in told.next] == ["churn"]
+
+
 def test_rule_15_features_are_given_in_the_units_people_use_with_what_they_rest_on():
     told = shopper().explained()
     spend = told.features["spend_1y"]
