@@ -78,16 +78,15 @@ def _answer(subject: str, at_ms: int, known: Explanation | None, currency: str) 
     yield f"{_instant(at_ms)}  {subject}?" + (" nothing has happened to them" if known is None else "")
     if known is None:
         return
-    said = {**known.tiers, **known.classes, "segments": ", ".join(known.segments) or "none"}
+    said = [*known.tiers.items(), *known.classes.items(), ("segments", ", ".join(known.segments) or "none")]
     if known.churn is not None:
-        said["churn"] = "raised" if known.churn else "not raised"
-    for name, feature in known.features.items():
-        said[name] = words.figure(feature.value, feature.unit, currency)
+        said.append(("churn", "raised" if known.churn else "not raised"))
+    said += [(name, words.figure(f.value, f.unit, currency)) for name, f in known.features.items()]
     if known.next:
         first = known.next[0]
-        said["next"] = f"{first.dimension} {words.position(first.after)} at {words.instant(first.at)}"
-    width = max(map(len, said))
-    yield from (f"{_INDENT}{name:{width}}  {value}" for name, value in said.items())
+        said.append(("next", f"{first.dimension} {words.position(first.after)} at {words.instant(first.at)}"))
+    width = max(len(name) for name, _ in said)
+    yield from (f"{_INDENT}{name:{width}}  {value}" for name, value in said)
 
 
 def _courses(courses: Sequence[Course]) -> Iterator[str]:

@@ -69,6 +69,16 @@ def test_for_people_each_move_with_why_and_what_comes_next(simulate, tmp_path):
     assert len(causes) == 1  # aligned
 
 
+def test_features_named_like_what_else_is_told_take_nobodys_place(simulate, tmp_path):
+    named_alike = POLICY.replace("orders:", "tier:").replace("orders >= 1", "tier >= 1").replace("quiet", "churn")
+    file = write(tmp_path, bought("3-1", "1", "600"), asked("3-2"))
+    (tmp_path / "policy.yaml").write_text(named_alike)
+    code, out, _ = simulate(file)
+    assert code == 0
+    lines = [" ".join(text.split()) for text in out.splitlines()]
+    assert {"tier good", "tier 1", "churn not raised", "churn 1 d"} <= set(lines), out
+
+
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_bad_line_is_said_before_anything_is_played(simulate, tmp_path, options):
     code, out, err = simulate(write(tmp_path, bought("3-1", "1", "600"), line("3-2")), *options)
