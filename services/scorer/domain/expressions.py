@@ -13,6 +13,7 @@ name        = word { "." word }
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
@@ -144,7 +145,7 @@ def _tokens(text: str) -> Iterator[Token]:
     yield Token("end", "", offset)
 
 
-def _unreadable(text: str, offset: int) -> str:
+def _unreadable(text: str, offset: int) -> str:  # noqa: PLR0911 - one a mistake
     word = re.split(r"[\s()\[\],<>=!]", text[offset:])[0]
     if text[offset] == "=":
         return "'=' compares with two signs: '=='"
@@ -156,6 +157,12 @@ def _unreadable(text: str, offset: int) -> str:
         return f"the text has no end; close it with {text[offset]}"
     if re.fullmatch(r"[0-9.]+%", word):
         return f"there is no '%'; write {word} as a part of 1, as 0.5 for 50%"
+    if re.fullmatch(r"[0-9][0-9_]*[A-Za-z]+", word) and not re.fullmatch(r"[0-9]+e[0-9]+", word):
+        return f"cannot read {word[:40]!r}; the units of spans are ms, s, min, h, d, w, mo and y, as in 30d or 12mo"
+    if text[offset] in "‘’“”「」":
+        return f"texts stand between straight quotes, as 'call', not {text[offset]}"
+    if (plain := unicodedata.normalize("NFKC", text[offset])) != text[offset]:
+        return f"{text[offset]!r} is not read; write the plain {plain!r}"
     return f"cannot read {word[:40]!r}; numbers are written 10_000 or 12.50, spans 30d or 12mo"
 
 
