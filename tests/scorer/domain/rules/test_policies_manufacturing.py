@@ -7,7 +7,7 @@ import pytest
 from schemas.events import Event
 from tests.scorer.domain.rules.life_of import DAY, LifeOf, told
 from tests.scorer.domain.rules.shipped import life_under
-from tests.scorer.domain.timeline import buy, click, contact, feedback, form, ms, profile, stage
+from tests.scorer.domain.timeline import buy, click, contact, feedback, form, ms, profile, refund, stage
 
 FIRST = ms("2020-01-01T04:00Z")  # noon in Shanghai
 
@@ -184,6 +184,13 @@ def test_segment_high_value_more_than_10_000():
     assert lived(yuan(0, 10_000), yuan(5, 1)).path("high_value") == [(at(5), True)]
 
 
+def test_segment_and_type_high_value_cease_when_the_money_goes_back():
+    order = buy(day(0), 800_000_00, order="A", currency="CNY")
+    life = lived(order, refund(day(9), 1, "A", currency="CNY"), refund(day(20), None, "A", currency="CNY"), until=21)
+    assert life.path("type") == [(at(0), "high_value"), (at(9), "potential")]
+    assert life.path("high_value") == [(at(0), True), (at(20), False)]
+
+
 def test_segment_high_value_counts_dollars_at_the_rate_of_the_day():
     assert lived(yuan(0, 1_409, "USD")).path("high_value") == [(at(0), True)]
     assert lived(yuan(0, 1_408, "USD")).path("high_value") == []
@@ -203,6 +210,8 @@ def test_segments_by_attributes():
     life = lived(profile(day(0), region="Beijing", industry="steel"), profile(day(9), region="Guangdong"))
     assert life.path("north") == [(at(0), True), (at(9), False)]
     assert life.path("metal") == [(at(0), True)]
+    life.sees(profile(day(3_001), industry=None))
+    assert life.path("metal")[1:] == [(at(3_001), False)]
 
 
 def test_segment_good_account_by_scorecard():

@@ -5,7 +5,7 @@ import pytest
 from schemas.events import Event
 from tests.scorer.domain.rules.life_of import DAY, LifeOf, told
 from tests.scorer.domain.rules.shipped import NAMES, life_under, looked_at
-from tests.scorer.domain.timeline import buy, click, contact, feedback, form, ms
+from tests.scorer.domain.timeline import buy, click, contact, feedback, form, ms, refund
 
 FIRST = ms("2025-01-01T12:00Z")  # 07:00 in New York
 
@@ -106,6 +106,13 @@ def test_lifecycle_loyal_with_four_orders_in_a_year():
 
 def test_segment_high_value_is_for_life():
     assert lived(dollars(0, 499.99), dollars(1, 0.01)).path("high_value") == [(at(1), True)]
+
+
+def test_segment_and_type_high_value_cease_when_the_money_goes_back():
+    order = buy(day(0), 500_00, order="A", currency="USD")
+    life = lived(order, refund(day(9), 1, "A", currency="USD"), refund(day(20), None, "A", currency="USD"), until=21)
+    assert life.path("high_value") == [(at(0), True), (at(9), False)]
+    assert life.path("type") == [(at(0), "high_value"), (at(20), "potential")]
 
 
 def test_segment_active_by_an_order_or_three_calls():
