@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.events import Event
-from services.analyst.backtest import history, run
+from services.analyst.backtest import history, page, run
 from services.analyst.backtest.evaluate import Document
 from services.analyst.backtest.report import DimensionView, Report, report
 from services.analyst.backtest.spill import Spill, read
@@ -151,6 +151,27 @@ def test_what_stands_on_the_topic_arrived_when_it_was_received(tmp_path):
     assert isinstance(event, Event)
 
 
+def test_orders_that_a_policy_cannot_price_are_told_by_currency(tmp_path):
+    file = written(
+        tmp_path,
+        bought("3-1", "1", "600", "a", currency="USD"),
+        bought("3-1", "2", "600", "a", currency="EUR"),
+        bought("3-2", "3", "600", "b", currency="EUR"),
+        bought("3-3", "4", "600", "b", time="2025-12-31T23:59:59Z", currency="USD"),
+        bought("3-3", "5", "600", "b"),
+    )
+    priced = Document(OLD.text.replace("rates: {", "rates: {EUR: {2000-01-01: 8}, "), "priced.yaml")
+    told = tried(file, new=priced)
+    assert told.unpriced == {"new": {"USD": 1}, "old": {"EUR": 2, "USD": 1}}
+    assert told.without_rate == [
+        "counting as 0, as the new policy has no rate for them: 1 order in USD",
+        "counting as 0, as the old policy has no rate for them: 2 orders in EUR, 1 order in USD",
+    ]
+    assert [sentence[1:] in page.render(told) for sentence in told.without_rate] == [True, True]
+    assert tried(file, new=priced, old=None).unpriced == {"new": {"USD": 1}}
+    assert tried(written(tmp_path, *LINES)).without_rate == []
+
+
 def test_however_the_work_is_shared_the_report_is_the_same(tmp_path):
     lines = [
         bought(f"3-{1 + i % 27}", f"e{i}", f"{100 + 37 * (i % 29)}", f"customer-{i % 83}")
@@ -178,9 +199,19 @@ def test_a_history_is_parted_by_customer_and_keeps_its_order(tmp_path):
 def test_lines_that_are_no_events_are_counted_by_reason(tmp_path):
     (file := tmp_path / "bad.ndjson").write_text(
         '{"\n[]\n{"subject": "c"}\n{"receivedtime": "2026-01-01T00:00:00Z"}\n\n'
+        '{"id": "1", "source": "s", "type": "form", "subject": "c"}\n'
+        '{"id": "2", "source": "s", "type": "form", "subject": "c", "time": "soon"}\n'
     )
     told = tried(file, until="3-1")
-    assert (told.customers, sum(told.dead.values())) == (0, 4)
+    assert told.customers == 0
+    assert told.dead == {
+        "invalid-time": 1,
+        "malformed-body": 1,
+        "missing-field": 1,
+        "no-time": 1,
+        "not-an-event": 1,
+        "unreadable": 1,
+    }
 
 
 @pytest.mark.parametrize("name", ["none.ndjson", "folder"])

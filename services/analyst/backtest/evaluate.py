@@ -1,6 +1,6 @@
 """One part of a history, tallied under the new policy and the old one. Runs in a process of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -12,14 +12,17 @@ from services.analyst.backtest import spill
 from services.analyst.backtest.lives import Life
 from services.analyst.backtest.tally import Move, Side, Tally
 from services.ingest.normalise import Normaliser, Refusal
+from services.scorer.domain.entries import PURCHASE, letter
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import applies
 from services.scorer.domain.flaps import Flaps
 from services.scorer.domain.instants import to_datetime, to_ms
+from services.scorer.domain.ledger import Ledger
 from services.scorer.domain.policy import parse
 from services.scorer.domain.rules import Policy
 from services.scorer.domain.scoring import Arrival
 
+_ORDER = letter(PURCHASE)
 _event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
@@ -67,10 +70,11 @@ class Evaluator:
                 return _event.decode(record.raw)
             except (msgspec.MsgspecError, RecursionError):
                 return "unreadable"
-        if record.appended_ms < 0:
-            return "no-time"
-        event = self._normalise(record.raw, to_datetime(record.appended_ms))
-        return event.problem.type.rpartition("/")[2] if isinstance(event, Refusal) else event
+        timeless = record.appended_ms < 0
+        event = self._normalise(record.raw, to_datetime(0 if timeless else record.appended_ms))
+        if isinstance(event, Refusal):
+            return event.problem.type.rpartition("/")[2]
+        return "no-time" if timeless else event
 
     def _customer(self, subject: str, arrivals: Sequence[Arrival], tally: Tally) -> None:
         life = self._live(self._new, subject, arrivals, tally.new)
@@ -98,6 +102,7 @@ class Evaluator:
         side.contacts.update((contact.classes, contact.name) for contact in life.contacts)
         if len(life.customer.ledger):
             side.positions.update((name, value) for name, (_, value, _) in life.customer.shown().items())
+            side.unpriced.update(_unpriced(life.customer.ledger, policy))
         return life
 
     def _compare(self, subject: str, new: Life, old: Life, tally: Tally) -> None:
@@ -111,6 +116,14 @@ class Evaluator:
                 tally.moves.append(Move(subject, name, before, after, since_ms))
                 moved = True
         tally.movers += moved
+
+
+def _unpriced(ledger: Ledger, policy: Policy) -> Iterator[str]:
+    """The currencies of the orders that the policy cannot price at their time."""
+    for index in ledger.places_of(lambda profile: profile[0] == _ORDER, 0):
+        currency = ledger.currency(index)
+        if currency != policy.currency and policy.prices.of(0, currency, ledger.time(index)) is None:
+            yield currency
 
 
 def _monday(at_ms: int, policy: Policy) -> int:

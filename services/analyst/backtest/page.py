@@ -35,6 +35,7 @@ def _head(report: Report) -> Iterator[str]:
     aside = ", ".join(f"{count:,} {name}" for name, count in told.items() if count)
     if aside:
         yield _said(f"Not taken, or not as sent: {aside}.")
+    yield from (_said(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in report.without_rate)
     yield _said(f"New: {report.new.policy} ({report.new.digest}).")
     if report.old is not None:
         moved = f"{report.moved:,} customers ({share(report.moved, report.customers)}) stand elsewhere."

@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.decisions import Kind, Value
 from schemas.instants import Instant
+from services.analyst import words
 from services.analyst.backtest.tally import Side, Tally
 from services.scorer.domain.flaps import FLAP_MS
 from services.scorer.domain.instants import to_datetime
@@ -96,6 +97,7 @@ class ShareView(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """first, until: the first event, and the instant played to.  dead: events not taken or not as sent, by reason
 
+    unpriced: by side and currency, the orders for which the policy has no rate: they count as 0
     moved: customers who stand elsewhere in at least one dimension
     """
 
@@ -107,10 +109,21 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     duplicates: int
     dead: dict[str, int]
+    unpriced: dict[str, dict[str, int]]
     moved: int
     dimensions: list[DimensionView]
     playbooks: list[PlaybookView]
     shares: list[ShareView]
+
+    @property
+    def without_rate(self) -> list[str]:
+        """What is to be said of money that a policy cannot price, a sentence a policy."""
+        return [
+            f"counting as 0, as the {side} policy has no rate for them: "
+            + ", ".join(f"{words.counted(count, 'order')} in {currency}" for currency, count in missing.items())
+            for side, missing in self.unpriced.items()
+            if missing
+        ]
 
 
 def report(tally: Tally, until_ms: int, new: Policy, old: Policy | None) -> Report:
@@ -124,6 +137,7 @@ def report(tally: Tally, until_ms: int, new: Policy, old: Policy | None) -> Repo
         events=tally.events,
         duplicates=tally.duplicates,
         dead=dict(sorted(tally.dead.items())),
+        unpriced={name: dict(sorted(side.unpriced.items())) for name, _, side in sides},
         moved=tally.movers,
         dimensions=list(_dimensions(tally, new, old)),
         playbooks=[view for side in sides for view in _playbooks(*side, tally, until_ms)],

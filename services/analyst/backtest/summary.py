@@ -20,6 +20,8 @@ def show(report: Report, console: Console) -> None:
     aside = ", ".join(f"{count:,} {name}" for name, count in told.items() if count)
     if aside:
         console.print(f"not taken, or not as sent: {aside}")
+    for sentence in report.without_rate:
+        console.print(sentence, soft_wrap=True)
     if report.old is None:
         console.print(f"policy {report.new.policy} ({report.new.digest})")
     else:

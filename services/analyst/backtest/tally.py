@@ -25,6 +25,7 @@ class Side:
     announced: dimension -> announced moves, `flaps` those of them that went back within 30 days
     triggered: (index of the playbook, Monday of the week as an ordinal day) -> times
     contacts:  (classes, class) -> interactions with customers who stood there
+    unpriced:  currency -> orders for which the policy has no rate, so that they count as 0
     """
 
     positions: Counter[tuple[str, Value]] = field(default_factory=Counter)
@@ -32,6 +33,7 @@ class Side:
     flaps: Counter[str] = field(default_factory=Counter)
     triggered: Counter[tuple[int, int]] = field(default_factory=Counter)
     contacts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unpriced: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Side") -> None:
         for mine, its in (
@@ -40,6 +42,7 @@ class Side:
             (self.flaps, other.flaps),
             (self.triggered, other.triggered),
             (self.contacts, other.contacts),
+            (self.unpriced, other.unpriced),
         ):
             mine.update(its)  # type: ignore[arg-type]
 
