@@ -115,18 +115,19 @@ class Formulas:
             if small in box and large in box
         ) and all(
             any(
-                self._together(counted.feature, number, since, age)
+                self._together(counted.feature, number, since, place, age)
                 for number in self._in(box, counted)
-                for age in self._in(box, since)
+                for place, age in self._placed(box, since)
             )
             for counted, since in self._dated
             if counted in box and since in box
         )
 
-    def _together(self, counted: Feature, number: Cell, since: Operand, age: Cell) -> bool:
-        """Whether the window can hold so many while the time since the newest, or the first, is that."""
+    def _together(self, counted: Feature, number: Cell, since: Operand, place: int, age: Cell) -> bool:
+        """Whether the window can hold so many while the time since the newest, or the first, is in the cell at `place`:
+        the first of these cells is that it is not known."""
         assert isinstance(counted, Count | Sum)
-        known = age is not (self._cells[since] or ())[0]
+        known = place > 0
         if number.low >= _ABOVE_NOTHING:
             newest = isinstance(since.feature, SinceLast)
             return known and not (
@@ -138,7 +139,10 @@ class Formulas:
         return True
 
     def _in(self, box: Box, operand: Operand) -> list[Cell]:
-        return [cell for i, cell in enumerate(self._cells[operand] or ()) if box[operand] >> i & 1]
+        return [cell for _, cell in self._placed(box, operand)]
+
+    def _placed(self, box: Box, operand: Operand) -> list[tuple[int, Cell]]:
+        return [(i, cell) for i, cell in enumerate(self._cells[operand] or ()) if box[operand] >> i & 1]
 
 
 def _boxes(formula: Formula) -> list[Box]:
