@@ -6,6 +6,7 @@ only ever written by somebody who has read all before it. Everything here blocks
 
 import logging
 from collections.abc import Callable, Sequence
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from services.shared.settings import KafkaSettings
 
 KEY = b"policy"
 _WITHIN_S = 30.0
+_PAUSE_S = 0.05
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 _SILENT = logging.getLogger("librdkafka.control")
 _SILENT.addHandler(logging.NullHandler())
@@ -71,7 +73,8 @@ class Control:
     def append(self, following: Callable[[Sequence[Activation]], Activation]) -> Activation:
         """Write what follows the activations there are; what `following` raises is raised, and nothing is written.
 
-        Overtaken if somebody else writes at the same time.
+        Overtaken if somebody else writes at the same time. Once it returns, whoever reads finds what was written: the
+        coordinator says that a transaction is committed before the partition lets its records be read.
         """
         producer = Producer(self._connection | {"transactional.id": self._writer}, logger=_SILENT)
         try:
@@ -80,6 +83,9 @@ class Control:
             producer.begin_transaction()
             producer.produce(self._topic, _encode(activation), KEY, 0)
             producer.commit_transaction(_WITHIN_S)
+            given_up = monotonic() + _WITHIN_S
+            while not any(one.sequence >= activation.sequence for one in self.read()) and monotonic() < given_up:
+                sleep(_PAUSE_S)
         except KafkaException as error:
             if error.args[0].code() in _FENCED:
                 raise Overtaken("somebody else is activating a policy at this moment; look at the history") from error

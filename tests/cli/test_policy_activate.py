@@ -193,6 +193,25 @@ async def test_of_two_who_write_at_once_one_fails_and_the_sequence_has_no_gap(ti
     assert [one["activated_by"] for one in await control(tierline)] == ["faster"]
 
 
+async def test_what_was_written_can_be_read_from_then_on(tierline, kafka, topic_prefix):
+    """The broker may tell of a commit before the record can be read: the two reads after it find nothing yet."""
+
+    class Behind(Control):
+        found = 0, 0, 0, 1
+
+        def read(self) -> list[Activation]:
+            first, *self.found = self.found
+            return super().read()[:first]
+
+    def first(known):
+        return Activation(record="activation", sequence=len(known) + 1, policy="p", digest="d", text="",
+                          effective_at=NOW, activated_at=NOW, activated_by="li")  # fmt: skip
+
+    behind = Behind(KafkaSettings(kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix, partitions=2))
+    await asyncio.to_thread(behind.append, first)
+    assert not behind.found, "it was read until it was there"
+
+
 async def test_what_cannot_be_read_or_reached_is_one_line(tierline, tmp_path, monkeypatch):
     (tmp_path / "broken.yaml").write_text("policy: broken")
     for args, wanted, reason in (
