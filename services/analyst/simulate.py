@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from schemas.events import Override, OverrideData
 from schemas.explanations import Explanation
 from services.analyst.script import Activate, Erase, Merge, Pair, Post, Query, Step, Unmerge
 from services.analyst.timetable import Timetable
 from services.ingest.normalise import Normaliser, Refusal
 from services.scorer.domain import merging
+from services.scorer.domain.document import suggest
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.instants import to_datetime
@@ -64,6 +66,17 @@ class Course(NamedTuple):
 Happening = Transition | DeadLetter | Answer | Course
 
 
+def masks_nothing(said: OverrideData, policy: Policy) -> str | None:
+    """Why the policy shows nothing of an override; None if it may, or if it ends one."""
+    by_name = {dimension.name: dimension for dimension in policy.dimensions}
+    if said.dimension not in by_name:
+        return f"the policy has no {said.dimension!r}; {suggest(said.dimension, by_name)}"
+    values = by_name[said.dimension].values
+    if said.value is None or any(said.value is v or (isinstance(v, str) and said.value == v) for v in values):
+        return None
+    return f"{said.dimension!r} is never {said.value!r}; {suggest(str(said.value), map(str, values))}"
+
+
 class World:
     """Everybody a script speaks of, at one instant of its clock."""
 
@@ -75,6 +88,8 @@ class World:
         self._timetable = Timetable()
         self._normalise = Normaliser()
         self._offset = 0
+        self.remarks: list[str] = []
+        """What was taken and yet can't do what it was meant for, a line each."""
 
     def run(self, steps: Iterable[Step]) -> Iterator[Happening]:
         """What happens, in order; at the end everybody's paths. Nothing is played beyond the last line's instant."""
@@ -149,6 +164,8 @@ class World:
             return
         subject = self._survivor(event.subject)
         customer = self._customer(subject)
+        if isinstance(event, Override) and (remark := masks_nothing(event.data, self.policy_at(at_ms))):
+            self.remarks.append(f"override {event.id!r} masks nothing: {remark}")
         self._offset += 1
         outcome = decide(customer, self.policies, [Arrival(event, at_ms, self._offset, raw)], at_ms, subject)
         for report in outcome.reports:

@@ -31,6 +31,7 @@ def simulate(policy: Path, file: Path, as_json: bool) -> None:
       {"at": ..., "query": {"subject": "c"}}
 
     Between the lines time passes: windows end, graces run out. A refused event is a dead letter, and the run goes on.
+    An override that no dimension or value of the policy answers to is remarked on standard error.
 
     Exit codes: 0 done, 2 the policy or the script cannot be used (the line and the remedy are named).
     """
@@ -46,3 +47,5 @@ def simulate(policy: Path, file: Path, as_json: bool) -> None:
     else:
         for line in narrative.tell(list(world.run(steps))):
             click.echo(line)
+    for remark in world.remarks:
+        click.echo(f"tierline: {remark}", err=True)

@@ -80,6 +80,21 @@ def test_features_named_like_what_else_is_told_take_nobodys_place(simulate, tmp_
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
+def test_an_override_that_masks_nothing_is_remarked_with_what_may_have_been_meant(simulate, tmp_path, options):
+    def by_hand(day: str, dimension: str, value: str | None) -> dict[str, object]:
+        said = {"subject": "c", "dimension": dimension, "value": value, "owner": "li", "reason": "why"}
+        return line(day, override={**said, "until": instant("5-1")})
+
+    lines = [by_hand("3-2", "teir", "good"), by_hand("3-3", "tier", "goood"), by_hand("3-4", "tier", "good")]
+    code, out, err = simulate(write(tmp_path, bought("3-1", "1", "1"), *lines, by_hand("3-5", "tier", None)), *options)
+    assert code == 0
+    wrong_name, wrong_value = err.splitlines()
+    assert wrong_name.endswith("masks nothing: the policy has no 'teir'; did you mean 'tier'?")
+    assert wrong_value.endswith("masks nothing: 'tier' is never 'goood'; did you mean 'good'?")
+    assert out
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_bad_line_is_said_before_anything_is_played(simulate, tmp_path, options):
     code, out, err = simulate(write(tmp_path, bought("3-1", "1", "600"), line("3-2")), *options)
     assert (code, out, err.count("\n")) == (2, "", 1)
