@@ -24,6 +24,17 @@ def test_recency_with_a_condition():
     assert life.figure("uncalled") == 2 * DAY
 
 
+def test_tenure_begins_with_an_order_that_comes_alone_and_another_one_changes_nothing():
+    #        click     buys      buys      three days since the first order
+    # ───────●─────────●─────────●─────────▼──
+    #        Mar 1     Mar 2     Mar 4     Mar 5
+    life = LifeOf(policy("segments: {a: 'tenure >= 3d'}"))
+    for event in (click("2026-03-01T00:00Z"), buy("2026-03-02T00:00Z", 1), buy("2026-03-04T00:00Z", 1)):
+        life.sees(event)
+    assert life.next("a") == ("2026-03-05T00:00Z", True)
+    assert life.due() == "2026-03-05T00:00Z"
+
+
 def test_tenure_is_from_the_first_order_that_stands_and_known_for_from_the_first_event():
     life = LifeOf(policy("segments: {a: 'tenure >= 3d', b: 'known_for >= 3d'}"))
     life.sees(profile("2026-03-01T00:00Z", any="thing"), buy("2026-03-02T00:00Z", 1_00, order="A"))

@@ -21,6 +21,7 @@ ladders:
 segments:
   few: "seen_30d >= 5"
   many: "seen_30d > 255"
+  both: "seen_30d >= 5 and spend_30d >= 100"
   prices: "pages_30d >= 20"
 """)
 
@@ -105,6 +106,16 @@ def test_rule_04_a_count_shown_beyond_says_how_far_it_may_be_off():
         shown = life.feature("seen_30d", at)
         assert exact <= shown.value <= exact + shown.bound
         assert shown.bound <= 5, "six clicks an hour"
+
+
+def test_rule_04_a_decision_record_says_so_too():
+    life = clicked(*clicks(1_700))
+    assert life.customer.frozen is not None
+    life.sees(buy(life.now + 1, 100_00))
+    [change] = life.of("both")
+    [seen] = [c for c in change.conditions if c.operand == "seen_30d"]
+    assert (seen.value, seen.entries) == (1_700, 1_700)
+    assert 0 < seen.bound <= 5
 
 
 def test_rule_04_a_click_before_the_floor_is_refused_as_too_old():

@@ -117,6 +117,18 @@ def test_rule_13_purchases_of_one_calendar_day_in_the_policy_s_zone_are_one_tran
     assert here.figure("alive", "2027-03-01T00:00Z") < 0.5
 
 
+@pytest.mark.parametrize(("second", "repeats"), [("2026-03-02T22:00Z", 0), ("2026-03-03T01:00Z", 1)])
+def test_rule_13_a_purchase_some_hours_later_is_another_transaction_only_if_it_is_another_day(second, repeats):
+    #        buys           buys             midnight     buys
+    # ───────●──────────────○────────────────┊────────────○──
+    #        Mar 2, 12:00   22:00            00:00        01:00
+    life = alive_below("0.5")
+    life.sees(buy("2026-03-02T12:00Z", 10_00))
+    life.sees(buy(second, 10_00, id="second"))
+    life.until("2027-03-01T00:00Z")
+    assert life.value("churn") is bool(repeats)
+
+
 def test_rule_13_a_wholly_refunded_order_is_no_transaction():
     life = alive_below("0.5")
     life.sees(buy("2026-01-05T12:00Z", 1_00), buy("2026-01-12T12:00Z", 1_00, order="A"))
