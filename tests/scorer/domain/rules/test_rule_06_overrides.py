@@ -32,6 +32,17 @@ def test_rule_06_an_override_shows_its_value_from_its_time_until_its_end():
     ]
 
 
+def test_rule_06_of_one_instant_each_move_names_the_event_that_is_its_own():
+    #        click (looks)  and  li says gold, in one millisecond
+    # ───────◆──────
+    #        Mar 1
+    life = LifeOf(PLAIN)
+    now = "2026-03-01T00:00Z"
+    life.sees(click(now, id="click"), override(now, "2026-04-01T00:00Z", "tier", "gold", id="word"), at=now)
+    told = {c.dimension.name: (c.cause, c.trigger.id if c.trigger else None) for c in life.changes}
+    assert told == {"tier": ("manual", "word"), "looks": ("event", "click")}
+
+
 def test_rule_06_the_computed_path_goes_on_underneath():
     #        li says basic     buys 100 (gold underneath)    until: gold is shown
     # ───────◆═════════════════●═════════════════════════════▼──────
