@@ -1,6 +1,7 @@
 """What one event costs in the deciding core, and what one customer weighs: `make bench-core`.
 
-An event is taken with the customer's state decoded from its bytes and encoded to bytes again, as the scorer does it.
+An event takes a customer from record to record (`scoring.score`): bytes are decoded, decided and encoded again, as the
+scorer does it.
 Figures are the best of several repeats, in CPU time; those of one run may be compared with each other.
 """
 

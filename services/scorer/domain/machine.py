@@ -62,9 +62,8 @@ class Machine:
         self.alone = tuple(self._alone(mover, asked) for mover, asked in zip(self.movers, self.asked, strict=True))
         self.refundable = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.refundable())
         self.kept = {name: i for i, name in enumerate(features)}
-        self.worded: dict[
-            tuple[str, str | bool, str | bool], list[Any]
-        ] = {}  # by move, what its conditions say (explain.py)
+        self.worded: dict[tuple[str, str | bool, str | bool], list[Any]] = {}
+        """By move (dimension, before, after), what its conditions say whoever is asked; kept for `explain.py`."""
         self._concerned: dict[int, tuple[int, ...]] = {}
         self._meetings: dict[str, tuple[tuple[int, Callable[..., Reading | None], int], ...]] = {}
         self._touched: dict[str, tuple[tuple[int, Gauge], ...]] = {}

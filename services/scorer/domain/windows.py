@@ -20,7 +20,8 @@ from services.scorer.domain.spans import window_exit
 _PURCHASE, _REFUND = letter(PURCHASE), letter(REFUND)
 
 FURTHEST = 64
-"""How many entries ahead are looked at for the one whose exit changes an answer."""
+"""How many exits or entries ahead are looked at for the one that changes an answer; if none does, look again then, or
+search the other way."""
 
 VALUE, HEAD, CROSSING, PASSED = range(4)
 """A total's registers: what the window holds (below 0 by refunds of their own), its head, and for as long as it is
