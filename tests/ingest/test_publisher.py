@@ -19,6 +19,7 @@ from services.shared.kafka import KafkaUnavailable, TopicMismatch, create_topics
 from services.shared.metrics import IngestMetrics
 from services.shared.partitioner import partition_of
 from services.shared.settings import IngestSettings
+from tests.freezing import freeze
 from tests.ingest.conftest import MakeSettings, Mortal
 from tests.ingest.reading import records
 from tests.waiting import until
@@ -157,7 +158,7 @@ async def test_a_broker_killed_and_restarted_is_used_again_and_nothing_acknowled
 async def test_a_broker_that_only_hangs_gives_an_answer_in_time_and_is_used_again(mortal: Mortal) -> None:
     async with publishing(mortal.settings) as (publisher, budget, _):
         assert None not in await publisher.publish(numbered(30))
-        os.kill(mortal.broker.pid, signal.SIGSTOP)
+        await freeze(mortal.broker.pid)
         try:
             async with asyncio.timeout(4):
                 assert await publisher.publish(numbered(30)) == [None] * 30
@@ -178,6 +179,6 @@ async def test_it_begins_without_a_broker_and_ends_without_one(mortal: Mortal) -
         await mortal.broker.start()
         await until(lambda: is_up(publisher))
         assert None not in await publisher.publish(numbered(1))
-        os.kill(mortal.broker.pid, signal.SIGSTOP)
+        await freeze(mortal.broker.pid)
     assert await publisher.publish(numbered(1)) == [None]
     os.kill(mortal.broker.pid, signal.SIGCONT)

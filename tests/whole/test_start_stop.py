@@ -10,6 +10,7 @@ import pytest
 
 from services.demo.cdnow import purchases
 from services.local.ports import is_open
+from tests.freezing import freeze
 from tests.waiting import until
 from tests.whole.machine import Machine, tierline_up
 
@@ -39,7 +40,7 @@ async def interrupted(data_folder: Path) -> Path:
         await until(machine.bookmark, within=90, what="a first batch is acknowledged")
         ingest = machine.child("ingest")
         assert ingest is not None
-        ingest.send_signal(signal.SIGSTOP)
+        await freeze(ingest.pid)
         machine.remember_family()
         ingest.send_signal(signal.SIGKILL)
         machine.terminate()

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from services.scorer.engine.failpoints import PLACES
+from tests.freezing import freeze
 from tests.scorer.engine.conftest import Install
 from tests.scorer.engine.traffic import check, everything_taken, feed, traffic
 from tests.scorer.engine.workers import WorkerProcess
@@ -71,7 +72,7 @@ async def test_a_worker_frozen_past_its_session_is_fenced_and_comes_back(install
         await first.owning(2)
         await asyncio.to_thread(installation.send, events[:1000])
         await everything_taken(installation)
-        first.process.send(signal.SIGSTOP)
+        await freeze(first.process.pid)
         await asyncio.to_thread(installation.send, events[1000:1200])
         async with await WorkerProcess.start(installation) as second:
             await second.owning(2)
