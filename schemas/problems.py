@@ -194,6 +194,12 @@ OVERLOADED = Problem(
 DATABASE_UNAVAILABLE = Problem(
     "database-unavailable", 503, "The database does not answer", "Try again after Retry-After seconds."
 )
+POLICY_UNAVAILABLE = Problem(
+    "policy-unavailable",
+    503,
+    "The customer was decided under a policy that cannot be read at the moment",
+    "Try again after Retry-After seconds.",
+)
 # -- reading and tasks
 NOT_FOUND = Problem("not-found", 404, "There is nothing here", "Check the address.")
 METHOD_NOT_ALLOWED = Problem("method-not-allowed", 405, "The method is not allowed here", "See /docs for what is.")

@@ -109,11 +109,11 @@ DEAD_LETTERS = Topic(
 
 CONTROL = Topic(
     name="control",
-    about="The policies activated, in their one sequence.",
+    about="The policies activated, in their one sequence; the first start begins it.",
     key="policy",
     carries=control.Activation,
-    writer="tierline policy activate",
-    readers=("tierline policy history",),
+    writer="scorer, tierline policy activate",
+    readers=("scorer", "notifier", "tierline policy history"),
     log_append_time=True,
     partitions=1,
 )

@@ -18,7 +18,10 @@ from services.cli import histories
 from services.cli.policy import text_of
 from services.ingest import timestamps
 from services.local.errors import MISUSED, CannotStart
+from services.scorer.domain.eras import Policies, kept_for
 from services.scorer.domain.instants import to_datetime, to_ms
+from services.scorer.domain.policy import Policy, PolicyError
+from services.scorer.sequence import Book, first
 from services.shared.control import Control, Overtaken, Unreadable
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.settings import KafkaSettings, ScorerSettings
@@ -104,19 +107,21 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
         raise CannotStart(f"{new.source} is longer than {_MOST_BYTES:,} bytes", exit_code=MISUSED)
     _check_order(known, asked.effective_ms if asked.effective_ms is not None else _now_ms())
     old = current(known)
+    _check_kept(known, old, policy)
     tally, until_ms = histories.tried(new, old, asked.source, until_ms=asked.until_ms, workers=asked.workers)
     moved = f"{tally.movers:,} of {words.counted(tally.customers, 'customer')} ({share(tally.movers, tally.customers)})"
     _guard(tally, until_ms, asked, moved)
 
-    def following(sequence: Sequence[Activation]) -> Activation:
+    def following(sequence: Sequence[Activation]) -> Sequence[Activation]:
         if len(sequence) != len(known):
             raise Overtaken(f"{sequence[-1].activated_by} has activated {sequence[-1].policy} meanwhile; try again")
+        begins = [] if sequence else [first(old.text)]
         now_ms = _now_ms()
         effective_ms = now_ms if asked.effective_ms is None else asked.effective_ms
         _check_order(sequence, effective_ms)
-        return Activation(
+        one = Activation(
             record="activation",
-            sequence=len(sequence) + 1,
+            sequence=len(sequence) + len(begins) + 1,
             policy=policy.name,
             digest=policy.digest,
             text=new.text,
@@ -126,26 +131,22 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
             playbooks=asked.playbooks,
             restores=restores,
         )
+        return [*begins, one]
 
-    written = _told(lambda: of.append(following))
+    written = _told(lambda: of.append(following))[-1]
     until = words.instant(to_datetime(until_ms))
     if asked.as_json:
         told = {name: value for name, value in msgspec.to_builtins(written).items() if name not in ("record", "text")}
-        tried = {"customers": tally.customers, "move": tally.movers, "tried_until": until, "followed": False}
+        tried = {"customers": tally.customers, "move": tally.movers, "tried_until": until}
         click.echo(msgspec.json.encode(told | tried).decode())
         return
     what = f"number {written.sequence}: {written.policy} ({written.digest})"
     click.echo(f"{what}, effective at {words.instant(written.effective_at)}")
     click.echo(f"{moved} move, by what had happened until {until}")
-    click.echo(NOT_FOLLOWED)
-
-
-NOT_FOLLOWED = "not followed yet: scorer and notifier decide by the policy they were started with (TIERLINE_POLICY)"
-"""What whoever activates must know, until the services read topic control."""
 
 
 def current(known: Sequence[Activation]) -> Document:
-    """The policy activated last; without any, the one the services are started with."""
+    """The policy activated last; without any, the one that the first start would begin with."""
     if known:
         return Document(known[-1].text, f"control number {known[-1].sequence}")
     file = ScorerSettings().policy
@@ -159,6 +160,18 @@ def _check_order(known: Sequence[Activation], effective_ms: int) -> None:
             f"number {known[-1].sequence} takes effect at {last}; say --effective-at with that instant or a later one"
         )
         raise CannotStart(message, exit_code=MISUSED)
+
+
+def _check_kept(known: Sequence[Activation], old: Document, new: Policy) -> None:
+    """Of an event only the fields are kept that a rule named when it came."""
+    policies = _told(lambda: Book(known)).policies if known else Policies.only(old.policy())
+    missing = kept_for(new) - policies.fields
+    if missing:
+        named = ", ".join(sorted(missing))
+        raise CannotStart(
+            f"{new.name} asks for {named}, which is not kept of the events so far: no policy before named it",
+            exit_code=MISUSED,
+        )
 
 
 def _guard(tally: Tally, until_ms: int, asked: Wish, moved: str) -> None:
@@ -177,7 +190,7 @@ def _told(call: Callable[[], Result]) -> Result:
         return call()
     except TopicMismatch as error:
         raise CannotStart(str(error), exit_code=MISUSED) from error
-    except (KafkaUnavailable, TopicMissing, Overtaken, Unreadable) as error:
+    except (KafkaUnavailable, TopicMissing, Overtaken, Unreadable, PolicyError) as error:
         raise CannotStart(str(error)) from error
 
 

@@ -20,7 +20,7 @@ def activate(file: Path, **given: Any) -> None:
     customers would stand elsewhere, it is only written with --confirm and their exact number. The history is topic
     events, if --events or --cdnow do not name another.
 
-    Services that run do not follow it yet: they decide by the policy they were started with, TIERLINE_POLICY.
+    Scorers that run follow it at once; from its instant on whoever it moves is told, a slice of customers at a time.
 
     Nothing can be effective before what was activated last. Of two who write at the same time, one fails.
 

@@ -22,7 +22,7 @@ def history(as_json: bool) -> None:
     """
     known = activation.sequence(activation.control())
     if not known and not as_json:
-        click.echo("nothing was activated yet: the services decide by TIERLINE_POLICY")
+        click.echo("nothing was activated yet: the first start of a scorer begins with TIERLINE_POLICY")
     for before, one in zip([None, *known], known, strict=False):
         if as_json:
             told = {name: value for name, value in msgspec.to_builtins(one).items() if name != "record"}

@@ -17,7 +17,7 @@ def rollback(**given: Any) -> None:
     """Activate the text of the policy before the present one again; once more, and it is the one before that.
 
     It is written to topic control behind what was activated before, and tried and confirmed as by `tierline policy
-    activate`; like that, it is not followed by services that run.
+    activate`, and followed like that.
 
     Exit codes: 0 done, 1 it could not be written, 2 there is nothing to go back to, or misused, 3 needs --confirm.
     """

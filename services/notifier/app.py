@@ -18,15 +18,15 @@ from schemas.publish import VERSION
 from services.notifier import gauges
 from services.notifier.api import alerts, customers, documentation, overview, stream, tasks
 from services.notifier.api.subjects import RawSubjects
-from services.notifier.apply import Applier, OtherPolicy
 from services.notifier.consumer import Consumer, OffsetsGone
+from services.notifier.deciding import Deciding, OtherPolicy
 from services.notifier.feed import Feed
 from services.notifier.intake import Unreadable
 from services.notifier.store import progress
 from services.notifier.store.database import Database, DatabaseAway, WrongSchema
-from services.scorer.domain.eras import Policies
 from services.scorer.domain.policy import Policy
-from services.shared.kafka import TopicMismatch, TopicMissing
+from services.shared.control import Control
+from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.metrics import NotifierMetrics
 from services.shared.serving import FAILED, MISUSED, CannotServe
 from services.shared.settings import NotifierSettings
@@ -59,15 +59,15 @@ def build(
         registry.register(collector)
     metrics = NotifierMetrics(registry)
     database = Database(settings.database_url)
-    applier = Applier(policy, str(settings.policy))
-    consumer = Consumer(settings, database, applier, metrics, clock)
+    deciding = Deciding(policy, str(settings.policy), lambda: Control(settings).read())
+    consumer = Consumer(settings, database, deciding, metrics, clock)
     feed = Feed(database)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
-            await _check_database(database, applier)
+            await _check_database(database, deciding)
             for work in (
                 feed.listen(),
                 _close_when(app.state.draining, feed),
@@ -99,7 +99,7 @@ def build(
     async def database_away(_: Request, error: DatabaseAway) -> Response:
         return refusal(Refused(DATABASE_UNAVAILABLE, str(error), retry_after_s=RETRY_AFTER_S))
 
-    app.include_router(customers.router(database, Policies.only(policy), clock))
+    app.include_router(customers.router(database, deciding, clock))
     app.include_router(tasks.router(database, clock))
     app.include_router(alerts.router(database))
     app.include_router(stream.router(database, feed, settings.stream_keep, metrics.streams))
@@ -107,7 +107,7 @@ def build(
     return app
 
 
-async def _check_database(database: Database, applier: Applier) -> None:
+async def _check_database(database: Database, deciding: Deciding) -> None:
     """Returns once the database answers and is ours; CannotServe if it is not, or is away for a minute."""
     deadline = time.monotonic() + DATABASE_WITHIN_S
     while True:
@@ -126,10 +126,11 @@ async def _check_database(database: Database, applier: Applier) -> None:
             log.warning("the database is away, trying again", error=str(error))
             await asyncio.sleep(RETRY_AFTER_S)
     try:
-        for row in rows:
-            applier.check(row.policy, row.policy_digest)
+        await deciding.know_digests({row.policy_digest: row.policy for row in rows})
     except OtherPolicy as error:
         raise CannotServe(str(error), exit_code=MISUSED) from error
+    except (KafkaUnavailable, TopicMissing, TopicMismatch) as error:
+        raise CannotServe(f"the policies cannot be read: {error}") from error
 
 
 async def _consume(app: FastAPI, consumer: Consumer, end: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.notifier.deciding import Deciding
 from services.notifier.domain import alerts as episodes
 from services.notifier.domain.alerts import Alert
 from services.notifier.domain.playbooks import Playbooks
@@ -14,18 +15,13 @@ from services.notifier.domain.turns import Turn
 from services.notifier.intake import Batch, Kept, Unreadable
 from services.notifier.projection import Projection
 from services.notifier.store import alerts, customers, decisions, held, offsets, progress, tasks
-from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import applies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import StateError, decode
-from services.scorer.domain.policy import Playbook, Policy
+from services.scorer.domain.policy import Playbook
 from services.scorer.domain.state import Customer
 
 RELEASED_AT_ONCE = 5_000
-
-
-class OtherPolicy(Exception):
-    """The scorer's state was made under another policy than ours; str() is one line with the remedy."""
 
 
 class Applied(NamedTuple):
@@ -36,35 +32,20 @@ class Applied(NamedTuple):
 
 
 class Applier:
-    """Applies batches under one policy. Holds no state of its own: the database is all there is."""
+    """Applies batches. Holds no state of its own: the database is all there is."""
 
-    def __init__(self, policy: Policy, source: str) -> None:
-        """source: where the policy was read, for messages."""
-        self._policy, self._policies = policy, Policies.only(policy)
-        self._source = source
-        self._playbooks = Playbooks(policy)
-        self._projection = Projection(self._policies)
-
-    def check(self, name: str, digest: str) -> None:
-        """OtherPolicy unless this is our policy; a partition nothing is known of (no digest) is any policy's."""
-        if digest and digest != self._policy.digest:
-            raise OtherPolicy(
-                f"{self._source}: policy {self._policy.name} ({self._policy.digest}) is not the one the scorer's state "
-                f"was made under, {name} ({digest}): a changed policy over kept data is not built yet; "
-                "put the old policy back, or start with fresh data"
-            )
+    def __init__(self, deciding: Deciding) -> None:
+        self._deciding = deciding
 
     async def apply(self, connection: AsyncConnection, batch: Batch) -> Applied:
-        """Write what the batch says. OffsetConflict, OtherPolicy, Unreadable: nothing of it may be kept."""
-        for position in batch.positions.values():
-            self.check(position.policy, position.policy_digest)
+        """Write what the batch says; its policies are known. OffsetConflict, Unreadable: nothing of it may be kept."""
         await offsets.move(connection, batch.moves)
         await self._project(connection, batch)
         await progress.move(connection, batch)
         fresh = await decisions.unseen(connection, batch.decisions)
         await decisions.add(connection, fresh)
         await self._follow_churn(connection, [kept.turn for kept in fresh if kept.turn.kind == "churn"])
-        watched = [k for k in fresh if k.turn.announced and k.turn.dimension in self._playbooks.watched]
+        watched = [k for k in fresh if k.turn.announced and k.turn.dimension in self._playbooks(k.turn).watched]
         await held.hold(connection, [kept for kept in watched if self._waits(kept)])
         released = await held.release(connection, batch.partitions, RELEASED_AT_ONCE)
         at_once = [(kept.partition, kept.turn) for kept in watched if not self._waits(kept)]
@@ -77,17 +58,20 @@ class Applier:
         await self._run_playbooks(connection, released.turns)
         return released.more
 
+    def _playbooks(self, turn: Turn) -> Playbooks:
+        return self._deciding.playbooks(turn)
+
     def _waits(self, kept: Kept) -> bool:
-        return kept.turn.catching_up or kept.turn.dimension in self._playbooks.deferring
+        return kept.turn.catching_up or kept.turn.dimension in self._playbooks(kept.turn).deferring
 
     async def _project(self, connection: AsyncConnection, batch: Batch) -> None:
-        rows, gone = [], []
+        rows, gone, projection = [], [], Projection(self._deciding.policies)
         for subject, (partition, record) in batch.states.items():
             if record is None:
                 gone.append(subject)
                 continue
             try:
-                rows.append(self._projection.row(subject, partition, record))
+                rows.append(projection.row(subject, partition, record))
             except StateError as error:
                 raise Unreadable(f"the state of {subject!r} in partition {partition}: {error}") from error
         await customers.put(connection, rows)
@@ -112,9 +96,9 @@ class Applier:
     async def _run_playbooks(self, connection: AsyncConnection, turns: Iterable[tuple[int, Turn]]) -> None:
         ordered = [turn for _, turn in sorted(turns, key=lambda pair: (pair[0], pair[1].sequence))]
         subjects = {turn.subject for turn in ordered}
-        asking = {turn.subject for turn in ordered if self._playbooks.asks(turn)}
+        asking = {turn.subject for turn in ordered if self._playbooks(turn).asks(turn)}
         states = await customers.states(connection, asking)
-        known = {subject: decode(record, self._policies) for subject, record in states.items()}
+        known = {subject: decode(record, self._deciding.policies) for subject, record in states.items()}
         of_customer: dict[str, list[Task]] = defaultdict(list)
         for task in await tasks.unfinished(connection, subjects):
             of_customer[task.subject].append(task)
@@ -122,7 +106,7 @@ class Applier:
         altered: dict[int, Task] = {}
         for turn in ordered:
             customer = known.get(turn.subject)
-            new, changed = self._playbooks.follow(
+            new, changed = self._playbooks(turn).follow(
                 turn,
                 of_customer[turn.subject],
                 lambda p, t=turn, c=customer: self._applies(p, t, c),  # type: ignore[misc]
@@ -135,6 +119,8 @@ class Applier:
 
     def _applies(self, playbook: Playbook, turn: Turn, customer: Customer | None) -> bool:
         """A customer whose state is gone meanwhile (a tombstone) gets no tasks that ask for it."""
+        if self._deciding.is_quiet(turn):
+            return False
         if playbook.when is None:
             return True
-        return customer is not None and applies(playbook, customer, self._policies, to_ms(turn.decided_at))
+        return customer is not None and applies(playbook, customer, self._deciding.policies, to_ms(turn.decided_at))

@@ -23,6 +23,7 @@ from aiokafka.errors import (
 
 from schemas.topics import DECISIONS, SCORER_STATE
 from services.notifier.apply import Applied, Applier
+from services.notifier.deciding import Deciding
 from services.notifier.domain.turns import Turn
 from services.notifier.intake import Batch, take_changelog, take_decisions
 from services.notifier.store import offsets
@@ -53,13 +54,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
         self,
         settings: NotifierSettings,
         database: Database,
-        applier: Applier,
+        deciding: Deciding,
         metrics: NotifierMetrics,
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._database = database
-        self._applier = applier
+        self._deciding, self._applier = deciding, Applier(deciding)
         self._metrics = metrics
         self._clock = clock
         self._take = {
@@ -86,6 +87,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
                 except DatabaseAway as error:
                     self._placed = False
                     log.warning("the database is away, trying again", error=str(error))
+                    await self._pause()
+                except KafkaUnavailable as error:
+                    log.warning("topic control cannot be read, trying again", error=str(error))
+                    self._placed = False
                     await self._pause()
                 except OffsetConflict as error:
                     self._placed = False
@@ -147,6 +152,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
         async with self._turn:
             batch = self._batch(polled)
             if batch.moves:
+                await self._deciding.know(batch)
                 await self._commit(batch)
 
     def _batch(self, polled: dict[TopicPartition, list[ConsumerRecord]]) -> Batch:

@@ -1,19 +1,28 @@
 """The scorer's composition root: settings in, a Faust app out that owns everything else."""
 
+import asyncio
 import os
 from collections.abc import Callable
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
-from services.scorer import policies
-from services.scorer.domain.policy import PolicyError
+from schemas.control import Activation
+from schemas.topics import CONTROL
+from services.scorer import policies, sequence
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.policy import PolicyError, parse
 from services.scorer.endpoints import Server
 from services.scorer.engine.clock import Clock
+from services.scorer.engine.connection import connection
 from services.scorer.engine.host import App
 from services.scorer.engine.takeover import Refusal
 from services.scorer.engine.worker import Worker
+from services.scorer.sequence import Book
 from services.shared import kafka, logging
+from services.shared.control import Control, Overtaken, Unreadable
+from services.shared.following import Following, Told
 from services.shared.metrics import ScorerMetrics
 from services.shared.settings import ScorerSettings
 
@@ -34,12 +43,20 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
     on_failure: told once, from the event loop, why the worker cannot go on; the app is then to be stopped.
     """
     try:
-        policy = policies.read(settings.policy)
+        text = policies.text(settings.policy)
+        policy = parse(text, str(settings.policy))
     except PolicyError as error:
         raise CannotRun(str(error), 2) from error
     registry = CollectorRegistry()
-    worker = Worker(settings, policy, ScorerMetrics(registry), clock=Clock(), on_failure=on_failure)
+    book = Book()
+
+    def reread() -> Policies:
+        return book.learned(Control(settings).read())
+
+    worker = Worker(settings, book, ScorerMetrics(registry), clock=Clock(), reread=reread, on_failure=on_failure)
     server = Server(settings.metrics_host, settings.metrics_port, registry, worker)
+
+    following: list[Following] = []  # once there is an event loop for what it tells
 
     async def starting() -> None:
         logging.configure("scorer", log_format=settings.log_format, level=settings.log_level)
@@ -55,19 +72,71 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
             raise CannotRun(str(error), 1) from error
         except (kafka.TopicMissing, kafka.TopicMismatch) as error:
             raise CannotRun(str(error), 2) from error
+        try:
+            await asyncio.to_thread(_begin, settings, book, text)
+        except kafka.KafkaUnavailable as error:
+            raise CannotRun(str(error), 1) from error
+        except (PolicyError, Overtaken, Unreadable) as error:
+            raise CannotRun(str(error), 2) from error
+        following.append(_following(settings, book, worker, on_failure))
+        following[0].start()
+        newest = book.policies.newest
+        if policy.digest not in {one.digest for one in book.activations}:
+            log.warning(
+                "the policy file is not what decides; `tierline policy activate` makes it hold",
+                file=str(settings.policy),
+                digest=policy.digest,
+                deciding=newest.name,
+                deciding_digest=newest.digest,
+                number=len(book.activations),
+            )
         log.info(
             "scorer starting",
-            policy=policy.name,
-            digest=policy.digest,
+            policy=newest.name,
+            digest=newest.digest,
             partitions=settings.partitions,
             http=f"http://{server.host}:{server.port}",
         )
 
     async def stopping() -> None:
+        for one in following:
+            await asyncio.to_thread(one.stop)
         await server.stop()
         log.info("scorer stopped")
 
     return App(settings, worker, starting=starting, stopping=stopping, on_failure=on_failure)
+
+
+def _begin(settings: ScorerSettings, book: Book, text: str) -> None:
+    book.learn(sequence.begun(Control(settings), text))
+
+
+def _following(
+    settings: ScorerSettings, book: Book, worker: Worker, on_failure: Callable[[BaseException], None]
+) -> Following:
+    """Topic `control` as it grows, into the book; to be called from the event loop."""
+    loop = asyncio.get_running_loop()
+    known: list[Activation] = []
+
+    def on_record(told: Told) -> None:
+        known.append(msgspec.json.decode(told.value, type=Activation))
+
+    def on_end() -> None:
+        if len(known) > len(book.activations):
+            newest = book.learned(known).newest
+            log.info("a policy was activated", number=len(known), policy=newest.name, digest=newest.digest)
+        loop.call_soon_threadsafe(worker.policies_changed)
+
+    def failed(error: Exception) -> None:
+        loop.call_soon_threadsafe(on_failure, error)
+
+    return Following(
+        connection(settings.kafka_bootstrap),
+        settings.topic(CONTROL.name),
+        on_record=on_record,
+        on_end=on_end,
+        on_failure=failed,
+    )
 
 
 def reason(error: BaseException) -> CannotRun | None:

@@ -70,7 +70,7 @@ class Control:
         finally:
             consumer.close()
 
-    def append(self, following: Callable[[Sequence[Activation]], Activation]) -> Activation:
+    def append(self, following: Callable[[Sequence[Activation]], Sequence[Activation]]) -> Sequence[Activation]:
         """Write what follows the activations there are; what `following` raises is raised, and nothing is written.
 
         Overtaken if somebody else writes at the same time. Once it returns, whoever reads finds what was written: the
@@ -79,18 +79,21 @@ class Control:
         producer = Producer(self._connection | {"transactional.id": self._writer}, logger=_SILENT)
         try:
             producer.init_transactions(_WITHIN_S)
-            activation = following(self.read())
+            activations = following(self.read())
+            if not activations:
+                return []
             producer.begin_transaction()
-            producer.produce(self._topic, _encode(activation), KEY, 0)
+            for activation in activations:
+                producer.produce(self._topic, _encode(activation), KEY, 0)
             producer.commit_transaction(_WITHIN_S)
             given_up = monotonic() + _WITHIN_S
-            while not any(one.sequence >= activation.sequence for one in self.read()) and monotonic() < given_up:
+            while len(self.read()) < activations[-1].sequence and monotonic() < given_up:
                 sleep(_PAUSE_S)
         except KafkaException as error:
             if error.args[0].code() in _FENCED:
                 raise Overtaken("somebody else is activating a policy at this moment; look at the history") from error
             raise self._away(error) from error
-        return activation
+        return activations
 
     def _to_the_end(self, consumer: Consumer) -> list[Activation]:
         found: list[Activation] = []

@@ -104,6 +104,12 @@ class ScorerMetrics:
             ["partition"],
             registry=registry,
         )
+        self.to_look_at_again = Gauge(
+            "tierline_scorer_customers_to_look_at_again",
+            "Customers at most who were not decided under the newest policy yet",
+            ["partition"],
+            registry=registry,
+        )
         self.takeovers = Counter("tierline_scorer_takeovers", "Partitions taken over", registry=registry)
         self.owned = Gauge("tierline_scorer_partitions_owned", "Partitions this worker owns", registry=registry)
         self.failed = Counter(

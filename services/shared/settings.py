@@ -57,7 +57,7 @@ class IngestSettings(KafkaSettings):
 class ScorerSettings(KafkaSettings):
     """services/scorer"""
 
-    policy: Path = _variable("TIERLINE_POLICY", Path("policies/retail.yaml"), "the policy's YAML file")
+    policy: Path = _variable("TIERLINE_POLICY", Path("policies/retail.yaml"), "YAML file of the first start's policy")
     group: str = _variable("TIERLINE_SCORER_GROUP", "scorer", "consumer group and start of the transactional ids")
     metrics_host: str = _variable("TIERLINE_SCORER_HOST", "127.0.0.1", "address of /metrics, /livez and /readyz")
     metrics_port: int = _variable("TIERLINE_SCORER_PORT", 8081, "port of /metrics, /livez and /readyz", ge=0, le=65535)
@@ -71,7 +71,7 @@ class NotifierSettings(KafkaSettings):
     database_url: str = _variable(
         "DATABASE_URL", "postgresql+asyncpg://tierline@127.0.0.1:5432/tierline", "PostgreSQL, as an SQLAlchemy URL"
     )
-    policy: Path = _variable("TIERLINE_POLICY", Path("policies/retail.yaml"), "the policy's YAML file")
+    policy: Path = _variable("TIERLINE_POLICY", Path("policies/retail.yaml"), "YAML file of the first start's policy")
     group: str = _variable("TIERLINE_NOTIFIER_GROUP", "notifier", "consumer group")
     host: str = _variable("TIERLINE_NOTIFIER_HOST", "127.0.0.1", "address to listen on")
     port: int = _variable("TIERLINE_NOTIFIER_PORT", 8082, "port of the API, /metrics and /docs", ge=0, le=65535)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
-from services.notifier.apply import Applier
 from services.notifier.consumer import Consumer
+from services.notifier.deciding import Deciding
 from services.shared.metrics import NotifierMetrics
 from services.shared.settings import NotifierSettings
 from tests.notifier.scribe import Scribe
@@ -46,8 +46,8 @@ class Instance:
 
     def __init__(self, settings, database, policy):
         self.metrics = NotifierMetrics(CollectorRegistry())
-        self.applier = Applier(policy, "corner_shop.yaml")
-        self.consumer = Consumer(settings, database, self.applier, self.metrics, lambda: datetime.now(UTC))
+        deciding = Deciding(policy, "corner_shop.yaml", list)
+        self.consumer = Consumer(settings, database, deciding, self.metrics, lambda: datetime.now(UTC))
         self.task = asyncio.create_task(self.consumer.run())
 
     async def stop(self):

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import text
 
 from services.notifier.apply import Applied, Applier
+from services.notifier.deciding import Deciding
 from services.notifier.store import offsets
 from services.notifier.store.database import Database
 from services.scorer.domain.policy import Policy
@@ -35,7 +36,8 @@ class Desk:
     def __init__(self, database: Database, policy: Policy, scribe: Scribe) -> None:
         self.database = database
         self.scribe = scribe
-        self.applier = Applier(policy, "corner_shop.yaml")
+        self.deciding = Deciding(policy, "corner_shop.yaml", lambda: scribe.activations)
+        self.applier = Applier(self.deciding)
 
     async def places(self) -> dict[tuple[str, int], int]:
         """The offsets the database holds of the scribe's logs."""
@@ -45,6 +47,7 @@ class Desk:
     async def deliver(self, most: int = 1_000_000) -> Applied:
         """One transaction with at most `most` records of each partition."""
         batch = self.scribe.batch(await self.places(), most)
+        await self.deciding.know(batch)
         async with self.database.transaction() as connection:
             return await self.applier.apply(connection, batch)
 

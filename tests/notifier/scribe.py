@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.control import Activation
 from schemas.decisions import CaughtUp, Condition, Decision, Step, Trigger, Value
 from schemas.events import Click, Event, Override, OverrideData, Purchase, PurchaseData
 from services.notifier.intake import Batch, take_changelog, take_decisions
@@ -18,6 +19,7 @@ from services.scorer.domain.positions import Standing
 from services.scorer.domain.records import decision
 from services.scorer.domain.scoring import Arrival, decide
 from services.scorer.domain.state import POSITION_KEY, Customer, Position
+from services.scorer.sequence import Book, first
 
 POLICY = """
 policy: corner_shop
@@ -76,6 +78,7 @@ class Scribe:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.policies = Policies.only(policy)
+        self.activations: list[Activation] = []  # topic control
         self.logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.sequences: dict[int, int] = defaultdict(int)
         self.partition_of: dict[str, int] = {}
@@ -123,6 +126,26 @@ class Scribe:
         self.append(DECISIONS, partition, subject.encode(), _encode(record))
         self.state(subject)
         return record
+
+    def activate(self, text: str, *, at: datetime = NOON, playbooks: bool = True) -> None:
+        """Another policy behind the first; what is written from now on was decided under it."""
+        if not self.activations:
+            self.activations.append(first(POLICY))
+        one = parse(text)
+        self.activations.append(
+            Activation(
+                record="activation",
+                sequence=len(self.activations) + 1,
+                policy=one.name,
+                digest=one.digest,
+                text=text,
+                effective_at=at,
+                activated_at=at,
+                activated_by="li",
+                playbooks=playbooks,
+            )
+        )
+        self.policy, self.policies = one, Book(self.activations).policies
 
     def purchase(self, subject: str, amount: int, at: datetime = NOON) -> None:
         """amount: in dollars."""

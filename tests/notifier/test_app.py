@@ -18,6 +18,7 @@ from services.local.ports import free_port
 from services.notifier import __main__
 from services.notifier.app import build
 from services.notifier.consumer import Consumer, OffsetsGone
+from services.shared.control import Control
 from services.shared.kafka import create_topics
 from services.shared.serving import CannotServe, Running
 from services.shared.settings import NotifierSettings
@@ -47,12 +48,14 @@ async def test_a_database_that_does_not_let_us_in_is_refused(database_url, polic
     assert code == 2
 
 
-async def test_data_of_another_policy_is_refused(migrated_url, policy, desk):
+async def test_data_of_another_policy_is_refused(migrated_url, policy, desk, monkeypatch):
     desk.scribe.position()
     await desk.deliver()
     await desk.rows("UPDATE progress SET policy = 'older', policy_digest = '0123456789abcdef' RETURNING 1")
+    monkeypatch.setattr(Control, "__init__", lambda control, settings: None)
+    monkeypatch.setattr(Control, "read", lambda control: [])
     line, code = await refused(serving.settings(migrated_url), policy)
-    assert "a changed policy over kept data" in line
+    assert "made under policy older (0123456789abcdef)" in line
     assert code == 2
 
 

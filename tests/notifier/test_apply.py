@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from schemas.decisions import Decision
-from services.notifier.apply import OtherPolicy
+from services.notifier.deciding import OtherPolicy
 from services.notifier.domain.tasks import claim
 from services.notifier.intake import Unreadable
 from services.notifier.store import tasks
@@ -17,7 +17,7 @@ from services.notifier.store.migrate import migrate
 from services.notifier.store.offsets import OffsetConflict
 from tests.fixtures.database import fresh_database
 from tests.notifier.desk import Desk, contents
-from tests.notifier.scribe import CHANGELOG, DECISIONS, NOON
+from tests.notifier.scribe import CHANGELOG, DECISIONS, NOON, POLICY
 from tests.waiting import until
 
 
@@ -243,6 +243,44 @@ async def test_progress_tells_what_both_topics_say(desk):
     assert await desk.rows(query) == [(7, 1, 1)]
 
 
+async def test_a_policy_activated_meanwhile_is_read_when_a_record_names_it(desk):
+    desk.scribe.purchase("c1", 150)
+    await desk.deliver()
+    desk.scribe.activate(POLICY.replace('spend >= 100"', 'spend >= 200"'), at=NOON + timedelta(days=1))
+    desk.scribe.purchase("c2", 150, NOON + timedelta(days=2))
+    await desk.deliver()
+    assert await desk.rows("SELECT subject, tier FROM customers ORDER BY 1") == [("c1", "silver"), ("c2", "basic")]
+
+
+async def test_the_playbooks_that_run_are_those_of_the_policy_that_decided(desk):
+    desk.scribe.move("c1", "tier", "gold")
+    desk.scribe.move("c2", "tier", "gold")
+    desk.scribe.activate(POLICY.replace("Say thank you", "Send flowers"), at=NOON + timedelta(days=1))
+    desk.scribe.move("c3", "tier", "gold", at=NOON + timedelta(days=2), decided_at=NOON + timedelta(days=2))
+    desk.scribe.purchase("c4", 10, NOON + timedelta(days=2))  # its state names the other policy
+    await desk.deliver()
+    assert await desk.rows("SELECT subject, title FROM tasks ORDER BY 1") == [
+        ("c1", "Say thank you"),
+        ("c2", "Say thank you"),
+        ("c3", "Send flowers"),
+    ]
+
+
+async def test_what_a_switch_without_playbooks_moves_opens_no_task_and_still_closes_those_whose_reason_has_gone(desk):
+    desk.scribe.move("c1", "tier", "gold")
+    await desk.deliver()
+    desk.scribe.activate(POLICY.replace("spend >= 1_000", "spend >= 2_000"), playbooks=False)
+    later = {"decided_at": NOON + timedelta(days=2)}
+    desk.scribe.move("c1", "tier", "basic", cause="policy", **later)
+    desk.scribe.move("c2", "tier", "gold", cause="policy", **later)
+    desk.scribe.move("c3", "tier", "gold", cause="event", **later)
+    await desk.deliver()
+    assert await desk.rows("SELECT subject, title, state FROM tasks ORDER BY 1") == [
+        ("c1", "Say thank you", "closed"),
+        ("c3", "Say thank you", "open"),
+    ]
+
+
 async def test_state_of_another_policy_is_refused_in_one_line(desk):
     desk.scribe.state("c1")
     desk.scribe.position(policy="older", policy_digest="0123456789abcdef")
@@ -250,7 +288,7 @@ async def test_state_of_another_policy_is_refused_in_one_line(desk):
         await desk.deliver()
     line = str(refused.value)
     assert "\n" not in line
-    assert all(part in line for part in ("corner_shop.yaml", "older (0123456789abcdef)", "put the old policy back"))
+    assert all(part in line for part in ("corner_shop.yaml", "older (0123456789abcdef)", "not on topic control"))
     assert await desk.rows("SELECT count(*) FROM customers") == [(0,)]
 
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from services.notifier import gauges
-from services.notifier.apply import OtherPolicy
 from services.notifier.consumer import OffsetsGone
+from services.notifier.deciding import OtherPolicy
 from services.notifier.intake import Unreadable
 from services.shared.kafka import TopicMissing
 from tests.notifier.consuming import PARTITIONS, Topics, arrived
@@ -62,13 +62,13 @@ async def test_lag_counts_what_is_not_in_the_database_yet(desk, topics, run, mon
     go = asyncio.Event()
     instance = run(batch_records=3)
     await until(lambda: instance.consumer._placed, what="its place is known")
-    apply = instance.applier.apply
+    apply = instance.consumer._applier.apply
 
     async def wait(connection, batch):
         await go.wait()
         return await apply(connection, batch)
 
-    monkeypatch.setattr(instance.applier, "apply", wait)
+    monkeypatch.setattr(instance.consumer._applier, "apply", wait)
     desk.scribe.varied_life()
     await topics.publish(desk.scribe)
 

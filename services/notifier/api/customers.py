@@ -10,18 +10,19 @@ from starlette.responses import Response
 
 from schemas import answers
 from schemas.decisions import Decision
-from schemas.problems import CUSTOMER_NOT_FOUND, INVALID_PARAMETER, Refused
+from schemas.problems import CUSTOMER_NOT_FOUND, INVALID_PARAMETER, POLICY_UNAVAILABLE, Refused
 from services.notifier.api import documentation
 from services.notifier.api.paging import Cursor, Limit, next_cursor, read_cursor
 from services.notifier.api.subjects import read_subject
+from services.notifier.deciding import Deciding
 from services.notifier.domain.history import Revision, paths
 from services.notifier.projection import TIER
 from services.notifier.store import customers, decisions
 from services.notifier.store.database import Database
-from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.packing import decode
+from services.scorer.domain.packing import decode, mark
+from services.shared.kafka import KafkaUnavailable
 from services.shared.web import Json
 
 Name = Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -47,7 +48,7 @@ def as_written(record: bytes) -> Decision:
     return cast(Decision, msgspec.Raw(record))
 
 
-def router(database: Database, policies: Policies, clock: Callable[[], datetime]) -> APIRouter:
+def router(database: Database, deciding: Deciding, clock: Callable[[], datetime]) -> APIRouter:
     routes = APIRouter(tags=["customers"])
 
     @routes.get("/v1/customers", **documentation.LIST_CUSTOMERS)
@@ -115,7 +116,11 @@ def router(database: Database, policies: Policies, clock: Callable[[], datetime]
             if state is None:
                 raise _unknown(name)
             last = await decisions.page(connection, name, everything=False, before=None, limit=1)
-        answer = explain(decode(state, policies), policies, to_ms(instant))
+        try:
+            await deciding.know_marks([mark(state)])
+        except KafkaUnavailable as error:
+            raise Refused(POLICY_UNAVAILABLE, str(error), retry_after_s=1) from error
+        answer = explain(decode(state, deciding.policies), deciding.policies, to_ms(instant))
         return Json(
             answers.CustomerView(
                 subject=name,

@@ -31,6 +31,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="recor
     effective_at: datetime
     decided_at: datetime
     cause: Cause
+    policy: str = ""
+    policy_digest: str = ""
     trigger: Received | None = None
     catching_up: bool = False
 

@@ -42,7 +42,7 @@ class Policies:
         self.eras, self.count = eras, len(eras)
         self.machines, self.marks = [era.machine for era in eras], [era.mark for era in eras]
         self.newest = eras[-1].policy
-        self.fields = frozenset().union(*(_fields(era.policy) for era in eras))
+        self.fields = frozenset().union(*(kept_for(era.policy) for era in eras))
         self.known = {era.mark: i + 1 for i, era in enumerate(eras)}
         self.plain = letter(PURCHASE) + self.newest.currency
 
@@ -79,6 +79,7 @@ def _mark(before: bytes, policy: Policy, effective_ms: int) -> bytes:
     return blake2b(before + text, digest_size=8).digest()
 
 
-def _fields(policy: Policy) -> frozenset[str]:
+def kept_for(policy: Policy) -> frozenset[str]:
+    """The fields of events that the policy's rules ask for."""
     fields = policy.fields | frozenset(policy.document.attributes)
     return fields | STAGE_FIELDS if any(isinstance(f, Stage) for f in policy.features) else fields

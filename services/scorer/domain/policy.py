@@ -59,7 +59,7 @@ def examined(text: str, source: str = "policy.yaml") -> tuple[Policy, list[Findi
 
 
 def compiled(text: str, source: str = "policy.yaml") -> Policy:
-    """The policy, whether or not it makes sense: for tests that draw one at random. PolicyError if it is none."""
+    """The policy, whether or not it makes sense: one activated long ago, or drawn at random. PolicyError if none."""
     return _Compiler(read(text, source)).policy()
 
 

@@ -45,6 +45,7 @@ class PartitionMetrics:
         self._all.customers.labels(label).set(len(shard.records))
         self._all.state_bytes.labels(label).set(shard.bytes)
         self._all.timers.labels(label).set(shard.timed)
+        self._all.to_look_at_again.labels(label).set(shard.sweep.left)
 
     def failed(self) -> None:
         self._all.failed.inc()
@@ -52,5 +53,12 @@ class PartitionMetrics:
     def clear(self) -> None:
         """The partition is not ours any more: its gauges would lie."""
         metrics = self._all
-        for gauge in (metrics.lag, metrics.customers, metrics.state_bytes, metrics.timers, metrics.restoring):
+        for gauge in (
+            metrics.lag,
+            metrics.customers,
+            metrics.state_bytes,
+            metrics.timers,
+            metrics.to_look_at_again,
+            metrics.restoring,
+        ):
             gauge.remove(self._label)

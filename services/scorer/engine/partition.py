@@ -16,11 +16,13 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from msgspec.structs import replace
 
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.state import Position
 from services.scorer.engine.arrivals import Arrivals, Feed
 from services.scorer.engine.batches import Pace, Record, Room, Run
 from services.scorer.engine.clock import Clock, Playback
 from services.scorer.engine.gauges import PartitionMetrics
+from services.scorer.engine.sweep import Lane
 from services.scorer.engine.takeover import Taken
 from services.scorer.engine.turn import Turn
 
@@ -29,6 +31,9 @@ log = structlog.get_logger()
 Status = Literal["restoring", "catching_up", "ready"]
 
 _TIMERS_A_TURN = 1_000
+_SWEPT_A_TURN = 500
+_SWEEP_S = 0.005  # of a slice: so long live events may have to wait for it
+_LANE_S = 0.02  # until it is tried again whether another partition has done with its slice
 _TICK_S = 1.0
 _COMMIT_HANGS_S = 90.0
 _HOLD_S = 15.0  # below Faust's rebalance timeout
@@ -37,6 +42,8 @@ _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PR
 
 class Partition:
     """take_over:      blocks; see takeover.Takeover
+    policies:       those to decide by now; asked before each turn
+    lane:           shared by all partitions of the worker
     fenced_pause_s: after being fenced, how long to wait for the rebalance that most likely was the reason
     """
 
@@ -48,6 +55,8 @@ class Partition:
         feed: Feed,
         room: Room,
         take_over: Callable[[int], Taken],
+        policies: Callable[[], Policies],
+        lane: Lane,
         takeovers: ThreadPoolExecutor,
         commits: ThreadPoolExecutor,
         metrics: PartitionMetrics,
@@ -57,9 +66,11 @@ class Partition:
         self.number = number
         self._clock, self._metrics = clock, metrics
         self._take_over_blocking, self._takeovers, self._commits = take_over, takeovers, commits
+        self._policies, self._lane = policies, lane
         self._fenced_pause_s = fenced_pause_s
         self._arrivals = Arrivals(number, feed, room)
         self._pace, self._timer_pace = Pace(most=max_batch), Pace(most=_TIMERS_A_TURN)
+        self._sweep_pace = Pace(most=_SWEPT_A_TURN, target_s=_SWEEP_S)
         self._taken: Taken | None = None
         self._playback = Playback(clock, 0)
         self._more_due = self._closing = self._unproven = False
@@ -88,6 +99,10 @@ class Partition:
         if self._taken is not None and self._free.is_set() and not self._closing:
             self._arrivals.put(run)
             self._wake.set()
+
+    def wake(self) -> None:
+        """Something has changed that a turn may have to look at, as another policy."""
+        self._wake.set()
 
     async def hold(self) -> None:
         """Begin no turn until `go_on`; returns when the running one has ended, or it has taken too long."""
@@ -130,6 +145,8 @@ class Partition:
             "position": taken.position.events_offset,
             "end": self._arrivals.end,
             "customers": len(taken.shard.records),
+            "policies": taken.shard.policies.count,
+            "to_look_at_again": taken.shard.sweep.left,
         }
 
     # Taking over, and losing
@@ -182,6 +199,7 @@ class Partition:
 
     def _release(self) -> None:
         taken, self._taken = self._taken, None
+        self._lane.leave(self.number)
         self._arrivals.clear()
         self._metrics.clear()
         if taken is not None:
@@ -210,8 +228,11 @@ class Partition:
 
     async def _until_something_comes(self, taken: Taken) -> None:
         self._measure(taken)
-        next_ms = taken.shard.timers.next_ms()
-        wait_s = _TICK_S if next_ms is None else min(_TICK_S, (next_ms - self._clock.now_ms()) / 1000)
+        now_ms = self._clock.now_ms()
+        next_ms, begins_ms = taken.shard.timers.next_ms(), taken.shard.sweep.begins_ms()
+        wait_s = _TICK_S if next_ms is None else min(_TICK_S, (next_ms - now_ms) / 1000)
+        if begins_ms is not None:
+            wait_s = min(wait_s, max(_LANE_S, (begins_ms - now_ms) / 1000))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(0.001, wait_s))
 
@@ -219,6 +240,8 @@ class Partition:
         """One transaction at most; False if there was nothing to do."""
         if self._unproven:
             await self._prove(taken)
+        if taken.shard.policies is not self._policies():
+            taken.shard.follow(self._policies())
         position = taken.position.events_offset
         waiting = await self._arrivals.waiting(position)
         behind = self._arrivals.behind(position)
@@ -242,20 +265,25 @@ class Partition:
             taken.shard.take(turn, batch, until_ms)
             self._pace.took(len(batch), time.perf_counter() - began_s)
         fired = self._fire(taken, turn, until_ms)
+        swept = self._sweep(taken, turn, until_ms)
         if turn.catching_up and self._arrivals.reaches(offset, taken.backlog_end) and not self._more_due:
             turn.caught_up(self.number)
         if not turn.writes:
+            self._lane.leave(self.number)
             await asyncio.sleep(0)
-            return fired > 0
+            return fired > 0 or swept
         decided_s = time.perf_counter()
         position = replace(
             taken.position,
             events_offset=offset,
             sequence=turn.sequence,
+            policy=taken.shard.policies.newest.name,
+            policy_digest=taken.shard.policies.newest.digest,
             appended_ms=self._playback.appended_ms,
             caught_up=not turn.catching_up,
         )
         await self._commit(taken, position, turn)
+        self._lane.leave(self.number)
         self._committed(taken, turn, position, live=not behind and not taken.catching_up)
         self._metrics.batch(turn, decided_s - began_s, time.perf_counter() - decided_s)
         return True
@@ -272,6 +300,19 @@ class Partition:
         self._more_due = fired == limit
         self._timer_pace.took(fired, time.perf_counter() - began_s)
         return fired
+
+    def _sweep(self, taken: Taken, turn: Turn, until_ms: int) -> bool:
+        """One slice of those a policy has to be put to; whether it was our turn and there may be more."""
+        sweep = taken.shard.sweep
+        begins_ms = sweep.begins_ms()
+        if begins_ms is None or begins_ms > until_ms or not self._lane.take(self.number):
+            return False
+        began_s = time.perf_counter()
+        swept = taken.shard.look_again(turn, until_ms, self._sweep_pace.records)
+        self._sweep_pace.took(swept, time.perf_counter() - began_s)
+        if not sweep.left:
+            log.info("all customers are decided under the newest policy", partition=self.number)
+        return True
 
     def _committed(self, taken: Taken, turn: Turn, position: Position, *, live: bool) -> None:
         if taken.catching_up and position.caught_up:

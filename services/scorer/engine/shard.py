@@ -20,6 +20,7 @@ from services.scorer.domain.packing import due_ms
 from services.scorer.domain.scoring import Arrival, Change, Outcome, score
 from services.scorer.domain.timers import TimerQueue
 from services.scorer.engine.batches import Record
+from services.scorer.engine.sweep import Sweep
 from services.scorer.engine.turn import Turn
 from services.shared.partitioner import partition_of
 
@@ -47,12 +48,36 @@ class Shard:
         self.timers = TimerQueue(self._due_of)
         self.bytes = self.timed = 0
         self._flaps = Flaps(_MOVES_REMEMBERED)
+        self.sweep = Sweep(policies, self.records)
         for key, record in self.records.items():
             self.bytes += len(record)
             due = due_ms(record)
             if due is not None:
                 self.timed += 1
                 self.timers.schedule(key, due)
+
+    @property
+    def policies(self) -> Policies:
+        return self._policies
+
+    def follow(self, policies: Policies) -> None:
+        """Decide by these policies from now on: the same, with more behind them. Whom no event brings up is swept."""
+        self._policies = policies
+        self.sweep = Sweep(policies, self.records)
+
+    def look_again(self, turn: Turn, until_ms: int, limit: int) -> int:
+        """Decide a slice of those not yet decided under all policies that hold; how many were looked at.
+
+        Each is written, whether anything has changed or not: what policies it knows is the progress of the sweep.
+        """
+        keys = self.sweep.slice(limit)
+        for key in keys:
+            before = self.records[key]
+            after, _ = self._decide(turn, key, before, (), until_ms)
+            _, due_ms = self._keep(turn, key, before, after)
+            if due_ms < NEVER:
+                self.timers.schedule(key, due_ms)
+        return len(keys)
 
     def take(self, turn: Turn, batch: Iterable[Record], until_ms: int) -> None:
         """Decide a micro-batch, each customer once, with time played up to `until_ms`."""

@@ -9,20 +9,24 @@ Blocks; runs in a thread, before Faust seeks.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from confluent_kafka import KafkaError, KafkaException
 from msgspec.structs import replace
 
 from schemas import topics
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.packing import StateError
-from services.scorer.domain.policy import Policy
+from services.scorer.domain.packing import StateError, mark
+from services.scorer.domain.policy import PolicyError
 from services.scorer.domain.state import Position
 from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.transactions import GroupOffsets, Transactions
+from services.shared.control import Unreadable
+from services.shared.kafka import KafkaUnavailable
 from services.shared.metrics import ScorerMetrics
 from services.shared.settings import ScorerSettings
 
@@ -49,18 +53,22 @@ class Taken:
 
 
 class Takeover:
-    """Takes partitions over, any number at once, each call in a thread of its own."""
+    """Takes partitions over, any number at once, each call in a thread of its own.
+
+    policies: those known.  reread: the same with what topic `control` holds by now; blocks
+    """
 
     def __init__(
         self,
         settings: ScorerSettings,
-        policy: Policy,
+        policies: Callable[[], Policies],
+        reread: Callable[[], Policies],
         metrics: ScorerMetrics,
         offsets: GroupOffsets,
         failpoints: FailPoints,
     ) -> None:
-        self._settings, self._policy, self._metrics = settings, policy, metrics
-        self._offsets, self._failpoints = offsets, failpoints
+        self._settings, self._policies, self._metrics = settings, policies, metrics
+        self._reread, self._offsets, self._failpoints = reread, offsets, failpoints
         self._events = settings.topic(topics.EVENTS.name)
         self._state = settings.topic(topics.SCORER_STATE.name)
         self._decisions = settings.topic(topics.DECISIONS.name)
@@ -74,6 +82,10 @@ class Takeover:
                 f"{self._state}-{partition}: {error}; start the version you had. This one takes none of it over: "
                 "to have it decided anew, start with --fresh and send the events again"
             ) from error
+        except (PolicyError, Unreadable) as error:
+            raise Refusal(str(error)) from error
+        except KafkaUnavailable as error:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT, str(error))) from error
 
     def _take_over(self, partition: int) -> Taken:
         began = time.monotonic()
@@ -86,12 +98,13 @@ class Takeover:
             _, decided = eventlog.bounds(consumer, self._decisions, partition)
         finally:
             consumer.close()
-        position = self._position(partition, restored, first, end, decided)
+        policies = self._decided_by(restored)
+        position = self._position(partition, restored, policies, first, end, decided)
         # A position that had not caught up is behind still, even if nothing has come since.
         catching_up = position.events_offset < end or not position.caught_up
         position = replace(position, caught_up=not catching_up)
         shard = Shard(
-            Policies.only(self._policy),
+            policies,
             number=partition,
             partitions=self._settings.partitions,
             topic=self._events,
@@ -110,6 +123,14 @@ class Takeover:
         )
         return Taken(transactions, shard, position, end, catching_up)
 
+    def _decided_by(self, restored: changelog.Restored) -> Policies:
+        """The policies to decide by; the former owner may have known more than we do."""
+        policies = self._policies()
+        named = set(map(mark, restored.records.values()))
+        if restored.position is not None and restored.position.policy_digest not in _digests(policies):
+            return self._reread()
+        return policies if named <= policies.known.keys() else self._reread()
+
     def _progress(self, partition: int) -> changelog.Progress:
         restored, left = self._metrics.restored, self._metrics.restoring.labels(str(partition))
         told = time.monotonic()
@@ -124,7 +145,9 @@ class Takeover:
 
         return progress
 
-    def _position(self, partition: int, restored: changelog.Restored, first: int, end: int, decided: int) -> Position:
+    def _position(
+        self, partition: int, restored: changelog.Restored, policies: Policies, first: int, end: int, decided: int
+    ) -> Position:
         """Where to go on; at the first start, where topic `events` begins."""
         position = restored.position
         state, events = f"{self._state}-{partition}", f"{self._events}-{partition}"
@@ -134,14 +157,13 @@ class Takeover:
                     f"{state} holds no position, but {self._decisions}-{partition} is not empty: the state was lost. "
                     "Restore the topic, or start with --fresh"
                 )
-            return Position(
-                events_offset=first, sequence=0, policy=self._policy.name, policy_digest=self._policy.digest
-            )
-        if position.policy_digest != self._policy.digest:
+            newest = policies.newest
+            return Position(events_offset=first, sequence=0, policy=newest.name, policy_digest=newest.digest)
+        if position.policy_digest not in _digests(policies):
             raise Refusal(
-                f"the state was decided under policy {position.policy} ({position.policy_digest}), this is "
-                f"{self._policy.name} ({self._policy.digest}): a changed policy over kept data is not built yet; "
-                "start with --fresh or the policy you had"
+                f"{state} was decided under policy {position.policy} ({position.policy_digest}), which is not on topic "
+                f"{self._settings.topic(topics.CONTROL.name)}: that topic was lost or made anew. Restore it, or start "
+                "with --fresh"
             )
         if position.events_offset > end:
             raise Refusal(
@@ -152,3 +174,7 @@ class Takeover:
             log.error("events are lost", partition=partition, position=position.events_offset, first_kept=first)
             return replace(position, events_offset=first)
         return position
+
+
+def _digests(policies: Policies) -> set[str]:
+    return {era.policy.digest for era in policies.eras}

@@ -10,15 +10,17 @@ from contextlib import suppress
 
 import structlog
 
-from services.scorer.domain.policy import Policy
+from services.scorer.domain.eras import Policies
 from services.scorer.engine.arrivals import Feed
 from services.scorer.engine.batches import Room, Run
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.partition import Partition
+from services.scorer.engine.sweep import Lane
 from services.scorer.engine.takeover import Takeover
 from services.scorer.engine.transactions import GroupOffsets
+from services.scorer.sequence import Book
 from services.shared.metrics import ScorerMetrics
 from services.shared.settings import ScorerSettings
 
@@ -31,27 +33,32 @@ _CLOSE_S = 25.0
 
 
 class Worker:
-    """on_failure: told once of what ends the worker: a Refusal, or a fault."""
+    """book: the policies to decide by.  reread: adds to it what topic `control` holds by now; blocks
+
+    on_failure: told once of what ends the worker: a Refusal, or a fault
+    """
 
     def __init__(
         self,
         settings: ScorerSettings,
-        policy: Policy,
+        book: Book,
         metrics: ScorerMetrics,
         *,
         clock: Clock,
+        reread: Callable[[], Policies],
         on_failure: Callable[[BaseException], None],
     ) -> None:
-        self._settings, self._policy, self._metrics, self._clock = settings, policy, metrics, clock
+        self._settings, self._book, self._metrics, self._clock = settings, book, metrics, clock
         self._on_failure = on_failure
         self._offsets = GroupOffsets(settings)
         self._takeovers = ThreadPoolExecutor(_TAKEOVERS_AT_ONCE, "takeover")
         self._commits = ThreadPoolExecutor(_COMMITS_AT_ONCE, "commit")
-        self._take_over = Takeover(settings, policy, metrics, self._offsets, FailPoints())
+        self._take_over = Takeover(settings, lambda: book.policies, reread, metrics, self._offsets, FailPoints())
         self._feed: Feed | None = None
         self._partitions: dict[int, Partition] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._assigned = self._failed = self._stopping = False
+        self._lane = Lane()
         self.room = Room(_INBOX_BYTES)
 
     def feed_from(self, feed: Feed) -> None:
@@ -63,6 +70,11 @@ class Worker:
         owned = self._partitions.get(partition)
         if owned is not None:
             owned.hand_over(run)
+
+    def policies_changed(self) -> None:
+        """There is another policy in the book."""
+        for partition in self._partitions.values():
+            partition.wake()
 
     async def revoked(self) -> None:
         """A rebalance has begun, any partition may be going elsewhere: returns when no transaction is under way."""
@@ -117,6 +129,8 @@ class Worker:
             feed=self._feed,
             room=self.room,
             take_over=self._take_over,
+            policies=lambda: self._book.policies,
+            lane=self._lane,
             takeovers=self._takeovers,
             commits=self._commits,
             metrics=PartitionMetrics(self._metrics, number),

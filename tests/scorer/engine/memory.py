@@ -18,6 +18,7 @@ from services.scorer.engine.eventlog import Next
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.partition import Partition
 from services.scorer.engine.shard import Shard
+from services.scorer.engine.sweep import Lane
 from services.scorer.engine.takeover import Taken
 from services.scorer.engine.turn import Turn
 from services.shared.metrics import ScorerMetrics
@@ -43,6 +44,7 @@ class Log:
         self.fail: list[Exception] = []
         self.refuse: Exception | None = None
         self.hold_commits = False
+        self.policies = POLICIES
 
     # as the feed
 
@@ -66,7 +68,7 @@ class Log:
         self.takeovers += 1
         if self.fail and self.fail[0].args[0].code() == KafkaError._TRANSPORT:
             raise self.fail.pop(0)
-        shard = Shard(POLICIES, number=0, partitions=1, topic="events", records=dict(self.state))
+        shard = Shard(self.policies, number=0, partitions=1, topic="events", records=dict(self.state))
         backlog = self.end(partition)
         catching_up = self.position.events_offset < backlog or not self.position.caught_up
         return Taken(self, shard, self.position, backlog, catching_up)  # type: ignore[arg-type]
@@ -104,6 +106,8 @@ async def actor(log: Log, *, max_batch: int = 5000, clock: Clock | None = None) 
             feed=log,
             room=Room(1_000_000),
             take_over=log.take_over,
+            policies=lambda: log.policies,
+            lane=Lane(),
             takeovers=pool,
             commits=pool,
             metrics=PartitionMetrics(ScorerMetrics(registry), 0),

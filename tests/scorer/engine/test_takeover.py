@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from schemas.decisions import CaughtUp
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.packing import decode_position, encode_position
-from services.scorer.domain.state import POSITION_KEY, Position
+from services.scorer.domain.packing import decode_position, encode, encode_position
+from services.scorer.domain.state import POSITION_KEY, Customer, Position
 from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.takeover import Refusal, Taken, Takeover
@@ -39,7 +39,8 @@ class Owner:
         self._taken: list[Taken] = []
         self._take_over = Takeover(
             installation.settings,
-            installation.policy,
+            lambda: installation.policies,
+            lambda: installation.policies,
             ScorerMetrics(self.registry),
             self._offsets,
             FailPoints(""),
@@ -181,7 +182,7 @@ def test_lost_state_beside_decisions_is_refused(installation: Installation, owne
 
 
 def test_customers_without_a_position_are_refused(installation: Installation, owner: Owner) -> None:
-    installation.write("scorer-state", b"\x01something", b"a", 0)
+    installation.write("scorer-state", encode(Customer.new(installation.policies)), b"a", 0)
     with pytest.raises(Refusal, match="holds no position"):
         owner.take_over()
 
@@ -191,9 +192,7 @@ def test_another_policy_over_kept_data_is_refused_in_one_line(installation: Inst
     installation.write("scorer-state", encode_position(elsewhere), POSITION_KEY, 0)
     with pytest.raises(Refusal) as refused:
         owner.take_over()
-    assert "a changed policy over kept data is not built yet; start with --fresh or the policy you had" in str(
-        refused.value
-    )
+    assert "was decided under policy old (00ff00ff00ff00ff), which is not on topic" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

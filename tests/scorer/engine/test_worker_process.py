@@ -112,14 +112,18 @@ async def ends_with(worker: WorkerProcess, exit_code: int, line: str) -> None:
     assert worker.process.exit_code == exit_code
 
 
-async def test_another_policy_over_kept_data_is_one_line_and_exit_code_2(install: Install) -> None:
+async def test_a_policy_file_changed_after_the_first_start_decides_nothing_and_a_line_says_so(install: Install) -> None:
     installation = await install(partitions=1)
     async with await WorkerProcess.start(installation) as worker:
         await worker.ready()
         assert await worker.stop() == 0
     installation.policy_file.write_text(policy_text(silver=50))
+    await asyncio.to_thread(installation.send, [purchase("c1", 60)])
     async with await WorkerProcess.start(installation) as worker:
-        await ends_with(worker, 2, "a changed policy over kept data is not built yet; start with --fresh or the policy")
+        await worker.ready()
+        await everything_taken(installation)
+        assert any("`tierline policy activate` makes it hold" in line for line in worker.lines)
+    assert [d for d in await asyncio.to_thread(installation.decisions) if d.dimension == "tier"] == []
 
 
 async def test_state_of_an_older_version_is_one_line_and_exit_code_2(install: Install) -> None:
