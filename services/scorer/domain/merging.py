@@ -14,6 +14,7 @@ from services.scorer.domain.entries import Entry, read_profile, write_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.outcomes import Change
+from services.scorer.domain.packing import decode, encode
 from services.scorer.domain.shadows import origin_of
 from services.scorer.domain.state import Customer, Joined, Rare, Waiting
 from services.scorer.domain.turns import Turn
@@ -24,6 +25,15 @@ class Merged(NamedTuple):
 
     changes: list[Change]
     of_alias: list[Change]
+
+
+class Departed(NamedTuple):
+    """What changes for one who becomes another name; their record as it stood, and what is kept for the day they are
+    parted again."""
+
+    changes: list[Change]
+    record: bytes
+    joined: Joined
 
 
 class Parted(NamedTuple):
@@ -62,20 +72,44 @@ def merge(
     """
     if other_subject == subject or other_subject in joined(into) or subject in joined(other):
         raise MergeError(f"{other_subject!r} and {subject!r} are one customer already")
-    turn, of_other = Turn(into, policies), Turn(other, policies)
+    departed = depart(other, policies, subject=other_subject, into=subject, at_ms=at_ms)
+    came = decode(departed.record, policies)
+    changes = receive(
+        into, came, departed.joined, policies, subject=subject, other_subject=other_subject, at_ms=at_ms
+    )
+    return Merged(changes, departed.changes)
+
+
+def depart(customer: Customer, policies: Policies, *, subject: str, into: str, at_ms: int) -> Departed:
+    """The first half of a merge: become another name for `into`; `customer` is changed in place and left empty."""
+    turn = Turn(customer, policies)
     turn.advance(at_ms)
-    of_other.advance(at_ms)
+    record, left = encode(customer), _left(customer)
+    customer.waiting, customer.rare = [], Rare(left=left)
+    turn.rebase([], subject, at_ms, "merge", None)
+    return Departed(turn.changes, record, Joined(into, _revisions(customer), _left(customer)))
+
+
+def receive(
+    into: Customer,
+    other: Customer,
+    departed: Joined,
+    policies: Policies,
+    *,
+    subject: str,
+    other_subject: str,
+    at_ms: int,
+) -> list[Change]:
+    """The second half: let `into` (of `subject`) take in what has departed; it is changed in place."""
+    turn = Turn(into, policies)
+    turn.advance(at_ms)
     theirs = [_filed(e, other_subject) for e in _all(other)]
-    rare = into.rarely()
-    others = other.rare or Rare()
+    rare, others = into.rarely(), other.rare or Rare()
     rare.erased |= {origin or other_subject: at for origin, at in others.erased.items()}
     into.waiting = _in_order([*into.waiting, *(_waits_for(w, other_subject) for w in other.waiting)])
-    frozen = _higher(into.frozen, others.frozen)
-    turn.rebase([*_all(into), *theirs], subject, at_ms, "merge", frozen)
-    other.waiting, other.rare = [], Rare(left=others.left)
-    of_other.rebase([], other_subject, at_ms, "merge", None)
-    into.rarely().joined |= {other_subject: Joined(subject, _revisions(other), _left(other))} | others.joined
-    return Merged(turn.changes, of_other.changes)
+    turn.rebase([*_all(into), *theirs], subject, at_ms, "merge", _higher(into.frozen, others.frozen))
+    into.rarely().joined |= {other_subject: departed} | others.joined
+    return turn.changes
 
 
 def unmerge(customer: Customer, policies: Policies, *, subject: str, other_subject: str, at_ms: int) -> Parted:
