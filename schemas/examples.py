@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from schemas import control, decisions, events, problems
+from schemas import control, decisions, events, identities, problems
 
 _ORDERED = datetime(2026, 3, 1, 12, 0, 0, 250_000, UTC)
 _RECEIVED = datetime(2026, 3, 1, 12, 0, 1, 0, UTC)
@@ -140,6 +140,9 @@ ACTIVATION = control.Activation(
     activated_at=_DECIDED,
     activated_by="li",
 )
+MERGE = identities.Merge(sequence=1, at=_DECIDED, from_="c-20017-old", into="c-20017")
+UNMERGE = identities.Unmerge(sequence=2, at=_DECIDED, from_="c-20017-old", into="c-20017")
+ERASURE = identities.Erasure(sequence=3, at=_DECIDED, subject="c-20017", asked="c-20017-old")
 PROBLEM = problems.details(problems.NEGATIVE_AMOUNT, "the amount is -3.00", field="data.amount", instance="/v1/events")
 
 CATALOGUE: tuple[msgspec.Struct, ...] = (
@@ -157,6 +160,9 @@ CATALOGUE: tuple[msgspec.Struct, ...] = (
     ANNOUNCEMENT,
     DEAD_LETTER,
     ACTIVATION,
+    MERGE,
+    UNMERGE,
+    ERASURE,
     PROBLEM,
 )
 

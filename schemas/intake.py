@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas import events
+from schemas.instants import Instant
 from schemas.policy import Name
 from schemas.problems import ProblemDetails
 
@@ -303,6 +304,34 @@ FIELDS: dict[str, type[_Fields]] = {
     "profile": ProfileFields,
     "override": OverrideFields,
 }
+
+
+class PairWanted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Of a merge: `from` becomes another name for `into`. Of an unmerge: `from` is a customer of its own again."""
+
+    from_: Subject = msgspec.field(name="from")
+    into: Subject
+
+
+class ErasureWanted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Everything known so far of the customer, and of all merged into them, is to be forgotten."""
+
+    subject: Subject
+
+
+class IdentityAccepted(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The answer to a merge, an unmerge or an erasure that Kafka has.
+
+    status:   `already` for a merge that was made before: nothing was written
+    sequence: its place in the one sequence of all of them
+    customer: who goes on: whom the name that was given stands for
+    at:       the instant it takes effect
+    """
+
+    status: Literal["accepted", "already"]
+    sequence: int | None = None
+    customer: str | None = None
+    at: Instant | None = None
 
 
 class EventAccepted(msgspec.Struct, kw_only=True):

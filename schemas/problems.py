@@ -178,6 +178,15 @@ TIME_OUT_OF_RANGE = Problem("time-out-of-range", 422, "The time is before 1970",
 UNSUPPORTED_SPECVERSION = Problem(
     "unsupported-specversion", 422, "The CloudEvents version is not 1.0", 'Send specversion "1.0".'
 )
+MERGED_ALREADY = Problem(
+    "merged-already",
+    409,
+    "The two cannot be merged as things stand",
+    "Unmerge the one that is another name already, or name the customer it stands for.",
+)
+NOT_MERGED = Problem(
+    "not-merged", 409, "The one is not merged into the other", "Name the customer into which it was merged."
+)
 # -- we cannot take it now
 BROKER_UNAVAILABLE = Problem(
     "broker-unavailable",

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import control, decisions, events
+from schemas import control, decisions, events, identities
 
 DAY_MS = 86_400_000
 FOR_EVER_MS = -1
@@ -118,6 +118,26 @@ CONTROL = Topic(
     partitions=1,
 )
 
+IDENTITIES = Topic(
+    name="identities",
+    about="Merges, unmerges and erasures, in their one sequence.",
+    key="identity",
+    carries=identities.Identity,
+    writer="ingest",
+    readers=("scorer", "ingest"),
+    log_append_time=True,
+    partitions=1,
+)
+TRANSFERS = Topic(
+    name="transfers",
+    about="From scorer to scorer: customers on their way to another partition, events that came for another name.",
+    key="subject it is for",
+    carries=None,
+    writer="scorer",
+    readers=("scorer",),
+    retention_ms=30 * DAY_MS,
+)
+
 CATALOGUE: tuple[Topic, ...] = (
     EVENTS,
     SCORER_STATE,
@@ -127,4 +147,6 @@ CATALOGUE: tuple[Topic, ...] = (
     CHURN_ALERTS,
     DEAD_LETTERS,
     CONTROL,
+    IDENTITIES,
+    TRANSFERS,
 )

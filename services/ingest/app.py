@@ -1,5 +1,6 @@
 """Composition root of ingest: settings in, an app out. `python -m services.ingest` serves it."""
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -9,11 +10,12 @@ from fastapi import FastAPI
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from schemas.publish import VERSION
-from services.ingest import documentation, endpoints
+from services.ingest import documentation, endpoints, identities
 from services.ingest.acceptance import Acceptance, Clock
 from services.ingest.budget import Budget
 from services.ingest.normalise import Normaliser
 from services.ingest.publisher import Publisher
+from services.shared.identities import Sequencer
 from services.shared.kafka import TopicMismatch
 from services.shared.metrics import IngestMetrics
 from services.shared.serving import MISUSED, CannotServe
@@ -31,6 +33,7 @@ def build(settings: IngestSettings, *, clock: Clock = lambda: datetime.now(UTC))
     publisher = Publisher(settings, metrics, budget)
     normaliser = Normaliser(allow_personal_subjects=settings.allow_personal_subjects)
     acceptance = Acceptance(normaliser, publisher, metrics, clock)
+    sequencer = Sequencer(settings)
     if settings.log_level != "debug":
         # It reports every attempt to reconnect; the publisher says once that Kafka is away and once that it is back.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -45,6 +48,7 @@ def build(settings: IngestSettings, *, clock: Clock = lambda: datetime.now(UTC))
             yield
         finally:
             await publisher.__aexit__()
+            await asyncio.to_thread(sequencer.close)
 
     app = create_app(
         title=documentation.TITLE,
@@ -57,4 +61,5 @@ def build(settings: IngestSettings, *, clock: Clock = lambda: datetime.now(UTC))
         lifespan=lifespan,
     )
     app.include_router(endpoints.router(settings, acceptance, budget, metrics))
+    app.include_router(identities.router(settings, sequencer, clock))
     return app

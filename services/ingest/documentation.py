@@ -24,6 +24,9 @@ TYPES: dict[str, Any] = {
     "Shorthand": intake.Shorthand,
     "EventAccepted": intake.EventAccepted,
     "BatchAnswer": intake.BatchAnswer,
+    "PairWanted": intake.PairWanted,
+    "ErasureWanted": intake.ErasureWanted,
+    "IdentityAccepted": intake.IdentityAccepted,
 }
 
 SHORTHAND = {
@@ -174,3 +177,69 @@ POST_EVENTS: dict[str, Any] = {
         requestBody=_REQUEST,
     ),
 }
+
+
+def _identity(
+    summary: str,
+    body: str,
+    example: dict[str, str],
+    description: str,
+    *conflicts: problems.Problem,
+    again: bool = False,
+) -> dict[str, Any]:
+    refusals = (
+        problems.MALFORMED_BODY,
+        problems.TOO_DEEP,
+        problems.INVALID_FIELD,
+        problems.INVALID_SUBJECT,
+        problems.PERSONAL_SUBJECT,
+        *conflicts,
+        problems.BROKER_UNAVAILABLE,
+    )
+    accepted = {200: "IdentityAccepted", 202: "IdentityAccepted"} if again else {202: "IdentityAccepted"}
+    return {
+        "summary": summary,
+        "description": inspect.cleandoc(description),
+        **openapi.answers(
+            accepted,
+            descriptions={200: "It was so already; nothing was written", 202: "Kafka has it"},
+            problems=refusals,
+            headers_on={503: "Retry-After"},
+            requestBody={"required": True, "content": {JSON: {"schema": openapi.ref(body), "example": example}}},
+        ),
+    }
+
+
+_PAIR = {"from": "c-20017-old", "into": "c-20017"}
+
+POST_MERGES = _identity(
+    "Two ids are one customer",
+    "PairWanted",
+    _PAIR,
+    """
+    From now on `from` is another name for `into`: their events are one ledger, played again from the beginning, and an
+    event filed under both counts once. Events that still come for `from` go to `into`. If `into` is itself another
+    name, whoever it stands for is meant. 503: it is not known whether it was kept, send it again.
+    """,
+    problems.MERGED_ALREADY,
+    again=True,
+)
+POST_UNMERGES = _identity(
+    "They are two customers after all",
+    "PairWanted",
+    _PAIR,
+    """
+    `from` is a customer of its own again, with everything that was filed under it, and with all who came in through it.
+    503: it is not known whether it was kept; sent again, a 409 says that it was.
+    """,
+    problems.NOT_MERGED,
+)
+POST_ERASURES = _identity(
+    "Forget a customer",
+    "ErasureWanted",
+    {"subject": "c-20017"},
+    """
+    Everything up to this instant of the customer and of all merged into them is suppressed for ever, also when events
+    of before come later or are replayed; other names end. Later events begin a new life from zero.
+    """,
+)

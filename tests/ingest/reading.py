@@ -1,12 +1,16 @@
-"""What stands on topic `events`, as any consumer sees it."""
+"""What stands on a topic, as any consumer sees it."""
+
+import asyncio
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer
+from confluent_kafka import TopicPartition as Place
 
 from services.shared.settings import IngestSettings
 
 
 async def records(settings: IngestSettings) -> list[ConsumerRecord]:
-    """All records, by partition and offset."""
+    """All of `events`, by partition and offset."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -22,3 +26,27 @@ async def records(settings: IngestSettings) -> list[ConsumerRecord]:
         return sorted(found, key=lambda record: (record.partition, record.offset))
     finally:
         await consumer.stop()
+
+
+async def values(settings: IngestSettings, topic: str) -> list[bytes]:
+    """Of a topic of one partition that is written in transactions, what is committed."""
+    return await asyncio.to_thread(_values, settings, topic)
+
+
+def _values(settings: IngestSettings, topic: str) -> list[bytes]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "group.id": settings.topic("reader"),
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
+    consumer.assign([Place(settings.topic(topic), 0, OFFSET_BEGINNING)])
+    found = []
+    try:
+        while (message := consumer.poll(20)) is not None and message.error() is None:
+            found.append(message.value() or b"")
+    finally:
+        consumer.close()
+    return found

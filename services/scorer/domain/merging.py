@@ -74,9 +74,7 @@ def merge(
         raise MergeError(f"{other_subject!r} and {subject!r} are one customer already")
     departed = depart(other, policies, subject=other_subject, into=subject, at_ms=at_ms)
     came = decode(departed.record, policies)
-    changes = receive(
-        into, came, departed.joined, policies, subject=subject, other_subject=other_subject, at_ms=at_ms
-    )
+    changes = receive(into, came, departed.joined, policies, subject=subject, other_subject=other_subject, at_ms=at_ms)
     return Merged(changes, departed.changes)
 
 

@@ -1,0 +1,105 @@
+"""`POST /v1/merges`, `/v1/unmerges`, `/v1/erasures`: who is one customer with whom, and who is to be forgotten."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from schemas.identities import Erasure, Identity, Merge, Unmerge
+from schemas.intake import ErasureWanted, IdentityAccepted, PairWanted
+from schemas.problems import (
+    BROKER_UNAVAILABLE,
+    INVALID_FIELD,
+    INVALID_SUBJECT,
+    MALFORMED_BODY,
+    MERGED_ALREADY,
+    NOT_MERGED,
+    PERSONAL_SUBJECT,
+    TOO_DEEP,
+    Refused,
+)
+from services.ingest import documentation, identifiers
+from services.ingest.acceptance import Clock
+from services.ingest.publisher import RETRY_AFTER_S
+from services.shared.identities import AlreadyMerged, Conflict, Directory, Sequencer
+from services.shared.kafka import KafkaUnavailable
+from services.shared.settings import IngestSettings
+from services.shared.web import Json
+
+Wanted = TypeVar("Wanted", PairWanted, ErasureWanted)
+_MOST_BYTES = 4_096
+
+
+def router(settings: IngestSettings, sequencer: Sequencer, clock: Clock) -> APIRouter:
+    routes = APIRouter(tags=["identities"])
+
+    async def written(following: Callable[[Directory], Identity | None]) -> Identity | None:
+        try:
+            return await asyncio.to_thread(sequencer.append, following)
+        except KafkaUnavailable as error:
+            raise Refused(BROKER_UNAVAILABLE, str(error), retry_after_s=RETRY_AFTER_S) from error
+        except Conflict as error:
+            raise Refused(MERGED_ALREADY if isinstance(error, AlreadyMerged) else NOT_MERGED, str(error)) from error
+
+    @routes.post("/v1/merges", status_code=202, **documentation.POST_MERGES)
+    async def post_merges(request: Request) -> Response:
+        wanted = await _wanted(request, PairWanted, settings)
+        done = await written(lambda known: known.merge(wanted.from_, wanted.into, clock()))
+        if done is None:
+            return Json(IdentityAccepted(status="already"), 200)
+        assert isinstance(done, Merge)
+        return Json(_accepted(done, done.into), 202)
+
+    @routes.post("/v1/unmerges", status_code=202, **documentation.POST_UNMERGES)
+    async def post_unmerges(request: Request) -> Response:
+        wanted = await _wanted(request, PairWanted, settings)
+        done = await written(lambda known: known.unmerge(wanted.from_, wanted.into, clock()))
+        assert isinstance(done, Unmerge)
+        return Json(_accepted(done, done.into), 202)
+
+    @routes.post("/v1/erasures", status_code=202, **documentation.POST_ERASURES)
+    async def post_erasures(request: Request) -> Response:
+        wanted = await _wanted(request, ErasureWanted, settings)
+        done = await written(lambda known: known.erase(wanted.subject, clock()))
+        assert isinstance(done, Erasure)
+        return Json(_accepted(done, done.subject), 202)
+
+    return routes
+
+
+def _accepted(done: Identity, customer: str) -> IdentityAccepted:
+    return IdentityAccepted(status="accepted", sequence=done.sequence, customer=customer, at=done.at)
+
+
+async def _wanted(request: Request, kind: type[Wanted], settings: IngestSettings) -> Wanted:
+    """What is asked for; Refused, naming the field."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise Refused(MALFORMED_BODY, f"the body has more than {_MOST_BYTES} bytes")
+    try:
+        wanted = msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$.")
+        raise Refused(INVALID_FIELD, text, field=path.rstrip("`") or None) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(MALFORMED_BODY, str(error)) from None
+    except RecursionError:
+        raise Refused(TOO_DEEP, "the body is nested too deeply") from None
+    for name, field in zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True):
+        _check(name, getattr(wanted, field), settings)
+    return wanted
+
+
+def _check(field: str, subject: str, settings: IngestSettings) -> None:
+    """As the subject of an event."""
+    flaw = identifiers.flaw(subject)
+    if flaw is not None:
+        raise Refused(INVALID_SUBJECT, f"{field} {flaw}", field=field)
+    looks_like = None if settings.allow_personal_subjects else identifiers.personal(subject)
+    if looks_like is not None:
+        raise Refused(PERSONAL_SUBJECT, f"{field} looks like {looks_like}", field=field)

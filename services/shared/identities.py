@@ -1,0 +1,210 @@
+"""Topic `identities`: read to its end, and written by one writer at a time, who has read all before what it writes.
+
+As on topic `control` all writers have the same transactional id: of two who write at once, one fails. Blocks.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from schemas.identities import Erasure, Identity, Merge, Unmerge
+from schemas.topics import IDENTITIES
+from services.shared.kafka import KafkaUnavailable
+from services.shared.settings import KafkaSettings
+
+KEY = b"identity"
+_WITHIN_S = 10.0
+_ATTEMPTS = 5
+_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+_SILENT = logging.getLogger("librdkafka.identities")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+_decode = msgspec.json.Decoder(Identity).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Conflict(Exception):
+    """What is asked for cannot be, as things stand. str() is one line."""
+
+
+class AlreadyMerged(Conflict):
+    """`from` is merged into another customer, or the merge would be a circle."""
+
+
+class NotMerged(Conflict):
+    """There is nothing to part."""
+
+
+class Directory:
+    """Who is whose other name, after the operations taken so far."""
+
+    def __init__(self) -> None:
+        self._into: dict[str, str] = {}
+        self._through: dict[str, set[str]] = {}
+        self.sequence = 0
+        self.at = datetime.fromtimestamp(0, UTC)
+
+    def survivor(self, subject: str) -> str:
+        """Who answers for the subject: itself, or whom it has been merged into."""
+        while subject in self._into:
+            subject = self._into[subject]
+        return subject
+
+    def members(self, subject: str) -> frozenset[str]:
+        """All who were merged into the subject, and into those."""
+        found: set[str] = set()
+        left = [subject]
+        while left:
+            for other in self._through.get(left.pop(), ()):
+                found.add(other)
+                left.append(other)
+        return frozenset(found)
+
+    def take(self, operation: Identity) -> None:
+        self.sequence, self.at = operation.sequence, operation.at
+        match operation:
+            case Merge(from_=other, into=into):
+                self._into[other] = into
+                self._through.setdefault(into, set()).add(other)
+            case Unmerge(from_=other):
+                self._part(other)
+            case Erasure(subject=subject):
+                for other in self.members(subject):
+                    self._part(other)
+
+    def _part(self, other: str) -> None:
+        into = self._into.pop(other, None)
+        if into is not None:
+            self._through[into].discard(other)
+            if not self._through[into]:
+                del self._through[into]
+
+    # -- what may follow
+
+    def merge(self, other: str, asked: str, at: datetime) -> Merge | None:
+        """The next operation; None if they are one by that very merge already. AlreadyMerged."""
+        into = self.survivor(asked)
+        if other in self._into:
+            if self.survivor(other) == into:
+                return None
+            raise AlreadyMerged(f"{other!r} is merged into {self.survivor(other)!r} already; unmerge it first")
+        if other == into:
+            raise AlreadyMerged(f"{asked!r} is {other!r} itself: nobody can be merged into one of their own names")
+        return Merge(**self._next(at), from_=other, into=into, asked=None if asked == into else asked)
+
+    def unmerge(self, other: str, asked: str, at: datetime) -> Unmerge:
+        """NotMerged."""
+        into = self.survivor(asked)
+        if other not in self._into or self.survivor(other) != into:
+            raise NotMerged(f"{other!r} is not merged into {into!r}")
+        return Unmerge(**self._next(at), from_=other, into=into, asked=None if asked == into else asked)
+
+    def erase(self, asked: str, at: datetime) -> Erasure:
+        subject = self.survivor(asked)
+        return Erasure(**self._next(at), subject=subject, asked=None if asked == subject else asked)
+
+    def _next(self, at: datetime) -> dict[str, Any]:
+        return {"sequence": self.sequence + 1, "at": max(at, self.at)}
+
+
+class Sequencer:
+    """Writes what may follow. One at a time in a process; of several processes one wins, and the others try again."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._topic, self._writer = settings.topic(IDENTITIES.name), settings.topic("identities-writer")
+        self._bootstrap = settings.kafka_bootstrap
+        self._connection: dict[str, Any] = {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "metadata.recovery.strategy": "none",  # see services/scorer/engine/connection.py
+        }
+        self._lock = threading.Lock()
+        self._reader: Consumer | None = None
+        self._producer: Producer | None = None
+        self._directory, self._next_offset = Directory(), 0
+
+    def append(self, following: Callable[[Directory], Identity | None]) -> Identity | None:
+        """Write what `following` makes of all operations so far; nothing if that is None, or if it raises.
+
+        KafkaUnavailable: it is not known whether it was written.
+        """
+        with self._lock:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return self._append(following)
+                except KafkaException as error:
+                    self._drop()
+                    if error.args[0].code() not in _FENCED or attempt == _ATTEMPTS - 1:
+                        raise KafkaUnavailable(f"Kafka at {self._bootstrap}: {error.args[0].str()}") from error
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _append(self, following: Callable[[Directory], Identity | None]) -> Identity | None:
+        if self._producer is None:
+            # Whoever wrote before cannot any more from here on; so nothing comes behind what is read now.
+            self._producer = Producer(self._connection | {"transactional.id": self._writer}, logger=_SILENT)
+            self._producer.init_transactions(_WITHIN_S)
+        self._read_on()
+        operation = following(self._directory)
+        if operation is None:
+            return None
+        self._producer.begin_transaction()
+        self._producer.produce(self._topic, _encode(operation), KEY, 0)
+        self._producer.commit_transaction(_WITHIN_S)
+        self._directory.take(operation)
+        return operation
+
+    def _read_on(self) -> None:
+        """Take all that was written since the last time, by whomever."""
+        if self._reader is None:
+            self._reader = _reader(self._connection, self._writer)
+        # Anew each time: the end of a partition is told once only to who stands there.
+        self._reader.assign([TopicPartition(self._topic, 0, self._next_offset)])
+        while True:
+            message = self._reader.poll(_WITHIN_S)
+            if message is None:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {self._topic}"))
+            error = message.error()
+            if error is None:
+                self._next_offset = (message.offset() or 0) + 1
+                operation = _decode(message.value() or b"")
+                if operation.sequence > self._directory.sequence:
+                    self._directory.take(operation)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                return
+            else:
+                raise KafkaException(error)
+
+    def _drop(self) -> None:
+        """A producer that failed, and what was read with it: all is read again before anything is written."""
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = self._producer = None
+        self._directory, self._next_offset = Directory(), 0
+
+
+def operations(values: Iterable[bytes]) -> list[Identity]:
+    return [_decode(value) for value in values]
+
+
+def _reader(connection: dict[str, Any], group: str) -> Consumer:
+    return Consumer(
+        connection
+        | {
+            "group.id": group,  # asked for by the library; nothing is joined or committed
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 20,
+        },
+        logger=_SILENT,
+    )

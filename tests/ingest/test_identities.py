@@ -1,0 +1,176 @@
+"""Merges, unmerges and erasures over HTTP: one sequence, whoever writes it, and what cannot be is refused."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import topics
+from schemas.identities import Identity
+from services.ingest.app import build
+from services.shared.identities import AlreadyMerged, Directory, NotMerged
+from services.shared.kafka import create_topics
+from services.shared.serving import Running
+from services.shared.settings import IngestSettings
+from tests.ingest.conftest import Mortal
+from tests.ingest.reading import values
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def with_topic(settings: IngestSettings) -> IngestSettings:
+    await asyncio.to_thread(create_topics, settings, [topics.IDENTITIES])
+    return settings
+
+
+async def written(settings: IngestSettings) -> list[Identity]:
+    return [msgspec.json.decode(value, type=Identity) for value in await values(settings, topics.IDENTITIES.name)]
+
+
+async def posted(client: httpx.AsyncClient, what: str, **body: object) -> tuple[int, dict[str, object]]:
+    response = await client.post(f"/v1/{what}", json=body)
+    return response.status_code, response.json()
+
+
+async def test_what_is_asked_for_stands_on_the_topic_in_one_sequence(with_topic, client) -> None:
+    status, merged = await posted(client, "merges", **{"from": "b", "into": "a"})
+    assert (status, merged["status"], merged["sequence"], merged["customer"]) == (202, "accepted", 1, "a")
+    assert (await posted(client, "merges", **{"from": "c", "into": "b"}))[1]["customer"] == "a"
+    assert (await posted(client, "unmerges", **{"from": "b", "into": "a"}))[0] == 202
+    status, erased = await posted(client, "erasures", subject="c")
+    assert (status, erased["sequence"], erased["customer"]) == (202, 4, "a")
+    one, two, three, four = await written(with_topic)
+    assert (one.from_, one.into, one.asked) == ("b", "a", None)
+    assert (two.from_, two.into, two.asked) == ("c", "a", "b")
+    assert (three.from_, three.into) == ("b", "a")
+    assert (four.subject, four.asked) == ("a", "c")
+    assert [o.sequence for o in (one, two, three, four)] == [1, 2, 3, 4]
+
+
+async def test_the_same_merge_again_writes_nothing(with_topic, client) -> None:
+    await posted(client, "merges", **{"from": "b", "into": "a"})
+    assert await posted(client, "merges", **{"from": "b", "into": "a"}) == (200, {"status": "already"})
+    assert len(await written(with_topic)) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "slug"),
+    [
+        ("merges", {"from": "a", "into": "a"}, "merged-already"),
+        ("merges", {"from": "a", "into": "b"}, "merged-already"),  # a circle
+        ("merges", {"from": "b", "into": "z"}, "merged-already"),
+        ("unmerges", {"from": "z", "into": "a"}, "not-merged"),
+        ("unmerges", {"from": "a", "into": "b"}, "not-merged"),
+    ],
+)
+async def test_what_cannot_be_is_a_conflict_and_writes_nothing(with_topic, client, what, body, slug) -> None:
+    await posted(client, "merges", **{"from": "b", "into": "a"})
+    status, said = await posted(client, what, **body)
+    assert (status, said["type"]) == (409, f"/problems/{slug}")
+    assert said["fix"]
+    assert len(await written(with_topic)) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "field"),
+    [
+        ("merges", {"from": "b"}, None),
+        ("merges", {"from": "b", "into": 7}, "into"),
+        ("merges", {"from": "li@example.com", "into": "a"}, "from"),
+        ("merges", {"from": "b ", "into": "a"}, "from"),
+        ("merges", {"from": "b", "into": "a", "why": "x"}, None),
+        ("erasures", {"subject": ""}, "subject"),
+        ("erasures", {"subject": "+8613800138000"}, "subject"),
+    ],
+)
+async def test_what_cannot_be_read_is_refused_and_the_field_named(with_topic, client, what, body, field) -> None:
+    status, said = await posted(client, what, **body)
+    assert status == 422
+    assert said.get("field") == field
+    assert await written(with_topic) == []
+
+
+async def test_what_is_not_json_or_far_too_much_is_refused(with_topic, client) -> None:
+    for body, status in ((b"{", 400), (b"[" * 4000, 422), (b"x" * 5000, 400)):
+        response = await client.post("/v1/merges", content=body)
+        assert response.status_code == status, body[:10]
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_of_two_ingests_that_write_at_once_both_get_through_and_no_number_is_given_twice(with_topic) -> None:
+    async with (
+        Running(build(with_topic)) as one,
+        Running(build(with_topic)) as two,
+        httpx.AsyncClient(timeout=60) as http,
+    ):
+
+        async def post(url: str, n: int) -> int:
+            body = {"from": f"b{n}", "into": "a"}
+            for _ in range(20):
+                status = (await http.post(f"{url}/v1/merges", json=body)).status_code
+                if status != 503:
+                    return status
+            raise AssertionError("never got through")
+
+        answers = await asyncio.gather(*(post((one, two)[n % 2].url, n) for n in range(12)))
+    assert set(answers) <= {200, 202}
+    found = await written(with_topic)
+    assert [operation.sequence for operation in found] == list(range(1, 13))
+    assert {operation.from_ for operation in found} == {f"b{n}" for n in range(12)}
+
+
+async def test_without_a_broker_it_is_said_that_it_is_not_known(mortal: Mortal) -> None:
+    await asyncio.to_thread(create_topics, mortal.settings, [topics.IDENTITIES])
+    await mortal.broker.kill()
+    try:
+        async with Running(build(mortal.settings)) as server, httpx.AsyncClient(timeout=60) as http:
+            response = await http.post(f"{server.url}/v1/erasures", json={"subject": "a"})
+        assert response.status_code == 503
+        assert response.headers["retry-after"]
+    finally:
+        await mortal.broker.start()
+
+
+def test_the_instant_never_runs_back() -> None:
+    known = Directory()
+    known.take(known.erase("a", NOON))
+    assert known.erase("b", NOON - timedelta(hours=1)).at == NOON
+
+
+NAMES = st.sampled_from("abcdef")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["merge", "unmerge", "erase"]), NAMES, NAMES), max_size=30))
+def test_whatever_is_asked_for_everybody_has_one_survivor_who_is_nobodys_other_name(asked) -> None:
+    known = Directory()
+    for what, one, other in asked:
+        try:
+            match what:
+                case "merge":
+                    operation = known.merge(one, other, NOON)
+                case "unmerge":
+                    operation = known.unmerge(one, other, NOON)
+                case _:
+                    operation = known.erase(one, NOON)
+        except (AlreadyMerged, NotMerged):
+            continue
+        if operation is None:
+            assert known.survivor(one) == known.survivor(other)
+            continue
+        family = known.members(one) | {one}
+        known.take(operation)
+        if what == "merge":
+            assert known.survivor(one) == known.survivor(other) == operation.into
+        elif what == "unmerge":
+            assert {known.survivor(name) for name in family} == {one}
+        else:
+            assert known.members(operation.subject) == frozenset()
+    for name in "abcdef":
+        survivor = known.survivor(name)
+        assert known.survivor(survivor) == survivor
+        assert name == survivor or name in known.members(survivor)
