@@ -9,7 +9,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from schemas.control import Activation
-from schemas.topics import CONTROL
+from schemas.identities import Identity
+from schemas.topics import CONTROL, IDENTITIES
 from services.scorer import policies, sequence
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.policy import PolicyError, parse
@@ -17,6 +18,7 @@ from services.scorer.endpoints import Server
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.connection import connection
 from services.scorer.engine.host import App
+from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.takeover import Refusal
 from services.scorer.engine.worker import Worker
 from services.scorer.sequence import Book
@@ -53,7 +55,10 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
     def reread() -> Policies:
         return book.learned(Control(settings).read())
 
-    worker = Worker(settings, book, ScorerMetrics(registry), clock=Clock(), reread=reread, on_failure=on_failure)
+    kinship = Kinship(settings.partitions)
+    worker = Worker(
+        settings, book, kinship, ScorerMetrics(registry), clock=Clock(), reread=reread, on_failure=on_failure
+    )
     server = Server(settings.metrics_host, settings.metrics_port, registry, worker)
 
     following: list[Following] = []  # once there is an event loop for what it tells
@@ -78,8 +83,10 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
             raise CannotRun(str(error), 1) from error
         except (PolicyError, Overtaken, Unreadable) as error:
             raise CannotRun(str(error), 2) from error
-        following.append(_following(settings, book, worker, on_failure))
-        following[0].start()
+        following.append(_following_policies(settings, book, worker, on_failure))
+        following.append(_following_identities(settings, kinship, worker, on_failure))
+        for one in following:
+            one.start()
         newest = book.policies.newest
         if policy.digest not in {one.digest for one in book.activations}:
             log.warning(
@@ -111,7 +118,7 @@ def _begin(settings: ScorerSettings, book: Book, text: str) -> None:
     book.learn(sequence.begun(Control(settings), text))
 
 
-def _following(
+def _following_policies(
     settings: ScorerSettings, book: Book, worker: Worker, on_failure: Callable[[BaseException], None]
 ) -> Following:
     """Topic `control` as it grows, into the book; to be called from the event loop."""
@@ -135,6 +142,29 @@ def _following(
         settings.topic(CONTROL.name),
         on_record=on_record,
         on_end=on_end,
+        on_failure=failed,
+    )
+
+
+def _following_identities(
+    settings: ScorerSettings, kinship: Kinship, worker: Worker, on_failure: Callable[[BaseException], None]
+) -> Following:
+    """Topic `identities` as it grows; to be called from the event loop."""
+    loop = asyncio.get_running_loop()
+
+    def on_record(told: Told) -> None:
+        home = kinship.learn(msgspec.json.decode(told.value, type=Identity))
+        if home is not None:
+            loop.call_soon_threadsafe(worker.has_to_begin, home)
+
+    def failed(error: Exception) -> None:
+        loop.call_soon_threadsafe(on_failure, error)
+
+    return Following(
+        connection(settings.kafka_bootstrap),
+        settings.topic(IDENTITIES.name),
+        on_record=on_record,
+        on_end=lambda: None,
         on_failure=failed,
     )
 

@@ -110,6 +110,9 @@ class ScorerMetrics:
             ["partition"],
             registry=registry,
         )
+        self.operations = Counter(
+            "tierline_scorer_identity_operations", "Merges, unmerges and erasures begun", ["kind"], registry=registry
+        )
         self.takeovers = Counter("tierline_scorer_takeovers", "Partitions taken over", registry=registry)
         self.owned = Gauge("tierline_scorer_partitions_owned", "Partitions this worker owns", registry=registry)
         self.failed = Counter(

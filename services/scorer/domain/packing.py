@@ -138,6 +138,19 @@ def mark(record: bytes) -> bytes:
     return found
 
 
+ALIAS = 0x41
+"""In the place of the version: this subject is another name for somebody."""
+
+
+def encode_alias(into: str) -> bytes:
+    return _HEADER.pack(ALIAS, NEVER, bytes(8)) + into.encode()
+
+
+def alias_of(record: bytes) -> str | None:
+    """Whom the subject of this record stands for; None if it is a customer's."""
+    return record[_BEGIN:].decode() if record[:1] == b"A" else None
+
+
 def encode_position(position: Position) -> bytes:
     return _HEADER.pack(VERSION, NEVER, bytes.fromhex(position.policy_digest)) + _bytes(position)
 

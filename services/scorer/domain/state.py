@@ -122,6 +122,8 @@ class Position(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     events_offset: the next offset of `events` to take
     sequence:      how many records the partition has written to `decisions`, markers included
     appended_ms:   the broker's append time of the last event taken, the newest so far
+    identities:    the newest operation of topic `identities` that this partition has done its part of
+    transfers:     the next offset of `transfers` to take
     """
 
     events_offset: int
@@ -130,6 +132,8 @@ class Position(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     policy_digest: str
     appended_ms: int = 0
     caught_up: bool = True
+    identities: int = 0
+    transfers: int = 0
 
 
 class Body(msgspec.Struct, array_like=True):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from services.scorer.domain.packing import decode_position
+from services.scorer.domain.packing import alias_of, decode_position
 from services.scorer.domain.state import POSITION_KEY, Position
 from services.scorer.engine.connection import SILENT, connection
 
@@ -18,9 +18,13 @@ _SILENCE_S = 30.0
 
 
 class Restored(NamedTuple):
-    """position: None if the changelog has never had one.  read: how many records were read."""
+    """aliases: by subject whom it stands for.  position: None if the changelog has never had one
+
+    read: how many records were read
+    """
 
     records: dict[bytes, bytes]
+    aliases: dict[bytes, str]
     position: Position | None
     read: int
 
@@ -81,4 +85,7 @@ def restore(consumer: Consumer, topic: str, partition: int, progress: Progress) 
             break
     consumer.unassign()
     position = records.pop(POSITION_KEY, None)
-    return Restored(records, None if position is None else decode_position(position), read)
+    aliases = {key: into for key, record in records.items() if (into := alias_of(record)) is not None}
+    for key in aliases:
+        del records[key]
+    return Restored(records, aliases, None if position is None else decode_position(position), read)

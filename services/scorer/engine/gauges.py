@@ -16,9 +16,16 @@ class PartitionMetrics:
         """
         metrics = self._all
         refused = sum(turn.reasons.values())
-        for outcome, count in (("taken", turn.taken), ("duplicate", turn.duplicates), ("dead_letter", refused)):
+        for outcome, count in (
+            ("taken", turn.taken),
+            ("duplicate", turn.duplicates),
+            ("dead_letter", refused),
+            ("forwarded", turn.forwarded),
+        ):
             if count:
                 metrics.events.labels(outcome).inc(count)
+        for kind, count in turn.operations.items():
+            metrics.operations.labels(kind).inc(count)
         for reason, count in turn.reasons.items():
             metrics.dead_letters.labels(reason).inc(count)
         for (dimension, after, cause), count in turn.transitions.items():

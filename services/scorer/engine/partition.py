@@ -18,12 +18,15 @@ from msgspec.structs import replace
 
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.state import Position
+from services.scorer.engine import relations
 from services.scorer.engine.arrivals import Arrivals, Feed
 from services.scorer.engine.batches import Pace, Record, Room, Run
 from services.scorer.engine.clock import Clock, Playback
 from services.scorer.engine.gauges import PartitionMetrics
+from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.sweep import Lane
 from services.scorer.engine.takeover import Taken
+from services.scorer.engine.transfers import TransferInbox
 from services.scorer.engine.turn import Turn
 
 log = structlog.get_logger()
@@ -32,6 +35,7 @@ Status = Literal["restoring", "catching_up", "ready"]
 
 _TIMERS_A_TURN = 1_000
 _SWEPT_A_TURN = 500
+_RELATED_S = 0.02  # a turn, of merges and what has come from other partitions
 _SWEEP_S = 0.005  # of a slice: so long live events may have to wait for it
 _LANE_S = 0.02  # until it is tried again whether another partition has done with its slice
 _TICK_S = 1.0
@@ -43,7 +47,9 @@ _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PR
 class Partition:
     """take_over:      blocks; see takeover.Takeover
     policies:       those to decide by now; asked before each turn
+    kinship:        the merges, unmerges and erasures to do
     lane:           shared by all partitions of the worker
+    on_position:    told from which offset of `transfers` on to hand over; None when nothing is to come any more
     fenced_pause_s: after being fenced, how long to wait for the rebalance that most likely was the reason
     """
 
@@ -56,7 +62,9 @@ class Partition:
         room: Room,
         take_over: Callable[[int], Taken],
         policies: Callable[[], Policies],
+        kinship: Kinship,
         lane: Lane,
+        on_position: Callable[[int | None], None],
         takeovers: ThreadPoolExecutor,
         commits: ThreadPoolExecutor,
         metrics: PartitionMetrics,
@@ -66,9 +74,10 @@ class Partition:
         self.number = number
         self._clock, self._metrics = clock, metrics
         self._take_over_blocking, self._takeovers, self._commits = take_over, takeovers, commits
-        self._policies, self._lane = policies, lane
+        self._policies, self._kinship, self._lane, self._on_position = policies, kinship, lane, on_position
         self._fenced_pause_s = fenced_pause_s
         self._arrivals = Arrivals(number, feed, room)
+        self._transfers = TransferInbox()
         self._pace, self._timer_pace = Pace(most=max_batch), Pace(most=_TIMERS_A_TURN)
         self._sweep_pace = Pace(most=_SWEPT_A_TURN, target_s=_SWEEP_S)
         self._taken: Taken | None = None
@@ -98,6 +107,12 @@ class Partition:
         """A fetched run. Dropped while there is no state to put it to: it is asked for again once there is."""
         if self._taken is not None and self._free.is_set() and not self._closing:
             self._arrivals.put(run)
+            self._wake.set()
+
+    def transferred(self, offset: int, value: bytes) -> None:
+        """A record of `transfers`, in order from where `on_position` said."""
+        if self._taken is not None:
+            self._transfers.put(offset, value)
             self._wake.set()
 
     def wake(self) -> None:
@@ -146,6 +161,8 @@ class Partition:
             "end": self._arrivals.end,
             "customers": len(taken.shard.records),
             "policies": taken.shard.policies.count,
+            "transfers_waiting": len(self._transfers),
+            "identities": taken.position.identities,
             "to_look_at_again": taken.shard.sweep.left,
         }
 
@@ -173,6 +190,8 @@ class Partition:
             return
         self._taken = taken
         self._arrivals.begin(taken.backlog_end)
+        self._transfers.begin(taken.position.transfers)
+        self._on_position(taken.position.transfers)
         self._playback = Playback(self._clock, taken.position.appended_ms)
         self._more_due = self._unproven = False
         self._measure(taken)
@@ -200,6 +219,7 @@ class Partition:
     def _release(self) -> None:
         taken, self._taken = self._taken, None
         self._lane.leave(self.number)
+        self._on_position(None)
         self._arrivals.clear()
         self._metrics.clear()
         if taken is not None:
@@ -231,6 +251,9 @@ class Partition:
         now_ms = self._clock.now_ms()
         next_ms, begins_ms = taken.shard.timers.next_ms(), taken.shard.sweep.begins_ms()
         wait_s = _TICK_S if next_ms is None else min(_TICK_S, (next_ms - now_ms) / 1000)
+        operation = self._kinship.next(self.number, taken.position.identities)
+        if operation is not None and operation.at_ms > now_ms:
+            wait_s = min(wait_s, (operation.at_ms - now_ms) / 1000)
         if begins_ms is not None:
             wait_s = min(wait_s, max(_LANE_S, (begins_ms - now_ms) / 1000))
         with contextlib.suppress(TimeoutError):
@@ -264,6 +287,7 @@ class Partition:
         if batch:
             taken.shard.take(turn, batch, until_ms)
             self._pace.took(len(batch), time.perf_counter() - began_s)
+        identities = self._relate(taken, turn, until_ms)
         fired = self._fire(taken, turn, until_ms)
         swept = self._sweep(taken, turn, until_ms)
         if turn.catching_up and self._arrivals.reaches(offset, taken.backlog_end) and not self._more_due:
@@ -281,6 +305,8 @@ class Partition:
             policy_digest=taken.shard.policies.newest.digest,
             appended_ms=self._playback.appended_ms,
             caught_up=not turn.catching_up,
+            identities=identities,
+            transfers=self._transfers.position,
         )
         await self._commit(taken, position, turn)
         self._lane.leave(self.number)
@@ -300,6 +326,29 @@ class Partition:
         self._more_due = fired == limit
         self._timer_pace.took(fired, time.perf_counter() - began_s)
         return fired
+
+    def _relate(self, taken: Taken, turn: Turn, until_ms: int) -> int:
+        """Take what has come from other partitions, and begin merges, unmerges and erasures whose time has come; the
+        number of the newest one begun."""
+        done, until_s = taken.position.identities, time.perf_counter() + _RELATED_S
+        while time.perf_counter() < until_s:
+            if self._receive(taken, turn, until_ms, done):
+                continue
+            operation = self._kinship.next(self.number, done)
+            if operation is None or operation.at_ms > until_ms or not relations.begin(taken.shard, turn, operation):
+                break
+            done = operation.sequence
+        return done
+
+    def _receive(self, taken: Taken, turn: Turn, until_ms: int, done: int) -> bool:
+        """Take the next of what has come from other partitions; False if there is none, or its time has not come."""
+        transfer, more = self._transfers.head(), len(self._transfers) > 1
+        if transfer is None or transfer.at_ms > until_ms:
+            return False
+        if not relations.take(taken.shard, turn, transfer, until_ms, self._kinship, done, more):
+            return False
+        self._transfers.take()
+        return True
 
     def _sweep(self, taken: Taken, turn: Turn, until_ms: int) -> bool:
         """One slice of those a policy has to be put to; whether it was our turn and there may be more."""

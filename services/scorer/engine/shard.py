@@ -16,11 +16,12 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.flaps import Flaps
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
-from services.scorer.domain.packing import due_ms
+from services.scorer.domain.packing import due_ms, encode_alias
 from services.scorer.domain.scoring import Arrival, Change, Outcome, score
 from services.scorer.domain.timers import TimerQueue
 from services.scorer.engine.batches import Record
 from services.scorer.engine.sweep import Sweep
+from services.scorer.engine.transfers import Forwarded, Transfer, pieces
 from services.scorer.engine.turn import Turn
 from services.shared.partitioner import partition_of
 
@@ -37,14 +38,23 @@ def _due_ms(record: bytes | None) -> int:
 class Shard:
     """The customers of partition `number` of `partitions`, and what time still has to bring them.
 
-    records: subject as bytes -> state record.  bytes: their size.  timed: how many have a due instant.
+    records: subject as bytes -> state record.  bytes: their size.  timed: how many have a due instant
+    aliases: subject as bytes -> whom it stands for
     """
 
     def __init__(
-        self, policies: Policies, *, number: int, partitions: int, topic: str, records: dict[bytes, bytes] | None = None
+        self,
+        policies: Policies,
+        *,
+        number: int,
+        partitions: int,
+        topic: str,
+        records: dict[bytes, bytes] | None = None,
+        aliases: dict[bytes, str] | None = None,
     ) -> None:
-        self._policies, self._number, self._partitions, self._topic = policies, number, partitions, topic
+        self._policies, self.number, self._partitions, self._topic = policies, number, partitions, topic
         self.records = records if records is not None else {}
+        self.aliases = aliases if aliases is not None else {}
         self.timers = TimerQueue(self._due_of)
         self.bytes = self.timed = 0
         self._flaps = Flaps(_MOVES_REMEMBERED)
@@ -87,15 +97,61 @@ class Shard:
             event = self._read(turn, record)
             if event is not None:
                 # _read has seen to it that there is a key and a value
-                arrival = Arrival(event, record.timestamp, record.offset, cast(bytes, record.value))
-                arrivals.setdefault(cast(bytes, record.key), []).append(arrival)
+                key, value = cast(bytes, record.key), cast(bytes, record.value)
+                into = self.aliases.get(key)
+                if into is not None:
+                    self.forward(turn, Forwarded(into, value, record.timestamp, self.number, record.offset))
+                else:
+                    arrivals.setdefault(key, []).append(Arrival(event, record.timestamp, record.offset, value))
         for key, of_customer in arrivals.items():
-            before = self.records.get(key)
-            after, outcome = self._decide(turn, key, before, of_customer, until_ms)
-            if outcome.altered or outcome.moved:
-                due_before_ms, due_after_ms = self._keep(turn if outcome.altered else None, key, before, after)
-                if due_after_ms < due_before_ms:
-                    self.timers.schedule(key, due_after_ms)
+            self._arrive(turn, key, of_customer, until_ms)
+
+    def take_forwarded(self, turn: Turn, forwarded: Forwarded, until_ms: int) -> None:
+        """Decide an event that came for another name of one who lives here."""
+        event = _read_event(forwarded.event)
+        arrival = Arrival(event, forwarded.at_ms, forwarded.offset, forwarded.event)
+        self._arrive(turn, forwarded.subject.encode(), [arrival], until_ms, forwarded.partition)
+
+    @staticmethod
+    def subject_of(forwarded: Forwarded) -> str:
+        """The name the event came for."""
+        return _read_event(forwarded.event).subject
+
+    def forward(self, turn: Turn, transfer: Transfer) -> None:
+        """Send something to where its subject lives."""
+        key = transfer.subject.encode()
+        home = partition_of(key, self._partitions)
+        turn.transfers += [(home, key, piece) for piece in pieces(transfer)]
+        turn.forwarded += isinstance(transfer, Forwarded)
+
+    def put(self, turn: Turn, subject: str, record: bytes) -> None:
+        """A customer's record, come about by other means than an event or time."""
+        key = subject.encode()
+        self.aliases.pop(key, None)
+        _, due_ms = self._keep(turn, key, self.records.get(key), record)
+        if due_ms < NEVER:
+            self.timers.schedule(key, due_ms)
+
+    def become_alias(self, turn: Turn, subject: str, into: str) -> None:
+        """The subject is none of its own any more."""
+        key = subject.encode()
+        before = self.records.pop(key, None)
+        if before is not None:
+            self.bytes -= len(before)
+            self.timed -= _due_ms(before) < NEVER
+        self.aliases[key] = into
+        turn.customers[key] = encode_alias(into)
+
+    def _arrive(
+        self, turn: Turn, key: bytes, arrivals: list[Arrival], until_ms: int, partition: int | None = None
+    ) -> None:
+        """partition: on which they stood, if not on ours"""
+        before = self.records.get(key)
+        after, outcome = self._decide(turn, key, before, arrivals, until_ms, partition)
+        if outcome.altered or outcome.moved:
+            due_before_ms, due_after_ms = self._keep(turn if outcome.altered else None, key, before, after)
+            if due_after_ms < due_before_ms:
+                self.timers.schedule(key, due_after_ms)
 
     def fire(self, turn: Turn, until_ms: int, limit: int) -> int:
         """Play at most `limit` customers whose timers are due up to `until_ms`; how many there were."""
@@ -112,13 +168,19 @@ class Shard:
         return len(keys)
 
     def _decide(
-        self, turn: Turn, key: bytes, before: bytes | None, arrivals: list[Arrival] | tuple[()], until_ms: int
+        self,
+        turn: Turn,
+        key: bytes,
+        before: bytes | None,
+        arrivals: list[Arrival] | tuple[()],
+        until_ms: int,
+        partition: int | None = None,
     ) -> tuple[bytes, Outcome]:
         try:
             after, outcome = score(before, self._policies, arrivals, until_ms, key.decode())
         except Exception as error:
             at = [f"{arrival.offset}" for arrival in arrivals] or ["a timer"]
-            error.add_note(f"deciding customer {key!r} of partition {self._number}, offsets {', '.join(at)}")
+            error.add_note(f"deciding customer {key!r} of partition {self.number}, offsets {', '.join(at)}")
             raise
         turn.taken += outcome.taken
         turn.duplicates += outcome.duplicates
@@ -131,7 +193,8 @@ class Shard:
                     turn.flaps[change.dimension.name] = turn.flaps.get(change.dimension.name, 0) + 1
         for report in outcome.reports:
             arrival = report.arrival
-            letter = self._letter(turn, report.reason, report.detail, arrival.offset, arrival.raw, arrival.event)
+            place = (self.number if partition is None else partition, arrival.offset)
+            letter = self._letter(turn, report.reason, report.detail, place, arrival.raw, arrival.event)
             turn.dead_letter(key, letter)
         return after, outcome
 
@@ -167,17 +230,28 @@ class Shard:
         else:
             if key is None or key != event.subject.encode():
                 detail = f"the record's key {key!r} is not the subject {event.subject!r}"
-            elif key in self.records or (home := partition_of(key, self._partitions)) == self._number:
+            elif self._lives_here(key) or (home := partition_of(key, self._partitions)) == self.number:
                 return event
             else:
                 reason = "wrong_partition"
                 detail = f"the key belongs to partition {home}: written without the Java client's partitioner"
-        turn.dead_letter(key, self._letter(turn, reason, detail, record.offset, record.value or b"", event))
+        place = (self.number, record.offset)
+        turn.dead_letter(key, self._letter(turn, reason, detail, place, record.value or b"", event))
         return None
 
+    def _lives_here(self, key: bytes) -> bool:
+        return key in self.records or key in self.aliases
+
     def _letter(
-        self, turn: Turn, reason: DeadLetterReason, detail: str, offset: int, raw: bytes, event: Event | None
+        self,
+        turn: Turn,
+        reason: DeadLetterReason,
+        detail: str,
+        place: tuple[int, int],
+        raw: bytes,
+        event: Event | None,
     ) -> DeadLetter:
+        """place: partition and offset"""
         if len(raw) > _MOST_RAW_BYTES:
             detail += f"; {len(raw)} bytes cut to {_MOST_RAW_BYTES}, the whole stands at the offset named"
         return DeadLetter(
@@ -186,8 +260,8 @@ class Shard:
             subject=None if event is None else event.subject,
             id=None if event is None else event.id,
             topic=self._topic,
-            partition=self._number,
-            offset=offset,
+            partition=place[0],
+            offset=place[1],
             at=to_datetime(turn.decided_ms),
             event=raw[:_MOST_RAW_BYTES],
         )

@@ -109,6 +109,7 @@ class Takeover:
             partitions=self._settings.partitions,
             topic=self._events,
             records=restored.records,
+            aliases=restored.aliases,
         )
         transactions.commit(position)
         self._metrics.takeovers.inc()
@@ -152,7 +153,7 @@ class Takeover:
         position = restored.position
         state, events = f"{self._state}-{partition}", f"{self._events}-{partition}"
         if position is None:
-            if decided or restored.records:
+            if decided or restored.records or restored.aliases:
                 raise Refusal(
                     f"{state} holds no position, but {self._decisions}-{partition} is not empty: the state was lost. "
                     "Restore the topic, or start with --fresh"

@@ -51,6 +51,7 @@ class Transactions:
         self._state = settings.topic(topics.SCORER_STATE.name)
         self._decisions = settings.topic(topics.DECISIONS.name)
         self._dead_letters = settings.topic(topics.DEAD_LETTERS.name)
+        self._transfers = settings.topic(topics.TRANSFERS.name)
         self._announcements = {
             topic.name: settings.topic(topic.name)
             for topic in (topics.TIER_CHANGES, topics.SEGMENT_CHANGES, topics.CHURN_ALERTS)
@@ -107,6 +108,8 @@ class Transactions:
             produce(self._state, value, key, partition)
         for key, value in turn.decisions:
             produce(self._decisions, value, key, partition)
+        for to, key, value in turn.transfers:
+            produce(self._transfers, value, key, to)
         for topic, key, value in turn.announcements:
             produce(self._announcements[topic], value, key, partition)
         for of_key, value in turn.dead_letters:

@@ -18,6 +18,8 @@ class Turn:
     """sequence: of the last record of `decisions`, those of this turn included.
 
     customers:     newest record of every customer whose state must be written
+    transfers:     partition, subject it is for, value
+    received:      how many transfers were taken.  operations: merges, unmerges, erasures begun, by kind
     announcements: topic (by its name in the catalogue), key, value
     flaps:         per ladder, moves back to the tier left less than 30 days before
     received_ms:   when ingest took the events that moved somebody, for end-to-end latency
@@ -30,6 +32,10 @@ class Turn:
     customers: dict[bytes, bytes] = field(default_factory=dict)
     decisions: list[tuple[bytes, bytes]] = field(default_factory=list)
     announcements: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    transfers: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    received: int = 0
+    operations: dict[str, int] = field(default_factory=dict)
+    forwarded: int = 0
     dead_letters: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     events: int = 0
     taken: int = 0
@@ -44,18 +50,32 @@ class Turn:
     @property
     def writes(self) -> bool:
         """Whether there is anything to commit: a look at time that changed nothing writes nothing."""
-        return bool(self.events or self.customers or self.decisions)
+        return bool(self.events or self.customers or self.decisions or self.received)
 
     def change(self, change: Change, key: bytes, subject: str) -> None:
         """A change of a customer's path: always a decision, announced too if the position is another one."""
         self.sequence += 1
-        decision = records.decision(
-            change,
-            subject,
-            sequence=self.sequence,
-            decided_ms=self.decided_ms,
-            catching_up=self.catching_up,
+        self._decide(self._record(change, subject, self.sequence), key)
+
+    def for_elsewhere(self, change: Change, subject: str) -> Decision:
+        """The record of a change that another partition is to write, by `written_here`."""
+        return self._record(change, subject, 0)
+
+    def written_here(self, decision: Decision, key: bytes) -> None:
+        """A decision made in another partition about somebody who lives in this one."""
+        self.sequence += 1
+        at = to_datetime(self.decided_ms)
+        decision = msgspec.structs.replace(
+            decision, sequence=self.sequence, decided_at=at, catching_up=self.catching_up
         )
+        self._decide(decision, key)
+
+    def _record(self, change: Change, subject: str, sequence: int) -> Decision:
+        return records.decision(
+            change, subject, sequence=sequence, decided_ms=self.decided_ms, catching_up=self.catching_up
+        )
+
+    def _decide(self, decision: Decision, key: bytes) -> None:
         self.decisions.append((key, _encode(decision)))
         if decision.trigger is not None and decision.trigger.received_at is not None:
             self.received_ms.append(to_ms(decision.trigger.received_at))

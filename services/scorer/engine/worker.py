@@ -4,6 +4,7 @@ It knows nothing of Faust: host.py brings runs, assignments and revocations to i
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,10 +17,12 @@ from services.scorer.engine.batches import Room, Run
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.gauges import PartitionMetrics
+from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.partition import Partition
 from services.scorer.engine.sweep import Lane
 from services.scorer.engine.takeover import Takeover
 from services.scorer.engine.transactions import GroupOffsets
+from services.scorer.engine.transferfeed import TransferFeed
 from services.scorer.sequence import Book
 from services.shared.metrics import ScorerMetrics
 from services.shared.settings import ScorerSettings
@@ -33,8 +36,9 @@ _CLOSE_S = 25.0
 
 
 class Worker:
-    """book: the policies to decide by.  reread: adds to it what topic `control` holds by now; blocks
+    """kinship: the merges, unmerges and erasures to do.  book: the policies to decide by
 
+    reread:     adds to the book what topic `control` holds by now; blocks
     on_failure: told once of what ends the worker: a Refusal, or a fault
     """
 
@@ -42,6 +46,7 @@ class Worker:
         self,
         settings: ScorerSettings,
         book: Book,
+        kinship: Kinship,
         metrics: ScorerMetrics,
         *,
         clock: Clock,
@@ -58,7 +63,8 @@ class Worker:
         self._partitions: dict[int, Partition] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._assigned = self._failed = self._stopping = False
-        self._lane = Lane()
+        self._kinship, self._lane = kinship, Lane()
+        self._transfers = TransferFeed(settings, self._transferred, on_failure)
         self.room = Room(_INBOX_BYTES)
 
     def feed_from(self, feed: Feed) -> None:
@@ -70,6 +76,12 @@ class Worker:
         owned = self._partitions.get(partition)
         if owned is not None:
             owned.hand_over(run)
+
+    def has_to_begin(self, partition: int) -> None:
+        """There is another merge, unmerge or erasure for the partition to begin."""
+        owned = self._partitions.get(partition)
+        if owned is not None:
+            owned.wake()
 
     def policies_changed(self) -> None:
         """There is another policy in the book."""
@@ -102,6 +114,7 @@ class Worker:
         """Let everything go."""
         self._stopping = True
         await self._let_go(set(self._partitions))
+        await asyncio.to_thread(self._transfers.close)
         self._takeovers.shutdown(wait=False, cancel_futures=True)
         self._commits.shutdown(wait=False, cancel_futures=True)
         self._offsets.close()
@@ -130,7 +143,9 @@ class Worker:
             room=self.room,
             take_over=self._take_over,
             policies=lambda: self._book.policies,
+            kinship=self._kinship,
             lane=self._lane,
+            on_position=functools.partial(self._transfers.read_from, number),
             takeovers=self._takeovers,
             commits=self._commits,
             metrics=PartitionMetrics(self._metrics, number),
@@ -142,6 +157,11 @@ class Worker:
         self._tasks[number] = asyncio.create_task(partition.run(), name=f"partition-{number}")
         self._tasks[number].add_done_callback(self._ended)
         return partition
+
+    def _transferred(self, partition: int, offset: int, value: bytes) -> None:
+        owned = self._partitions.get(partition)
+        if owned is not None:
+            owned.transferred(offset, value)
 
     async def _let_go(self, numbers: set[int]) -> None:
         tasks = [self._tasks.pop(number) for number in numbers]

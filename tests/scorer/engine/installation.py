@@ -17,7 +17,7 @@ from schemas import topics
 from schemas.decisions import CaughtUp, DeadLetter, Decision, DecisionRecord
 from schemas.events import Event, Interaction, Purchase, PurchaseData
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.packing import decode, decode_position
+from services.scorer.domain.packing import alias_of, decode, decode_position
 from services.scorer.domain.policy import Policy, parse
 from services.scorer.domain.state import POSITION_KEY, Customer, Position
 from services.shared.kafka import create_topics
@@ -211,8 +211,11 @@ class Installation:
         for record in self.read(topics.SCORER_STATE.name):
             if record.key == POSITION_KEY:
                 positions[record.partition] = decode_position(record.value)
-            else:
-                customers[(record.key or b"").decode()] = decode(record.value, self.policies)
+                continue
+            subject = (record.key or b"").decode()
+            customers.pop(subject, None)
+            if alias_of(record.value) is None:
+                customers[subject] = decode(record.value, self.policies)
         return customers, positions
 
     def ends(self) -> dict[int, int]:

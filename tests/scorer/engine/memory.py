@@ -16,6 +16,7 @@ from services.scorer.engine.batches import Room
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.eventlog import Next
 from services.scorer.engine.gauges import PartitionMetrics
+from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.partition import Partition
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.sweep import Lane
@@ -107,7 +108,9 @@ async def actor(log: Log, *, max_batch: int = 5000, clock: Clock | None = None) 
             room=Room(1_000_000),
             take_over=log.take_over,
             policies=lambda: log.policies,
+            kinship=Kinship(1),
             lane=Lane(),
+            on_position=lambda _: None,
             takeovers=pool,
             commits=pool,
             metrics=PartitionMetrics(ScorerMetrics(registry), 0),

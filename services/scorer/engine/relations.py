@@ -1,0 +1,133 @@
+"""Merges, unmerges and erasures as they are done to a partition's customers (rules 11 and 12).
+
+What has to cross to another partition goes over topic `transfers`, in the transaction of the turn that sends it.
+"""
+
+from services.scorer.domain.merging import depart, erase, joined, receive, unmerge
+from services.scorer.domain.packing import decode, encode, mark
+from services.scorer.domain.state import Customer
+from services.scorer.engine.kinship import Kinship, Operation
+from services.scorer.engine.shard import Shard
+from services.scorer.engine.transfers import Forwarded, Moved, Returned, Transfer
+from services.scorer.engine.turn import Turn
+
+
+def begin(shard: Shard, turn: Turn, operation: Operation) -> bool:
+    """Do this partition's part of an operation; False as long as something that comes before it is on its way."""
+    subject = operation.subject
+    if subject.encode() in shard.aliases:
+        return False
+    customer = _customer(shard, subject)
+    if joined(customer).keys() != operation.with_:
+        return False
+    match operation.kind:
+        case "merge":
+            _merge(shard, turn, operation, customer)
+        case "unmerge":
+            _unmerge(shard, turn, operation, customer)
+        case "erasure":
+            _erase(shard, turn, operation, customer)
+    turn.operations[operation.kind] = turn.operations.get(operation.kind, 0) + 1
+    return True
+
+
+def take(shard: Shard, turn: Turn, transfer: Transfer, until_ms: int, kinship: Kinship, begun: int, more: bool) -> bool:
+    """Take what has come from another partition; False as long as that cannot be.
+
+    begun: the operation up to which this partition has done its part.  more: whether something has come behind it
+    """
+    match transfer:
+        case Forwarded():
+            _take_event(shard, turn, transfer, until_ms)
+        case Moved(sequence=sequence, subject=subject):
+            if not (kinship.knows(sequence) and _can_read(shard, transfer.record)):
+                return False
+            # What was done before to whom it is for is done first: an erasure, say, or their own return from a merge.
+            if subject.encode() in shard.aliases or kinship.comes_first(shard.number, begun, sequence, subject):
+                if not more:
+                    return False
+                shard.forward(turn, transfer)  # which may wait behind it: let it pass
+            else:
+                _receive(shard, turn, transfer)
+        case Returned():
+            if not _can_read(shard, transfer.record):
+                return False
+            shard.put(turn, transfer.subject, transfer.record)
+            for decision in transfer.decisions:
+                turn.written_here(decision, transfer.subject.encode())
+    turn.received += 1
+    return True
+
+
+def _merge(shard: Shard, turn: Turn, operation: Operation, customer: Customer) -> None:
+    subject, into, at_ms = operation.subject, operation.into, operation.at_ms
+    departed = depart(customer, shard.policies, subject=subject, into=into, at_ms=at_ms)
+    for change in departed.changes:
+        turn.change(change, subject.encode(), subject)
+    shard.become_alias(turn, subject, into)
+    shard.forward(turn, Moved(operation.sequence, into, subject, at_ms, departed.record, departed.joined))
+
+
+def _receive(shard: Shard, turn: Turn, moved: Moved) -> None:
+    subject = moved.subject
+    customer, other = _customer(shard, subject), decode(moved.record, shard.policies)
+    changes = receive(
+        customer,
+        other,
+        moved.joined,
+        shard.policies,
+        subject=subject,
+        other_subject=moved.other,
+        at_ms=moved.at_ms,
+    )
+    for change in changes:
+        turn.change(change, subject.encode(), subject)
+    shard.put(turn, subject, encode(customer))
+
+
+def _unmerge(shard: Shard, turn: Turn, operation: Operation, customer: Customer) -> None:
+    subject, other, at_ms = operation.subject, operation.into, operation.at_ms
+    parted = unmerge(customer, shard.policies, subject=subject, other_subject=other, at_ms=at_ms)
+    for change in parted.changes:
+        turn.change(change, subject.encode(), subject)
+    shard.put(turn, subject, encode(parted.customer))
+    decisions = [turn.for_elsewhere(change, other) for change in parted.of_other]
+    shard.forward(turn, Returned(operation.sequence, other, at_ms, encode(parted.other), decisions))
+
+
+def _erase(shard: Shard, turn: Turn, operation: Operation, customer: Customer) -> None:
+    subject, at_ms = operation.subject, operation.at_ms
+    erased = erase(customer, shard.policies, subject=subject, at_ms=at_ms)
+    for change in erased.changes:
+        turn.change(change, subject.encode(), subject)
+    shard.put(turn, subject, encode(customer))
+    for alias, freed in erased.freed.items():
+        decisions = [turn.for_elsewhere(change, alias) for change in freed.changes]
+        shard.forward(turn, Returned(operation.sequence, alias, at_ms, encode(freed.customer), decisions))
+
+
+def _take_event(shard: Shard, turn: Turn, forwarded: Forwarded, until_ms: int) -> None:
+    """Of an event for another name: here, on to whom that one has been merged into, or back to the name it came for."""
+    key = forwarded.subject.encode()
+    if key in shard.aliases:
+        shard.forward(turn, _addressed(forwarded, shard.aliases[key]))
+        return
+    origin = shard.subject_of(forwarded)
+    if origin == forwarded.subject or origin in joined(_customer(shard, forwarded.subject)):
+        shard.take_forwarded(turn, forwarded, until_ms)
+    else:
+        shard.forward(turn, _addressed(forwarded, origin))
+
+
+def _addressed(forwarded: Forwarded, subject: str) -> Forwarded:
+    return Forwarded(subject, forwarded.event, forwarded.at_ms, forwarded.partition, forwarded.offset)
+
+
+def _customer(shard: Shard, subject: str) -> Customer:
+    record = shard.records.get(subject.encode())
+    return Customer.new(shard.policies) if record is None else decode(record, shard.policies)
+
+
+def _can_read(shard: Shard, record: bytes) -> bool:
+    """Whether the policies it was decided under are known here; the sender may have heard of them earlier."""
+    return mark(record) in shard.policies.known

@@ -1,0 +1,141 @@
+"""Topic `transfers`: customers on their way to another partition, and events that came for another name.
+
+A scorer writes it in the transactions of its partitions, so what leaves one partition arrives in the other exactly
+once. What is too long for a record goes in pieces; they stand in one transaction, and count when all are there.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+
+from schemas.decisions import Decision
+from services.scorer.domain.state import Joined
+
+_PIECE_BYTES = 700_000
+
+
+class Moved(msgspec.Struct, array_like=True, frozen=True, tag="moved"):
+    """`other` has become another name for `subject`: their record as it stood, and what to keep for a parting.
+
+    sequence: of the operation on topic `identities`.  at_ms: its instant
+    """
+
+    sequence: int
+    subject: str
+    other: str
+    at_ms: int
+    record: bytes
+    joined: Joined
+
+
+class Returned(msgspec.Struct, array_like=True, frozen=True, tag="returned"):
+    """`subject` is a customer of their own again, with what that changed for them."""
+
+    sequence: int
+    subject: str
+    at_ms: int
+    record: bytes
+    decisions: list[Decision]
+
+
+class Forwarded(msgspec.Struct, array_like=True, frozen=True, tag="forwarded"):
+    """An event that came for another name of `subject`, with its place on topic `events`."""
+
+    subject: str
+    event: bytes
+    at_ms: int
+    partition: int
+    offset: int
+
+
+Transfer = Moved | Returned | Forwarded
+"""subject: whom it is for.  at_ms: not to be taken before this instant is played"""
+
+
+class _Piece(msgspec.Struct, array_like=True, frozen=True):
+    """Piece `number` (from 0) of `count` of the transfer named `of`."""
+
+    of: str
+    number: int
+    count: int
+    data: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_read_piece = msgspec.msgpack.Decoder(_Piece).decode
+_read_transfer = msgspec.msgpack.Decoder(Transfer).decode
+
+
+def pieces(transfer: Transfer) -> Iterator[bytes]:
+    """The records it takes."""
+    if isinstance(transfer, Forwarded):
+        name = f"{transfer.partition}/{transfer.offset}/{transfer.subject}"
+    else:
+        name = f"{transfer.sequence}/{transfer.subject}"
+    whole = _encode(transfer)
+    count = max(1, -(-len(whole) // _PIECE_BYTES))
+    for number in range(count):
+        yield _encode(_Piece(name, number, count, whole[number * _PIECE_BYTES : (number + 1) * _PIECE_BYTES]))
+
+
+class TransferInbox:
+    """What has come for a partition and waits for its turn, in order.
+
+    position: the next offset to take. A transfer in pieces is taken at its first one; of one that was taken already
+    the other pieces are passed over.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: deque[tuple[int, _Piece]] = deque()
+        self._next: tuple[Transfer, list[int]] | None = None
+        self._taken: set[int] = set()
+        self.position = 0
+
+    def begin(self, position: int) -> None:
+        """A takeover: what was here comes again."""
+        self._pieces.clear()
+        self._taken.clear()
+        self._next, self.position = None, position
+
+    def put(self, offset: int, value: bytes) -> None:
+        """A record of the topic. msgspec.DecodeError if it is none of ours."""
+        if offset >= self.position:
+            self._pieces.append((offset, _read_piece(value)))
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def head(self) -> Transfer | None:
+        """What comes next, None if it is not here, or not wholly."""
+        if self._next is None:
+            self._pass_over()
+            self._next = self._put_together()
+        return None if self._next is None else self._next[0]
+
+    def take(self) -> None:
+        """The head has been taken."""
+        assert self._next is not None, "head() comes first"
+        self._taken.update(self._next[1])
+        self._next = None
+        self._pass_over()
+
+    def _pass_over(self) -> None:
+        """Pieces at the front that are taken, or whose first one was."""
+        while self._pieces and (self._pieces[0][0] in self._taken or self._pieces[0][1].number > 0):
+            offset, _ = self._pieces.popleft()
+            self._taken.discard(offset)
+            self.position = offset + 1
+
+    def _put_together(self) -> tuple[Transfer, list[int]] | None:
+        if not self._pieces:
+            return None
+        first = self._pieces[0][1]
+        parts: list[tuple[int, _Piece]] = []
+        for offset, piece in self._pieces:
+            if piece.of == first.of and piece.number == len(parts):
+                parts.append((offset, piece))
+                if len(parts) == first.count:
+                    whole = b"".join(part.data for _, part in parts)
+                    return _read_transfer(whole), [offset for offset, _ in parts]
+        return None
