@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import control, decisions, events, examples, explanations, policy, problems
+from schemas import control, decisions, events, examples, explanations, identities, policy, problems
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -26,6 +26,9 @@ TYPES: tuple[type[msgspec.Struct], ...] = (
     decisions.Announcement,
     decisions.DeadLetter,
     control.Activation,
+    identities.Merge,
+    identities.Unmerge,
+    identities.Erasure,
     explanations.Explanation,
     policy.Policy,
     problems.ProblemDetails,
@@ -34,7 +37,7 @@ TYPES: tuple[type[msgspec.Struct], ...] = (
 
 _STRUCTS = {
     name: value
-    for module in (control, events, decisions, explanations, policy, problems)
+    for module in (control, events, decisions, explanations, identities, policy, problems)
     for name, value in vars(module).items()
     if isinstance(value, type) and issubclass(value, msgspec.Struct)
 }

@@ -17,7 +17,7 @@ from services.notifier.projection import Projection
 from services.notifier.store import alerts, customers, decisions, held, offsets, progress, tasks
 from services.scorer.domain.explain import applies
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.packing import StateError, decode
+from services.scorer.domain.packing import StateError, alias_of, decode
 from services.scorer.domain.policy import Playbook
 from services.scorer.domain.state import Customer
 
@@ -66,9 +66,13 @@ class Applier:
 
     async def _project(self, connection: AsyncConnection, batch: Batch) -> None:
         rows, gone, projection = [], [], Projection(self._deciding.policies)
+        aliases: dict[str, str] = {}
         for subject, (partition, record) in batch.states.items():
-            if record is None:
+            into = None if record is None else alias_of(record)
+            if record is None or into is not None:
                 gone.append(subject)
+                if into is not None:
+                    aliases[subject] = into
                 continue
             try:
                 rows.append(projection.row(subject, partition, record))
@@ -76,6 +80,7 @@ class Applier:
                 raise Unreadable(f"the state of {subject!r} in partition {partition}: {error}") from error
         await customers.put(connection, rows)
         await customers.remove(connection, gone)
+        await customers.put_aliases(connection, aliases, batch.states.keys() - aliases.keys())
 
     async def _follow_churn(self, connection: AsyncConnection, turns: Sequence[Turn]) -> None:
         rewritten = {turn.subject for turn in turns if turn.cause not in ("event", "time")}

@@ -10,11 +10,14 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from schemas import decisions, events, examples, json_schema, policy
+from schemas import decisions, events, examples, identities, json_schema, policy
 from tests.scorer.domain.full_policy import FULL
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = [pytest.param(e, id=json_schema.slug(type(e))) for e in examples.CATALOGUE]
+
+
+UNIONS = (events.Event, decisions.DecisionRecord, identities.Identity)
 
 
 def validator(record: type[msgspec.Struct]) -> Draft202012Validator:
@@ -23,7 +26,7 @@ def validator(record: type[msgspec.Struct]) -> Draft202012Validator:
 
 def accepts(record: type[msgspec.Struct], document: Any) -> bool:
     """Whether the reader of its topic takes it: where several types stand on one, their tag is needed."""
-    together = next((union for union in (events.Event, decisions.DecisionRecord) if record in get_args(union)), record)
+    together = next((union for union in UNIONS if record in get_args(union)), record)
     try:
         msgspec.convert(document, together)
     except msgspec.ValidationError:

@@ -11,10 +11,11 @@ from schemas.decisions import Decision
 from services.notifier.deciding import OtherPolicy
 from services.notifier.domain.tasks import claim
 from services.notifier.intake import Unreadable
-from services.notifier.store import tasks
+from services.notifier.store import customers, tasks
 from services.notifier.store.database import Database
 from services.notifier.store.migrate import migrate
 from services.notifier.store.offsets import OffsetConflict
+from services.scorer.domain.packing import encode_alias
 from tests.fixtures.database import fresh_database
 from tests.notifier.desk import Desk, contents
 from tests.notifier.scribe import CHANGELOG, DECISIONS, NOON, POLICY
@@ -52,6 +53,22 @@ async def test_a_tombstone_removes_the_customer(desk):
     desk.scribe.forget("c1")
     await desk.deliver()
     assert await desk.rows("SELECT subject FROM customers") == [("c2",)]
+
+
+async def test_a_name_that_was_merged_away_leads_to_whom_it_stands_for_until_they_are_parted(desk):
+    desk.scribe.state("old")
+    desk.scribe.state("new")
+    await desk.deliver()
+    desk.scribe.append(CHANGELOG, 0, b"old", encode_alias("new"))
+    await desk.deliver()
+    assert await desk.rows("SELECT subject FROM customers") == [("new",)]
+    async with desk.database.transaction() as connection:
+        assert await customers.survivor(connection, "old") == "new"
+    desk.scribe.state("old")
+    await desk.deliver()
+    assert await desk.rows("SELECT subject FROM customers ORDER BY 1") == [("new",), ("old",)]
+    async with desk.database.transaction() as connection:
+        assert await customers.survivor(connection, "old") == "old"
 
 
 async def test_a_repeated_revision_changes_nothing(desk):

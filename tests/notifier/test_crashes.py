@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from services.notifier.apply import Applier
+from services.notifier.deciding import Deciding
 from services.notifier.store import decisions
 from tests.notifier.consuming import arrived
 from tests.notifier.desk import contents
@@ -65,8 +66,8 @@ async def test_a_zombie_writes_nothing_and_finds_its_place_again(desk, topics, r
     """Between its poll and its transaction another instance has done the same work."""
     desk.scribe.varied_life()
     await topics.publish(desk.scribe)
-    zombie, other = run(), Applier(policy, "corner_shop.yaml")
-    apply, overtaken = zombie.applier.apply, []
+    zombie, other = run(), Applier(Deciding(policy, "corner_shop.yaml", list))
+    apply, overtaken = zombie.consumer._applier.apply, []
 
     async def late(connection, batch):
         if not overtaken:
@@ -74,7 +75,7 @@ async def test_a_zombie_writes_nothing_and_finds_its_place_again(desk, topics, r
                 overtaken.append(await other.apply(elsewhere, batch))
         return await apply(connection, batch)
 
-    monkeypatch.setattr(zombie.applier, "apply", late)
+    monkeypatch.setattr(zombie.consumer._applier, "apply", late)
     await arrived(desk, zombie)
     await until(lambda: zombie.metrics.zombies._value.get() == 1, what="the conflict is counted")
     assert await contents(desk, without="consumed") == expected

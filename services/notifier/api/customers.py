@@ -95,6 +95,7 @@ def router(database: Database, deciding: Deciding, clock: Callable[[], datetime]
     ) -> Response:
         name, before = read_subject(subject), read_cursor(cursor, int)
         async with database.reading() as connection:
+            name = await customers.survivor(connection, name)
             if await customers.state(connection, name) is None:
                 raise _unknown(name)
             rows = await decisions.page(connection, name, everything=everything, before=before, limit=limit)
@@ -112,6 +113,7 @@ def router(database: Database, deciding: Deciding, clock: Callable[[], datetime]
     async def get_customer(subject: Subject, at: At = None) -> Response:
         name, instant = read_subject(subject), clock() if at is None else _instant(at)
         async with database.reading() as connection:
+            name = await customers.survivor(connection, name)
             state = await customers.state(connection, name)
             if state is None:
                 raise _unknown(name)

@@ -67,12 +67,15 @@ GET_CUSTOMER = _get(
     "CustomerView",
     problems.CUSTOMER_NOT_FOUND,
     problems.INVALID_PARAMETER,
+    problems.POLICY_UNAVAILABLE,
+    description="A name that was merged into a customer is answered for by that customer, whose id `subject` gives.",
 )
 GET_HISTORY = _get(
     "What was decided about a customer, and the path that follows from it",
     "History",
     problems.CUSTOMER_NOT_FOUND,
     problems.INVALID_PARAMETER,
+    description="Of a name that was merged into a customer, that customer's.",
 )
 LIST_TASKS = _get("Follow-up tasks", "TaskList", problems.INVALID_PARAMETER)
 CLAIM_TASK = _post(

@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, any_, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier.projection import CustomerRow
-from services.notifier.store.tables import CUSTOMERS
+from services.notifier.store.tables import ALIASES, CUSTOMERS
 
 # Names of segments hold no blanks: an array of arrays, which PostgreSQL wants rectangular, goes as one of texts.
 _PUT = text("""
@@ -27,6 +27,14 @@ _PUT = text("""
 """)
 _REMOVE = text("""
     DELETE FROM customers USING unnest(CAST(:subjects AS text[])) AS n (subject) WHERE customers.subject = n.subject
+""")
+_PUT_ALIASES = text("""
+    INSERT INTO aliases (subject, "into")
+    SELECT subject, "into" FROM unnest(CAST(:subjects AS text[]), CAST(:intos AS text[])) AS n (subject, "into")
+    ON CONFLICT (subject) DO UPDATE SET "into" = excluded."into"
+""")
+_REMOVE_ALIASES = text("""
+    DELETE FROM aliases USING unnest(CAST(:subjects AS text[])) AS n (subject) WHERE aliases.subject = n.subject
 """)
 _STATES = text("""
     SELECT subject, state FROM customers JOIN unnest(CAST(:subjects AS text[])) AS n (subject) USING (subject)
@@ -57,6 +65,26 @@ async def put(connection: AsyncConnection, rows: Iterable[CustomerRow]) -> None:
 async def remove(connection: AsyncConnection, subjects: Collection[str]) -> None:
     if subjects:
         await connection.execute(_REMOVE, {"subjects": sorted(subjects)})
+
+
+async def put_aliases(connection: AsyncConnection, aliases: dict[str, str], others: Collection[str]) -> None:
+    """By name whom it stands for; `others` are no names of anybody else (any more)."""
+    if others:
+        await connection.execute(_REMOVE_ALIASES, {"subjects": sorted(others)})
+    if aliases:
+        names = sorted(aliases)
+        await connection.execute(_PUT_ALIASES, {"subjects": names, "intos": [aliases[name] for name in names]})
+
+
+async def survivor(connection: AsyncConnection, subject: str) -> str:
+    """Who answers for the subject: itself, or whom it was merged into."""
+    seen = {subject}
+    while (into := await connection.scalar(select(ALIASES.c.into).where(ALIASES.c.subject == subject))) is not None:
+        if into in seen:  # of two partitions one is known further than the other: they are being turned round
+            break
+        subject = into
+        seen.add(into)
+    return subject
 
 
 async def states(connection: AsyncConnection, subjects: Collection[str]) -> dict[str, bytes]:

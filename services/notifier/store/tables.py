@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 METADATA = MetaData()
 
-VERSION = "0002"
+VERSION = "0003"
 """Of the newest migration, which makes these tables."""
 
 Name = Text(collation="C")
@@ -46,6 +46,14 @@ CUSTOMERS = Table(
     Index("customers_churn", "subject", postgresql_where=text("churn")),
     # Room on each page for the next version of a row: most changes of state touch no index.
     postgresql_with={"fillfactor": "75"},
+)
+
+ALIASES = Table(
+    "aliases",
+    METADATA,
+    Column("subject", Name, primary_key=True),
+    Column("into", Name, nullable=False),
+    comment="Names that were merged into a customer.",
 )
 
 DECISIONS = Table(
