@@ -1,4 +1,4 @@
-"""`tierline policy activate FILE`: a policy takes its place in the sequence."""
+"""`tierline policy activate [FILE]`: a policy takes its place in the sequence."""
 
 from pathlib import Path
 from typing import Any
@@ -6,15 +6,23 @@ from typing import Any
 import click
 
 from services.analyst.backtest.evaluate import Document
+from services.analyst.recalibrated import recalibrated
 from services.cli import activation
 from services.cli.policy import text_of
+from services.local.errors import MISUSED, CannotStart
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Put the calibration of this file, as `tierline fit --out` writes it, in the place of the policy's.",
+)
 @activation.options
-def activate(file: Path, **given: Any) -> None:
-    """Check FILE, try it on what has happened, and write it to topic control, behind what was activated before.
+def activate(file: Path | None, calibration: Path | None, **given: Any) -> None:
+    """Check FILE, try it on what has happened, and write it to topic control, behind what was activated before. With
+    --calibration alone it is the policy activated last, with other numbers.
 
     It is tried against the policy activated last, or TIERLINE_POLICY if there is none: if more than --most percent of
     customers would stand elsewhere, it is only written with --confirm and their exact number. The history is topic
@@ -26,7 +34,19 @@ def activate(file: Path, **given: Any) -> None:
 
     Exit codes: 0 done, 1 it could not be written, 2 misused, 3 needs --confirm.
     """
-    new = Document(text_of(file), str(file))
-    new.policy()
+    if file is None and calibration is None:
+        raise click.UsageError("name a policy's file, or --calibration")
     asked, control = activation.wish(given), activation.control()
-    activation.activate(control, activation.sequence(control), new, asked)
+    known = activation.sequence(control)
+    new = activation.current(known) if file is None else Document(text_of(file), str(file))
+    if calibration is not None:
+        new = _recalibrated(new, calibration)
+    new.policy()
+    activation.activate(control, known, new, asked)
+
+
+def _recalibrated(policy: Document, file: Path) -> Document:
+    try:
+        return Document(recalibrated(policy.text, text_of(file)), f"{policy.source} with {file}")
+    except ValueError as error:
+        raise CannotStart(f"{file}: {error}", exit_code=MISUSED) from error

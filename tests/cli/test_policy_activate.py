@@ -83,6 +83,22 @@ async def test_a_policy_that_moves_few_is_written_and_told(tierline):
     assert one["effective_at"] == one["activated_at"]
 
 
+async def test_a_calibration_alone_is_activated_in_the_policy_that_holds(tierline, tmp_path):
+    (tmp_path / "calibration.yaml").write_text("# by `tierline fit`\ncalibration:\n  top_spend: 8_000\n")
+    code, _, err = await tierline("activate", "--calibration", "calibration.yaml", *UNTIL)
+    assert (code, err) == (0, "")
+    _, one = await control(tierline)
+    assert one["text"] == POLICY.rstrip() + "\ncalibration:\n  top_spend: 8_000\n"
+    assert [d["item"] for d in one["differences"]] == [["calibration", "top_spend"]]
+    (tmp_path / "calibration.yaml").write_text("calibration:\n  top_spend: 9_000\n")
+    assert (await tierline("activate", "--calibration", "calibration.yaml", *UNTIL))[0] == 0
+    assert (await control(tierline))[-1]["text"].count("calibration:") == 1
+    (tmp_path / "calibration.yaml").write_text("policy: x\n")
+    code, _, err = await tierline("activate", "--calibration", "calibration.yaml", *UNTIL)
+    assert (code, err.count("\n"), "`tierline fit --out` writes one" in err) == (2, 1, True)
+    assert (await tierline("activate"))[0] == 2
+
+
 async def test_a_policy_that_moves_many_needs_their_exact_number(tierline):
     code, out, err = await tierline("activate", "strict.yaml", *UNTIL)
     assert (code, out, err.count("\n")) == (3, "", 1)

@@ -14,7 +14,7 @@ from tests.freezing import freeze
 from tests.waiting import until
 from tests.whole.machine import Machine, tierline_up
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(240)]  # three starts of a whole machine
 
 EVENTS = len(purchases(10))
 OPTIONS = ("--demo", "--sample", "10")

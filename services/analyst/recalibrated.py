@@ -1,0 +1,20 @@
+"""A policy's text with another calibration in the place of its own; everything else stays as it was written."""
+
+import re
+
+_SECTION = re.compile(r"^calibration:[^\n]*\n(?:(?:[ \t#][^\n]*)?\n)*(?:[ \t#][^\n]*\Z)?", re.MULTILINE)
+_HEADING = re.compile(r"^calibration:", re.MULTILINE)
+
+
+def recalibrated(policy: str, calibration: str) -> str:
+    """`calibration` is a document with that one section, as `tierline fit` writes it. ValueError if it is not."""
+    heading = _HEADING.search(calibration)
+    if heading is None:
+        raise ValueError("it has no section `calibration:`; `tierline fit --out` writes one")
+    section = calibration[heading.start() :].rstrip() + "\n"
+    if re.search(r"^[^\s#]", section.partition("\n")[2], re.MULTILINE):
+        raise ValueError("it has other sections than `calibration:`")
+    found = _SECTION.search(policy)
+    if found is None:
+        return policy.rstrip() + "\n" + section
+    return policy[: found.start()] + section + policy[found.end() :]
