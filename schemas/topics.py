@@ -41,7 +41,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
         if self.compacted:
             settings |= {"max.compaction.lag.ms": str(DAY_MS), "min.cleanable.dirty.ratio": "0.1"}
         else:
-            settings |= {"retention.ms": str(self.retention_ms)}
+            settings |= {"retention.ms": str(self.retention_ms), "retention.bytes": "-1"}
         return settings
 
 

@@ -188,9 +188,9 @@ def _guard(tally: Tally, until_ms: int, asked: Wish, moved: str) -> None:
 def _told(call: Callable[[], Result]) -> Result:
     try:
         return call()
-    except TopicMismatch as error:
-        raise CannotStart(str(error), exit_code=MISUSED) from error
-    except (KafkaUnavailable, TopicMissing, Overtaken, Unreadable, PolicyError) as error:
+    except (KafkaUnavailable, TopicMissing, TopicMismatch) as error:
+        raise CannotStart(str(error), exit_code=error.exit_code) from error
+    except (Overtaken, Unreadable, PolicyError) as error:
         raise CannotStart(str(error)) from error
 
 

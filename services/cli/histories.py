@@ -14,7 +14,7 @@ from services.analyst.backtest.tally import Tally
 from services.analyst.backtest.topic import Topic
 from services.analyst.calibration.purchases import Unreadable
 from services.local.errors import MISUSED, CannotStart
-from services.shared.kafka import KafkaUnavailable
+from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.settings import KafkaSettings
 
 _FILE = click.Path(path_type=Path)
@@ -60,9 +60,9 @@ def source(events: Path | None, cdnow: Path | None, topic: bool) -> Source | Non
 
 def _topic(settings: KafkaSettings) -> Source:
     try:
-        found = Topic(settings.kafka_bootstrap, settings.topic("events"), settings.partitions)
-    except KafkaUnavailable as error:
-        raise CannotStart(str(error)) from error
+        found = Topic(settings)
+    except (KafkaUnavailable, TopicMissing, TopicMismatch) as error:
+        raise CannotStart(str(error), exit_code=error.exit_code) from error
     return Source(found.read, found.size, found.size)
 
 

@@ -8,15 +8,19 @@ from services.shared.settings import NotifierSettings
 
 
 @click.command()
-def setup() -> None:
+@click.option("--repair", is_flag=True, help="Set what is wrong with the settings of topics that are there.")
+def setup(repair: bool) -> None:
     """Create the topics and the database's tables, or bring them up to date.
 
-    Reads KAFKA_BOOTSTRAP, DATABASE_URL, TIERLINE_TOPIC_PREFIX, TIERLINE_PARTITIONS and TIERLINE_REPLICATION. The
-    number of partitions is for ever. Changes nothing where all is there; run it before each new version starts.
+    Reads DATABASE_URL, TIERLINE_TOPIC_PREFIX, TIERLINE_PARTITIONS, TIERLINE_REPLICATION, TIERLINE_MIN_INSYNC_REPLICAS
+    and KAFKA_... The number of partitions is for ever. Changes nothing where all is there; run it before each new
+    version starts.
     """
     from services.local.prepare import prepare  # noqa: PLC0415 - takes a second, which --help need not
 
     settings = NotifierSettings()
-    created = asyncio.run(prepare(settings, settings.database_url))
+    created, repaired = asyncio.run(prepare(settings, settings.database_url, repair=repair))
+    for topic, setting, found, wanted in repaired:
+        click.echo(f"topic {topic}: {setting} was {found}, is {wanted}")
     click.echo(f"topics created: {', '.join(created)}" if created else "topics: all there")
     click.echo("tables: current")

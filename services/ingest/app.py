@@ -16,7 +16,7 @@ from services.ingest.budget import Budget
 from services.ingest.normalise import Normaliser
 from services.ingest.publisher import Publisher
 from services.shared.identities import Sequencer
-from services.shared.kafka import TopicMismatch
+from services.shared.kafka import KafkaRefused, TopicMismatch
 from services.shared.metrics import IngestMetrics
 from services.shared.serving import MISUSED, CannotServe
 from services.shared.settings import IngestSettings
@@ -24,7 +24,8 @@ from services.shared.web import create_app
 
 
 def build(settings: IngestSettings, *, clock: Clock = lambda: datetime.now(UTC)) -> FastAPI:
-    """The app. It connects to Kafka when it begins to serve, not before; CannotServe if the topic is not ours."""
+    """The app. It connects to Kafka when it begins to serve, not before; CannotServe if the topic is not ours
+    or Kafka will not have us."""
     registry = CollectorRegistry()
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
         registry.register(collector)
@@ -42,7 +43,7 @@ def build(settings: IngestSettings, *, clock: Clock = lambda: datetime.now(UTC))
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
             await publisher.__aenter__()
-        except TopicMismatch as error:
+        except (TopicMismatch, KafkaRefused) as error:
             raise CannotServe(str(error), exit_code=MISUSED) from error
         try:
             yield

@@ -21,10 +21,11 @@ import structlog
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, IDENTITIES
 from services.ingest.budget import Budget
 from services.ingest.lanes import BATCH_BYTES, Lane, Parcel, Record, parcels
-from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing, verify
+from services.shared.connection import for_aiokafka
+from services.shared.kafka import KafkaRefused, KafkaUnavailable, TopicMismatch, TopicMissing, verify
 from services.shared.metrics import IngestMetrics
 from services.shared.partitioner import partition_of
 from services.shared.settings import IngestSettings
@@ -33,9 +34,12 @@ log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 2
 CONNECT_S = 5.0
+ASK_S = 1.0
 PROBE_S = 2.0
 _PAUSE_S = 0.25
 _FAREWELL_S = 2.0
+_WRITTEN = (EVENTS, IDENTITIES)
+"""The topics ingest writes to: none of both is written unless both are as they have to be."""
 
 
 class Receipt(NamedTuple):
@@ -50,6 +54,7 @@ class Publisher:
 
     def __init__(self, settings: IngestSettings, metrics: IngestMetrics, budget: Budget) -> None:
         self._settings = settings
+        self._connection = for_aiokafka(settings)
         self._topic = settings.topic(EVENTS.name)
         self._metrics = metrics
         self._budget = budget
@@ -61,7 +66,10 @@ class Publisher:
         self._retired: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Publisher":
-        """Connects; if the broker is away that goes on by itself. TopicMismatch if the topic must not be written."""
+        """Connects; if the broker is away that goes on by itself.
+
+        TopicMismatch if the topic must not be written, KafkaRefused if waiting for the broker is of no use.
+        """
         await self._try_connect(at_start=True)
         self._task = asyncio.create_task(self._keep_connected())
         return self
@@ -150,7 +158,7 @@ class Publisher:
 
     async def _try_connect(self, *, at_start: bool = False) -> bool:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
+            **self._connection,
             client_id=f"{self._settings.topic_prefix}ingest",
             acks="all",
             enable_idempotence=True,
@@ -160,18 +168,18 @@ class Publisher:
         )
         try:
             async with asyncio.timeout(CONNECT_S):
-                await producer.start()
-                await verify(self._settings, [EVENTS], within_s=CONNECT_S)
+                await self._start(producer)
+                await verify(self._settings, _WRITTEN, within_s=CONNECT_S)
                 await producer.partitions_for(self._topic)
+        except (TopicMissing, TopicMismatch, KafkaRefused) as error:
+            if at_start and not isinstance(error, TopicMissing):
+                await producer.stop()
+                raise
+            self._report_away(str(error), again=True)
         except (KafkaError, KafkaUnavailable) as error:
             self._report_away(_words(error))
         except TimeoutError:
             self._report_away(f"Kafka did not answer within {CONNECT_S:.0f} s")
-        except (TopicMissing, TopicMismatch) as error:
-            if at_start and isinstance(error, TopicMismatch):
-                await producer.stop()
-                raise
-            self._report_away(str(error), again=True)
         else:
             self._producer = producer
             self._lanes = [Lane(producer, self._topic, n) for n in range(self._settings.partitions)]
@@ -181,6 +189,14 @@ class Publisher:
             return True
         await producer.stop()
         return False
+
+    async def _start(self, producer: AIOKafkaProducer) -> None:
+        """Connect it; where it cannot, whoever looks at the topic finds out why, which aiokafka does not say."""
+        try:
+            await producer.start()
+        except KafkaError:
+            await verify(self._settings, _WRITTEN, within_s=ASK_S)
+            raise
 
     def _lose(self, producer: AIOKafkaProducer, reason: str) -> None:
         """Use `producer` no more; nothing happens if that was decided before."""

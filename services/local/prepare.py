@@ -1,6 +1,7 @@
 """What has to be there before any service starts: the topics, and the database's tables. `tierline setup` and `up`."""
 
 import asyncio
+from typing import NamedTuple
 
 import asyncpg
 from sqlalchemy.engine import make_url
@@ -8,14 +9,22 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from services.local.errors import MISUSED, CannotStart
 from services.notifier.store.migrate import migrate
-from services.shared.kafka import KafkaUnavailable, TopicMismatch, create_topics
+from services.shared.kafka import Difference, KafkaUnavailable, TopicMismatch, create_topics, repair_topics
 from services.shared.settings import KafkaSettings
 
 
-async def prepare(settings: KafkaSettings, database_url: str) -> list[str]:
-    """Create missing topics, verify all, bring the tables up to date; the names of the topics created.
+class Prepared(NamedTuple):
+    """created: the names of topics.  repaired: settings of topics that were not as they have to be"""
 
-    Changes nothing where all is there. CannotStart, with exit code 2 if a topic is not as it has to be.
+    created: list[str]
+    repaired: list[Difference]
+
+
+async def prepare(settings: KafkaSettings, database_url: str, *, repair: bool = False) -> Prepared:
+    """Create missing topics, verify all, bring the tables up to date; says what was changed.
+
+    repair: set what is wrong of topics that are there. CannotStart, with exit code 2 if a topic is not as it has to
+    be (without `repair`), or if Kafka will not have us.
     """
     try:
         make_url(database_url)
@@ -23,11 +32,10 @@ async def prepare(settings: KafkaSettings, database_url: str) -> list[str]:
         wanted = "postgresql+asyncpg://user@host/name"
         raise CannotStart(f"DATABASE_URL is not an SQLAlchemy URL, as {wanted}", exit_code=MISUSED) from error
     try:
+        repaired = await asyncio.to_thread(repair_topics, settings) if repair else []
         created, _ = await asyncio.gather(asyncio.to_thread(create_topics, settings), migrate(database_url))
-    except TopicMismatch as error:
-        raise CannotStart(str(error), exit_code=MISUSED) from error
-    except KafkaUnavailable as error:
-        raise CannotStart(str(error)) from error
+    except (TopicMismatch, KafkaUnavailable) as error:
+        raise CannotStart(str(error), exit_code=error.exit_code) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
         raise CannotStart(f"the database cannot be set up: {str(error).splitlines()[0]}") from error
-    return created
+    return Prepared(created, repaired)

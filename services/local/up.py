@@ -61,6 +61,11 @@ async def bring_up(options: Options, *, log: Console, out: Console) -> int:
             "an empty database instead",
             exit_code=MISUSED,
         )
+    if not options.kafka_bootstrap and KafkaSettings().security_protocol != "PLAINTEXT":
+        raise CannotStart(
+            "KAFKA_SECURITY_PROTOCOL is for a Kafka of yours, but KAFKA_BOOTSTRAP names none: set both or neither",
+            exit_code=MISUSED,
+        )
     stages = Stages()
     with DataFolder(options.data, fresh=options.fresh) as folder:
         ports = {name: claim(port, name) for name, port in options.ports.items()}

@@ -26,7 +26,7 @@ from services.notifier.store import progress
 from services.notifier.store.database import Database, DatabaseAway, WrongSchema
 from services.scorer.domain.policy import Policy
 from services.shared.control import Control
-from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
+from services.shared.kafka import KafkaRefused, KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.metrics import NotifierMetrics
 from services.shared.serving import FAILED, MISUSED, CannotServe
 from services.shared.settings import NotifierSettings
@@ -130,14 +130,14 @@ async def _check_database(database: Database, deciding: Deciding) -> None:
     except OtherPolicy as error:
         raise CannotServe(str(error), exit_code=MISUSED) from error
     except (KafkaUnavailable, TopicMissing, TopicMismatch) as error:
-        raise CannotServe(f"the policies cannot be read: {error}") from error
+        raise CannotServe(f"the policies cannot be read: {error}", exit_code=error.exit_code) from error
 
 
 async def _consume(app: FastAPI, consumer: Consumer, end: Callable[[], None]) -> None:
     """Run the consumer; if it cannot go on, say why and end the service."""
     try:
         await consumer.run()
-    except (OtherPolicy, OffsetsGone, TopicMissing, TopicMismatch, Unreadable) as error:
+    except (OtherPolicy, OffsetsGone, TopicMissing, TopicMismatch, KafkaRefused, Unreadable) as error:
         log.error(str(error))
         app.state.failure = CannotServe(str(error), exit_code=FAILED if isinstance(error, Unreadable) else MISUSED)
         end()

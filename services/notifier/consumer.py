@@ -29,7 +29,8 @@ from services.notifier.intake import Batch, take_changelog, take_decisions
 from services.notifier.store import offsets
 from services.notifier.store.database import Database, DatabaseAway
 from services.notifier.store.offsets import OffsetConflict
-from services.shared.kafka import KafkaUnavailable, verify
+from services.shared.connection import for_aiokafka
+from services.shared.kafka import KafkaRefused, KafkaUnavailable, verify
 from services.shared.metrics import NotifierMetrics
 from services.shared.settings import NotifierSettings
 
@@ -76,7 +77,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
 
     async def run(self) -> None:
         """Until `stop`. What no retry mends is raised, and nothing of it was kept: OtherPolicy, Unreadable,
-        OffsetsGone, TopicMissing, TopicMismatch."""
+        OffsetsGone, TopicMissing, TopicMismatch, KafkaRefused."""
         kafka = await self._start()
         if kafka is None:
             return
@@ -219,9 +220,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
 
     async def _start(self) -> AIOKafkaConsumer | None:
         """Join the group, however long Kafka is away; None if stopped before."""
+        connection = for_aiokafka(self._settings)
         while not self._stopping.is_set():
             kafka = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.kafka_bootstrap,
+                **connection,
                 group_id=self._settings.topic(self._settings.group),
                 isolation_level="read_committed",
                 enable_auto_commit=False,
@@ -237,6 +239,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka say
                 await verify(self._settings, (SCORER_STATE, DECISIONS), within_s=3.0)
                 await kafka.start()
                 return kafka
+            except KafkaRefused:
+                raise  # waiting is of no use
             except (KafkaConnectionError, KafkaUnavailable) as error:
                 self._kafka = None
                 log.warning("Kafka is away, trying again", error=str(error))

@@ -16,13 +16,13 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.policy import PolicyError, parse
 from services.scorer.endpoints import Server
 from services.scorer.engine.clock import Clock
-from services.scorer.engine.connection import connection
 from services.scorer.engine.host import App
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.takeover import Refusal
 from services.scorer.engine.worker import Worker
 from services.scorer.sequence import Book
 from services.shared import kafka, logging
+from services.shared.connection import for_librdkafka
 from services.shared.control import Control, Overtaken, Unreadable
 from services.shared.following import Following, Told
 from services.shared.metrics import ScorerMetrics
@@ -74,13 +74,13 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
         try:
             await kafka.verify(settings)
         except kafka.KafkaUnavailable as error:
-            raise CannotRun(str(error), 1) from error
+            raise CannotRun(str(error), error.exit_code) from error
         except (kafka.TopicMissing, kafka.TopicMismatch) as error:
             raise CannotRun(str(error), 2) from error
         try:
             await asyncio.to_thread(_begin, settings, book, text)
         except kafka.KafkaUnavailable as error:
-            raise CannotRun(str(error), 1) from error
+            raise CannotRun(str(error), error.exit_code) from error
         except (PolicyError, Overtaken, Unreadable) as error:
             raise CannotRun(str(error), 2) from error
         following.append(_following_policies(settings, book, worker, on_failure))
@@ -138,7 +138,7 @@ def _following_policies(
         loop.call_soon_threadsafe(on_failure, error)
 
     return Following(
-        connection(settings.kafka_bootstrap),
+        for_librdkafka(settings),
         settings.topic(CONTROL.name),
         on_record=on_record,
         on_end=on_end,
@@ -161,7 +161,7 @@ def _following_identities(
         loop.call_soon_threadsafe(on_failure, error)
 
     return Following(
-        connection(settings.kafka_bootstrap),
+        for_librdkafka(settings),
         settings.topic(IDENTITIES.name),
         on_record=on_record,
         on_end=lambda: None,

@@ -4,16 +4,15 @@ All writers have the same transactional id, so that whoever begins to write ends
 only ever written by somebody who has read all before it. Everything here blocks.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
-from typing import Any
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from schemas.control import Activation
 from schemas.topics import CONTROL
+from services.shared.connection import SILENT, for_librdkafka
 from services.shared.kafka import KafkaUnavailable, verify_topics
 from services.shared.settings import KafkaSettings
 
@@ -21,9 +20,6 @@ KEY = b"policy"
 _WITHIN_S = 30.0
 _PAUSE_S = 0.05
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
-_SILENT = logging.getLogger("librdkafka.control")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
 
 _decode = msgspec.json.Decoder(Activation).decode
 _encode = msgspec.json.Encoder().encode
@@ -43,10 +39,7 @@ class Control:
     def __init__(self, settings: KafkaSettings) -> None:
         self._topic, self._writer = settings.topic(CONTROL.name), settings.topic("control-writer")
         self._bootstrap = settings.kafka_bootstrap
-        self._connection: dict[str, Any] = {
-            "bootstrap.servers": settings.kafka_bootstrap,
-            "metadata.recovery.strategy": "none",  # see services/scorer/engine/connection.py
-        }
+        self._connection = for_librdkafka(settings)
         verify_topics(settings, [CONTROL])
 
     def read(self) -> list[Activation]:
@@ -60,7 +53,7 @@ class Control:
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
             },
-            logger=_SILENT,
+            logger=SILENT,
         )
         try:
             consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
@@ -76,7 +69,7 @@ class Control:
         Overtaken if somebody else writes at the same time. Once it returns, whoever reads finds what was written: the
         coordinator says that a transaction is committed before the partition lets its records be read.
         """
-        producer = Producer(self._connection | {"transactional.id": self._writer}, logger=_SILENT)
+        producer = Producer(self._connection | {"transactional.id": self._writer}, logger=SILENT)
         try:
             producer.init_transactions(_WITHIN_S)
             activations = following(self.read())

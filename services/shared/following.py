@@ -1,15 +1,13 @@
 """A topic of one partition, followed as it grows: in a thread of its own, committed records only."""
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-_SILENT = logging.getLogger("librdkafka.following")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
+from services.shared.connection import SILENT
+
 _POLL_S = 0.5
 
 
@@ -61,7 +59,7 @@ class Following:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
             },
-            logger=_SILENT,
+            logger=SILENT,
         )
         try:
             consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])

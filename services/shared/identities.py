@@ -3,7 +3,6 @@
 As on topic `control` all writers have the same transactional id: of two who write at once, one fails. Blocks.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from schemas.identities import Erasure, Identity, Merge, Unmerge
 from schemas.topics import IDENTITIES
+from services.shared.connection import SILENT, for_librdkafka
 from services.shared.kafka import KafkaUnavailable
 from services.shared.settings import KafkaSettings
 
@@ -21,9 +21,6 @@ KEY = b"identity"
 _WITHIN_S = 10.0
 _ATTEMPTS = 5
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
-_SILENT = logging.getLogger("librdkafka.identities")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
 
 _decode = msgspec.json.Decoder(Identity).decode
 _encode = msgspec.json.Encoder().encode
@@ -119,10 +116,7 @@ class Sequencer:
     def __init__(self, settings: KafkaSettings) -> None:
         self._topic, self._writer = settings.topic(IDENTITIES.name), settings.topic("identities-writer")
         self._bootstrap = settings.kafka_bootstrap
-        self._connection: dict[str, Any] = {
-            "bootstrap.servers": settings.kafka_bootstrap,
-            "metadata.recovery.strategy": "none",  # see services/scorer/engine/connection.py
-        }
+        self._connection = for_librdkafka(settings)
         self._lock = threading.Lock()
         self._reader: Consumer | None = None
         self._producer: Producer | None = None
@@ -150,7 +144,7 @@ class Sequencer:
     def _append(self, following: Callable[[Directory], Identity | None]) -> Identity | None:
         if self._producer is None:
             # Whoever wrote before cannot any more from here on; so nothing comes behind what is read now.
-            self._producer = Producer(self._connection | {"transactional.id": self._writer}, logger=_SILENT)
+            self._producer = Producer(self._connection | {"transactional.id": self._writer}, logger=SILENT)
             self._producer.init_transactions(_WITHIN_S)
         self._read_on()
         operation = following(self._directory)
@@ -206,5 +200,5 @@ def _reader(connection: dict[str, Any], group: str) -> Consumer:
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 20,
         },
-        logger=_SILENT,
+        logger=SILENT,
     )

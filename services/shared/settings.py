@@ -5,27 +5,63 @@ README's tables are made from these classes. A value that cannot be used is one 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.shared import security
 
 
 def _variable(name: str, default: Any, about: str, **limits: Any) -> Any:
     return Field(default, validation_alias=AliasChoices(name), description=about, **limits)
 
 
-class KafkaSettings(BaseSettings):
-    """What every service needs to reach Kafka."""
+# An empty variable, as compose files and manifests leave behind, is one that is not set.
+_unless_empty = BeforeValidator(lambda value: None if value == "" else value)
+_File = Annotated[Path | None, _unless_empty]
+_Secret = Annotated[SecretStr | None, _unless_empty]
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+
+class KafkaSettings(BaseSettings):
+    """What every service needs to reach Kafka. Checked as a whole: services/shared/security.py."""
+
+    # Values that cannot be used are not shown by default, since a password may be among them.
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     kafka_bootstrap: str = _variable("KAFKA_BOOTSTRAP", "127.0.0.1:9092", "Kafka's bootstrap servers, host:port[,...]")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _variable(
+        "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL (docs/security.md)"
+    )
+    ssl_ca_file: _File = _variable(
+        "KAFKA_SSL_CA_FILE", None, "PEM file of the authorities Kafka's certificate may be of; none: the system's"
+    )
+    ssl_certificate_file: _File = _variable(
+        "KAFKA_SSL_CERTIFICATE_FILE", None, "PEM file of our certificate, where Kafka asks for one (mutual TLS)"
+    )
+    ssl_key_file: _File = _variable("KAFKA_SSL_KEY_FILE", None, "PEM file of that certificate's private key")
+    ssl_key_password: _Secret = _variable("KAFKA_SSL_KEY_PASSWORD", None, "password of that file, if it has one")
+    ssl_key_password_file: _File = _variable("KAFKA_SSL_KEY_PASSWORD_FILE", None, "or the file it stands in")
+    ssl_verify_hostname: bool = _variable(
+        "KAFKA_SSL_VERIFY_HOSTNAME", True, "whether Kafka's certificate has to be for the host that was called"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _variable(
+        "KAFKA_SASL_MECHANISM", "SCRAM-SHA-512", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    sasl_username: str = _variable("KAFKA_SASL_USERNAME", "", "the user Kafka knows us by")
+    sasl_password: _Secret = _variable("KAFKA_SASL_PASSWORD", None, "its password")
+    sasl_password_file: _File = _variable("KAFKA_SASL_PASSWORD_FILE", None, "or the file it stands in")
     topic_prefix: str = _variable("TIERLINE_TOPIC_PREFIX", "", "put before every topic, group and transactional id")
     partitions: int = _variable(
         "TIERLINE_PARTITIONS", 12, "partitions of every topic, fixed for ever at the first start", ge=1, le=1024
     )
-    replication: int = _variable("TIERLINE_REPLICATION", 1, "replicas of every topic when it is created", ge=1, le=9)
+    replication: int = _variable("TIERLINE_REPLICATION", 1, "replicas every topic has at least", ge=1, le=9)
+    min_insync_replicas: Annotated[int | None, _unless_empty] = _variable(
+        "TIERLINE_MIN_INSYNC_REPLICAS",
+        None,
+        "replicas that have a record before it counts as written; none: more than half of TIERLINE_REPLICATION",
+        ge=1,
+    )
     log_format: str = _variable("TIERLINE_LOG_FORMAT", "json", "json, or text for people", pattern="^(json|text)$")
     log_level: str = _variable(
         "TIERLINE_LOG_LEVEL", "info", "debug, info, warning or error", pattern="^(debug|info|warning|error)$"
@@ -34,6 +70,25 @@ class KafkaSettings(BaseSettings):
     def topic(self, name: str) -> str:
         """The topic's name in this installation."""
         return self.topic_prefix + name
+
+    @property
+    def in_sync(self) -> int:
+        """`min.insync.replicas` of every topic."""
+        return self.min_insync_replicas or self.replication // 2 + 1
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "KafkaSettings":
+        if self.in_sync > self.replication:
+            raise ValueError(
+                f"TIERLINE_MIN_INSYNC_REPLICAS={self.in_sync} is more than TIERLINE_REPLICATION={self.replication}: "
+                "nothing could be written"
+            )
+        self.ssl_key_password = security.secret(
+            self.ssl_key_password, self.ssl_key_password_file, "KAFKA_SSL_KEY_PASSWORD"
+        )
+        self.sasl_password = security.secret(self.sasl_password, self.sasl_password_file, "KAFKA_SASL_PASSWORD")
+        security.check(self)
+        return self
 
 
 class IngestSettings(KafkaSettings):
@@ -88,5 +143,6 @@ def unusable(error: ValidationError) -> str:
     for wrong in error.errors(include_url=False):
         variable = ".".join(str(part) for part in wrong["loc"])
         wanted = wrong["msg"].removeprefix("Input ").removeprefix("Value error, ")
-        found.append(f"{variable}={wrong['input']!r} cannot be used: it {wanted}")
+        # Without a variable, it is several that do not fit together; the message names them.
+        found.append(f"{variable}={wrong['input']!r} cannot be used: it {wanted}" if variable else wanted)
     return "; ".join(found)

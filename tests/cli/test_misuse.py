@@ -14,7 +14,9 @@ RETAIL = Path("policies/retail.yaml").read_text()
 @pytest.fixture
 def tierline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run the command line in this process: its exit code, stdout and stderr."""
-    for variable in ("KAFKA_BOOTSTRAP", "DATABASE_URL", "TIERLINE_PARTITIONS", "TIERLINE_POLICY"):
+    for variable in (
+        "KAFKA_BOOTSTRAP", "KAFKA_SECURITY_PROTOCOL", "DATABASE_URL", "TIERLINE_PARTITIONS", "TIERLINE_POLICY"
+    ):  # fmt: skip
         monkeypatch.delenv(variable, raising=False)
 
     def run(*args: object) -> tuple[int, str, str]:
@@ -107,6 +109,21 @@ def test_another_number_of_partitions_than_at_the_first_start(tierline, tmp_path
 def test_fresh_over_a_kafka_that_is_not_embedded(tierline, tmp_path, monkeypatch):
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
     misused(tierline("up", "--fresh", "--data", tmp_path / "data"), "--fresh")
+
+
+@pytest.mark.parametrize(
+    "command", [["ingest"], ["scorer"], ["notifier"], ["setup"], ["policy", "history"], ["up", "--data", "/nowhere"]]
+)
+def test_a_login_without_a_user(tierline, monkeypatch, command):
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    misused(tierline(*command), "KAFKA_SECURITY_PROTOCOL=SASL_SSL asks for a login: set KAFKA_SASL_USERNAME")
+
+
+def test_security_for_a_kafka_that_is_not_named(tierline, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SSL")
+    misused(tierline("up", "--data", tmp_path / "data"), "KAFKA_SECURITY_PROTOCOL", "KAFKA_BOOTSTRAP names none")
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("service", ["ingest", "scorer", "notifier", "setup"])

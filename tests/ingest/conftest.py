@@ -28,7 +28,7 @@ async def make_settings(kafka: Broker, topic_prefix: str) -> MakeSettings:
         given = {"kafka_bootstrap": kafka.bootstrap, "topic_prefix": topic_prefix, "partitions": 3, "port": 0}
         return IngestSettings.model_validate(given | changes)
 
-    await asyncio.to_thread(create_topics, make(), [topics.EVENTS])
+    await asyncio.to_thread(create_topics, make(), [topics.EVENTS, topics.IDENTITIES])
     return make
 
 
@@ -63,5 +63,5 @@ async def mortal(own_broker: EmbeddedKafka) -> Mortal:
         {"kafka_bootstrap": own_broker.bootstrap, "topic_prefix": f"t{secrets.token_hex(4)}-", "partitions": 3}
         | {"port": 0, "ack_timeout_ms": 1000}
     )
-    await asyncio.to_thread(create_topics, settings, [topics.EVENTS])
+    await asyncio.to_thread(create_topics, settings, [topics.EVENTS, topics.IDENTITIES])
     return Mortal(own_broker, settings)

@@ -128,7 +128,7 @@ async def test_a_missing_topic_is_waited_for(make_settings: MakeSettings) -> Non
         assert "does not exist" in (publisher.away or "")
         assert await publisher.publish(numbered(3)) == [None] * 3
         assert metrics.broker_up._value.get() == 0
-        await asyncio.to_thread(create_topics, settings, [topics.EVENTS])
+        await asyncio.to_thread(create_topics, settings, [topics.EVENTS, topics.IDENTITIES])
         await until(lambda: is_up(publisher))
         assert None not in await publisher.publish(numbered(3))
 

@@ -2,24 +2,30 @@
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from schemas.topics import EVENTS
 from services.analyst.backtest.history import Told
 from services.analyst.backtest.spill import Spill
 from services.scorer.engine.changelog import reader
 from services.scorer.engine.eventlog import bounds
-from services.shared.kafka import KafkaUnavailable
+from services.shared.kafka import KafkaUnavailable, verify_topics
+from services.shared.settings import KafkaSettings
 
 _AT_ONCE = 10_000
 _SILENCE_S = 30.0
 
 
 class Topic:
-    """KafkaUnavailable if the broker stays away. Everything here blocks."""
+    """KafkaUnavailable if the broker stays away, TopicMissing or TopicMismatch if the topic isn't as it has to be.
 
-    def __init__(self, bootstrap: str, name: str, partitions: int) -> None:
-        self._name, self._bootstrap = name, bootstrap
-        self._consumer: Consumer = reader(bootstrap, "backtest")
+    Everything here blocks.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        verify_topics(settings, [EVENTS])
+        self._name, self._bootstrap = settings.topic(EVENTS.name), settings.kafka_bootstrap
+        self._consumer: Consumer = reader(settings, settings.topic("backtest"))
         try:
-            self._bounds = [bounds(self._consumer, name, number) for number in range(partitions)]
+            self._bounds = [bounds(self._consumer, self._name, number) for number in range(settings.partitions)]
         except KafkaException as error:
             raise self._away(error) from error
 

@@ -11,7 +11,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from services.scorer.domain.packing import alias_of, decode_position
 from services.scorer.domain.state import POSITION_KEY, Position
-from services.scorer.engine.connection import SILENT, connection
+from services.shared.connection import SILENT, for_librdkafka
+from services.shared.settings import KafkaSettings
 
 _AT_ONCE = 10_000
 _SILENCE_S = 30.0
@@ -33,10 +34,10 @@ Progress = Callable[[int, int], None]
 """Told the number of records just read, and about how many offsets are left."""
 
 
-def reader(bootstrap: str, group: str) -> Consumer:
+def reader(settings: KafkaSettings, group: str) -> Consumer:
     """A consumer of committed records that belongs to no group and tells of a partition's end."""
     return Consumer(
-        connection(bootstrap)
+        for_librdkafka(settings)
         | {
             "group.id": group,  # asked for by the library; nothing is joined or committed
             "isolation.level": "read_committed",

@@ -25,6 +25,7 @@ from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.batches import RawRun, RunScheduler
 from services.scorer.engine.seldom import Seldom
 from services.scorer.engine.worker import Worker
+from services.shared.connection import for_aiokafka
 from services.shared.settings import ScorerSettings
 
 _logger = logging.getLogger("faust.scorer")
@@ -34,16 +35,18 @@ _FETCH_BYTES = 1024 * 1024 + 65536  # of one partition; not less than a topic's 
 
 class _Boot(BootStrategy):
     enable_web = False
+    enable_kafka_producer = False  # ours write (transactions.py), and Faust's would go its own way to the broker
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     logger = _logger
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        """As Faust's own, with `read_committed` and short waits."""
-        conf = self.app.conf
+        """As Faust's own, with our way to the broker, `read_committed` and short waits."""
+        app: Any = self.app
+        conf = app.conf
         return aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            **for_aiokafka(app.settings),
             client_id=conf.broker_client_id,
             group_id=conf.id,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
@@ -99,6 +102,7 @@ class App(faust.App):
         stopping: Callable[[], Awaitable[None]],
         on_failure: Callable[[BaseException], None],
     ) -> None:
+        self.settings = settings
         self.worker, self._starting, self._stopping, self._on_failure = worker, starting, stopping, on_failure
         session_s = settings.session_timeout_s
         super().__init__(
@@ -190,7 +194,7 @@ class _AppFeed:
         return await self._app.loop.run_in_executor(self._pool, self._ask, partition, offset)
 
     def _ask(self, partition: int, offset: int) -> eventlog.Next:
-        consumer = changelog.reader(self._settings.kafka_bootstrap, self._settings.topic(self._settings.group))
+        consumer = changelog.reader(self._settings, self._settings.topic(self._settings.group))
         try:
             return eventlog.what_follows(consumer, self._topic, partition, offset)
         finally:

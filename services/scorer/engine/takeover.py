@@ -91,7 +91,7 @@ class Takeover:
         began = time.monotonic()
         transactions = Transactions(self._settings, partition, self._offsets, self._failpoints)
         transactions.open()
-        consumer = changelog.reader(self._settings.kafka_bootstrap, self._settings.topic(self._settings.group))
+        consumer = changelog.reader(self._settings, self._settings.topic(self._settings.group))
         try:
             restored = changelog.restore(consumer, self._state, partition, self._progress(partition))
             first, end = eventlog.bounds(consumer, self._events, partition)

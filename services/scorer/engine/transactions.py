@@ -13,9 +13,9 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from schemas import topics
 from services.scorer.domain.packing import encode_position
 from services.scorer.domain.state import POSITION_KEY, Position
-from services.scorer.engine.connection import SILENT, connection
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.turn import Turn
+from services.shared.connection import SILENT, for_librdkafka
 from services.shared.settings import ScorerSettings
 
 warnings.filterwarnings("ignore", message="Producer abort_transaction failed during close")
@@ -36,7 +36,7 @@ class GroupOffsets:
 
     def __init__(self, settings: ScorerSettings) -> None:
         self._consumer = Consumer(
-            connection(settings.kafka_bootstrap) | {"group.id": settings.topic(settings.group)}, logger=SILENT
+            for_librdkafka(settings) | {"group.id": settings.topic(settings.group)}, logger=SILENT
         )
         self.metadata = self._consumer.consumer_group_metadata()
 
@@ -64,7 +64,7 @@ class Transactions:
         KafkaException if the broker does not answer.
         """
         producer = Producer(
-            connection(self._settings.kafka_bootstrap)
+            for_librdkafka(self._settings)
             | {
                 "transactional.id": f"{self._settings.topic(self._settings.group)}-{self._partition}",
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas import topics
-from services.scorer.engine.connection import SILENT, connection
+from services.shared.connection import SILENT, for_librdkafka
 from services.shared.settings import ScorerSettings
 
 _POLL_S = 0.05
@@ -54,7 +54,7 @@ class TransferFeed:
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         consumer = Consumer(
-            connection(self._settings.kafka_bootstrap)
+            for_librdkafka(self._settings)
             | {
                 "group.id": self._settings.topic(self._settings.group),  # nothing is joined or committed
                 "isolation.level": "read_committed",

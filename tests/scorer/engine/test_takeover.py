@@ -233,7 +233,7 @@ def test_restore_keeps_the_last_record_of_each_key_and_drops_the_erased(installa
     for value, key in ((b"1", b"a"), (b"1", b"b"), (b"2", b"a"), (None, b"b"), (b"1", b"c")):
         installation.write("scorer-state", value, key, 0)
     told: list[tuple[int, int]] = []
-    consumer = changelog.reader(installation.bootstrap, "restore")
+    consumer = changelog.reader(installation.settings, "restore")
     try:
         topic = installation.settings.topic("scorer-state")
         restored = changelog.restore(consumer, topic, 0, lambda read, left: told.append((read, left)))
@@ -257,7 +257,7 @@ async def test_the_log_tells_missing_records_from_missing_offsets(installation: 
     producer.flush(20)
     producer.abort_transaction(20)
     installation.send([purchase(subject)])
-    consumer = changelog.reader(installation.bootstrap, "ask")
+    consumer = changelog.reader(installation.settings, "ask")
     try:
         await until(lambda: eventlog.bounds(consumer, topic, 0) == (0, 4))
         answers = [eventlog.what_follows(consumer, topic, 0, offset) for offset in (0, 1, 4)]
