@@ -152,13 +152,19 @@ DeadLetterReason = Literal[
     "unreadable",
     "too_old",
     "ledger_full",
+    "poison",
 ]
+"""Why an event has a dead letter. `poison`: the scorer failed at it, a fault of ours; the others: docs/semantics.md."""
+
+LETTER_BYTES = 700_000
+"""Of an event, so many bytes stand in its dead letter: in base64 and with the rest they must fit into a record."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """An event the scorer could not take, or took in part (the two `refund_` reasons: the surplus counts as nothing).
 
-    event: the record's bytes as they stood on `events` (base64 in JSON), so that it can be repaired and sent again
+    event: the record's bytes as they stood on `events` (base64 in JSON), so that it can be repaired and sent again;
+           of more than 700,000 the first so many, the whole stands at `topic`, `partition` and `offset`
     """
 
     reason: DeadLetterReason

@@ -5,12 +5,14 @@ runs ahead of Kafka by the one turn that is not committed yet: if its transactio
 and restored.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import cast
 
 import msgspec
+import structlog
 
-from schemas.decisions import DeadLetter, DeadLetterReason
+from schemas.decisions import LETTER_BYTES, DeadLetter, DeadLetterReason
 from schemas.events import Event
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.flaps import Flaps
@@ -19,14 +21,16 @@ from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.packing import due_ms, encode_alias
 from services.scorer.domain.scoring import Arrival, Change, Outcome, score
 from services.scorer.domain.timers import TimerQueue
+from services.scorer.engine import poison
 from services.scorer.engine.batches import Record
 from services.scorer.engine.sweep import Sweep
 from services.scorer.engine.transfers import Forwarded, Transfer, pieces
-from services.scorer.engine.turn import Turn
+from services.scorer.engine.turn import Told, Turn
 from services.shared.partitioner import partition_of
 
+log = structlog.get_logger()
+
 _MOVES_REMEMBERED = 20_000  # to know a flap by; about 6 MB
-_MOST_RAW_BYTES = 700_000  # in base64 and with the rest it must fit into a record
 _read_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 
 
@@ -40,6 +44,7 @@ class Shard:
 
     records: subject as bytes -> state record.  bytes: their size.  timed: how many have a due instant
     aliases: subject as bytes -> whom it stands for
+    aside:   at whom the core has failed without an event: not tried again before their next one, a policy, a takeover
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Shard:
         self.aliases = aliases if aliases is not None else {}
         self.timers = TimerQueue(self._due_of)
         self.bytes = self.timed = 0
+        self.aside: set[bytes] = set()
         self._flaps = Flaps(_MOVES_REMEMBERED)
         self.sweep = Sweep(policies, self.records)
         for key, record in self.records.items():
@@ -81,12 +87,20 @@ class Shard:
         Each is written, whether anything has changed or not: what policies it knows is the progress of the sweep.
         """
         keys = self.sweep.slice(limit)
+        failures: dict[bytes, poison.CoreFailed] = {}
         for key in keys:
             before = self.records[key]
-            after, _ = self._decide(turn, key, before, (), until_ms)
+            try:
+                after, _ = self._decide(turn, key, before, (), until_ms)
+            except poison.CoreFailed as failure:
+                failures[key] = failure
+                continue
             _, due_ms = self._keep(turn, key, before, after)
             if due_ms < NEVER:
                 self.timers.schedule(key, due_ms)
+            self.aside.discard(key)
+        if failures:
+            self._set_aside(failures)
         return len(keys)
 
     def take(self, turn: Turn, batch: Iterable[Record], until_ms: int) -> None:
@@ -103,14 +117,24 @@ class Shard:
                     self.forward(turn, Forwarded(into, value, record.timestamp, self.number, record.offset))
                 else:
                     arrivals.setdefault(key, []).append(Arrival(event, record.timestamp, record.offset, value))
+        failing: list[bytes] = []
         for key, of_customer in arrivals.items():
-            self._arrive(turn, key, of_customer, until_ms)
+            try:
+                self._arrive(turn, key, of_customer, until_ms)
+            except poison.CoreFailed:
+                failing.append(key)
+        if failing:
+            self._take_apart(turn, {key: arrivals[key] for key in failing}, until_ms, self.number)
 
     def take_forwarded(self, turn: Turn, forwarded: Forwarded, until_ms: int) -> None:
         """Decide an event that came for another name of one who lives here."""
         event = _read_event(forwarded.event)
         arrival = Arrival(event, forwarded.at_ms, forwarded.offset, forwarded.event)
-        self._arrive(turn, forwarded.subject.encode(), [arrival], until_ms, forwarded.partition)
+        key = forwarded.subject.encode()
+        try:
+            self._arrive(turn, key, [arrival], until_ms, forwarded.partition)
+        except poison.CoreFailed:
+            self._take_apart(turn, {key: [arrival]}, until_ms, forwarded.partition)
 
     @staticmethod
     def subject_of(forwarded: Forwarded) -> str:
@@ -128,6 +152,7 @@ class Shard:
         """A customer's record, come about by other means than an event or time."""
         key = subject.encode()
         self.aliases.pop(key, None)
+        self.aside.discard(key)
         _, due_ms = self._keep(turn, key, self.records.get(key), record)
         if due_ms < NEVER:
             self.timers.schedule(key, due_ms)
@@ -139,32 +164,47 @@ class Shard:
         if before is not None:
             self.bytes -= len(before)
             self.timed -= _due_ms(before) < NEVER
+        self.aside.discard(key)
         self.aliases[key] = into
         turn.customers[key] = encode_alias(into)
 
     def _arrive(
         self, turn: Turn, key: bytes, arrivals: list[Arrival], until_ms: int, partition: int | None = None
     ) -> None:
-        """partition: on which they stood, if not on ours"""
+        """partition: on which they stood, if not on ours. CoreFailed: then the turn and the shard are as they were."""
         before = self.records.get(key)
         after, outcome = self._decide(turn, key, before, arrivals, until_ms, partition)
+        self._took(turn, key, before, after, outcome)
+
+    def _took(self, turn: Turn, key: bytes, before: bytes | None, after: bytes, outcome: Outcome) -> None:
         if outcome.altered or outcome.moved:
             due_before_ms, due_after_ms = self._keep(turn if outcome.altered else None, key, before, after)
             if due_after_ms < due_before_ms:
                 self.timers.schedule(key, due_after_ms)
+        if key in self.aside:
+            self.aside.remove(key)
+            if (due := self._due_of(key)) is not None:
+                self.timers.schedule(key, due)
 
     def fire(self, turn: Turn, until_ms: int, limit: int) -> int:
         """Play at most `limit` customers whose timers are due up to `until_ms`; how many there were."""
         keys = self.timers.due(until_ms, limit)
+        failures: dict[bytes, poison.CoreFailed] = {}
         for key in keys:
             before = self.records[key]
-            after, outcome = self._decide(turn, key, before, (), until_ms)
+            try:
+                after, outcome = self._decide(turn, key, before, (), until_ms)
+            except poison.CoreFailed as failure:
+                failures[key] = failure
+                continue
             # A look that changed nothing is not written, but the next one has moved on: that is kept in memory.
             due_before_ms, due_after_ms = self._keep(turn if outcome.altered else None, key, before, after)
             if outcome.altered:
                 turn.fired_due_ms.append(due_before_ms)
             if due_after_ms < NEVER:
                 self.timers.schedule(key, due_after_ms)
+        if failures:
+            self._set_aside(failures)
         return len(keys)
 
     def _decide(
@@ -176,27 +216,81 @@ class Shard:
         until_ms: int,
         partition: int | None = None,
     ) -> tuple[bytes, Outcome]:
+        """The customer's next record. CoreFailed: then the turn and the shard are as they were."""
+        after, outcome, told = self._attempt(turn, key, before, arrivals, until_ms)
+        self._tell(turn, key, outcome, told, self.number if partition is None else partition)
+        return after, outcome
+
+    def _attempt(
+        self, turn: Turn, key: bytes, record: bytes | None, arrivals: Sequence[Arrival], until_ms: int
+    ) -> tuple[bytes, Outcome, list[Told]]:
+        """The record that follows, what comes out, and how its changes will be written. CoreFailed."""
+        subject = key.decode()
         try:
-            after, outcome = score(before, self._policies, arrivals, until_ms, key.decode())
+            after, outcome = score(record, self._policies, arrivals, until_ms, subject)
+            return after, outcome, turn.told(outcome.changes, subject) if outcome.changes else []
+        except MemoryError:
+            raise  # no event's fault
         except Exception as error:
-            at = [f"{arrival.offset}" for arrival in arrivals] or ["a timer"]
-            error.add_note(f"deciding customer {key!r} of partition {self.number}, offsets {', '.join(at)}")
-            raise
+            raise poison.CoreFailed(error) from error
+
+    def _tell(self, turn: Turn, key: bytes, outcome: Outcome, told: list[Told], partition: int) -> None:
+        """Into the turn with it."""
         turn.taken += outcome.taken
         turn.duplicates += outcome.duplicates
         turn.unpriced += outcome.unpriced
-        if outcome.changes:
-            subject = key.decode()
+        if told:
+            turn.tell(told, key)
             for change in outcome.changes:
-                turn.change(change, key, subject)
                 if self._flapped(key, change):
                     turn.flaps[change.dimension.name] = turn.flaps.get(change.dimension.name, 0) + 1
         for report in outcome.reports:
             arrival = report.arrival
-            place = (self.number if partition is None else partition, arrival.offset)
+            place = (partition, arrival.offset)
             letter = self._letter(turn, report.reason, report.detail, place, arrival.raw, arrival.event)
             turn.dead_letter(key, letter)
+
+    def _take_apart(self, turn: Turn, failing: dict[bytes, list[Arrival]], until_ms: int, partition: int) -> None:
+        """The core fails at a customer's arrivals together: those at which it fails alone become dead letters."""
+        found: list[tuple[Arrival, poison.CoreFailed]] = []
+        for key, arrivals in failing.items():
+            parted = poison.part(partial(self._tried, turn, key), self.records.get(key), arrivals, until_ms)
+            for after, outcome in parted.taken:
+                self._tell(turn, key, outcome, turn.told(outcome.changes, key.decode()), partition)
+                self._took(turn, key, self.records.get(key), after, outcome)
+            for arrival, failure in parted.poison:
+                place = (partition, arrival.offset)
+                letter = self._letter(turn, "poison", str(failure), place, arrival.raw, arrival.event)
+                turn.dead_letter(key, letter)
+            found += parted.poison
+        if found:
+            first, failure = found[0]
+            log.error(
+                "the core fails at events: they go to the dead letters",
+                partition=partition,
+                events=len(found),
+                first_offset=first.offset,
+                subject=first.event.subject,
+                exc_info=failure.__cause__,
+            )
+
+    def _tried(
+        self, turn: Turn, key: bytes, record: bytes | None, arrivals: Sequence[Arrival], until_ms: int
+    ) -> tuple[bytes, Outcome]:
+        after, outcome, _ = self._attempt(turn, key, record, arrivals, until_ms)
         return after, outcome
+
+    def _set_aside(self, failures: dict[bytes, poison.CoreFailed]) -> None:
+        """The core fails at these customers, whose time has come or who are put to a new policy."""
+        self.aside |= failures.keys()
+        key, failure = next(iter(failures.items()))
+        log.error(
+            "the core fails at customers: set aside until their next event, or a restart",
+            partition=self.number,
+            customers=len(failures),
+            subject=key.decode(),
+            exc_info=failure.__cause__,
+        )
 
     def _flapped(self, key: bytes, change: Change) -> bool:
         """Of ladders only: segments have no hysteresis that could calm them."""
@@ -217,7 +311,7 @@ class Shard:
 
     def _due_of(self, key: bytes) -> int | None:
         record = self.records.get(key)
-        return None if record is None else due_ms(record)
+        return None if record is None or key in self.aside else due_ms(record)
 
     def _read(self, turn: Turn, record: Record) -> Event | None:
         """The event of a record; None if it went to the dead letters."""
@@ -252,8 +346,8 @@ class Shard:
         event: Event | None,
     ) -> DeadLetter:
         """place: partition and offset"""
-        if len(raw) > _MOST_RAW_BYTES:
-            detail += f"; {len(raw)} bytes cut to {_MOST_RAW_BYTES}, the whole stands at the offset named"
+        if len(raw) > LETTER_BYTES:
+            detail += f"; {len(raw)} bytes cut to {LETTER_BYTES}, the whole stands at the offset named"
         return DeadLetter(
             reason=reason,
             detail=detail,
@@ -263,5 +357,5 @@ class Shard:
             partition=place[0],
             offset=place[1],
             at=to_datetime(turn.decided_ms),
-            event=raw[:_MOST_RAW_BYTES],
+            event=raw[:LETTER_BYTES],
         )

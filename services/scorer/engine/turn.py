@@ -1,6 +1,8 @@
 """A turn: what one micro-batch or one slice of timers wants written, all of it in one Kafka transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,6 +13,15 @@ from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.scoring import Change
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Told(NamedTuple):
+    """A decision as it will be written.  announced: topic and value.  moved: dimension, after and cause"""
+
+    decision: bytes
+    announced: tuple[str, bytes] | None
+    moved: tuple[str, str, str] | None
+    received_ms: int | None
 
 
 @dataclass(slots=True)
@@ -24,6 +35,7 @@ class Turn:
     flaps:         per ladder, moves back to the tier left less than 30 days before
     received_ms:   when ingest took the events that moved somebody, for end-to-end latency
     fired_due_ms:  when the timers that changed something were due
+    refused:       partition and offset of an event with a dead letter -> its reason
     """
 
     sequence: int
@@ -42,6 +54,7 @@ class Turn:
     duplicates: int = 0
     unpriced: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    refused: dict[tuple[int, int], str] = field(default_factory=dict)
     transitions: dict[tuple[str, str, str], int] = field(default_factory=dict)
     flaps: dict[str, int] = field(default_factory=dict)
     received_ms: list[int] = field(default_factory=list)
@@ -54,8 +67,23 @@ class Turn:
 
     def change(self, change: Change, key: bytes, subject: str) -> None:
         """A change of a customer's path: always a decision, announced too if the position is another one."""
-        self.sequence += 1
-        self._decide(self._record(change, subject, self.sequence), key)
+        self.tell(self.told([change], subject), key)
+
+    def told(self, changes: Sequence[Change], subject: str) -> list[Told]:
+        """How changes of a customer's path will be written, before any other; the turn stays as it is."""
+        return [_told(self._record(change, subject, self.sequence + n)) for n, change in enumerate(changes, start=1)]
+
+    def tell(self, told: Sequence[Told], key: bytes) -> None:
+        for decision, announced, moved, received_ms in told:
+            self.sequence += 1
+            self.decisions.append((key, decision))
+            if received_ms is not None:
+                self.received_ms.append(received_ms)
+            if moved is not None:
+                self.transitions[moved] = self.transitions.get(moved, 0) + 1
+            if announced is not None:
+                topic, value = announced
+                self.announcements.append((topic, key, value))
 
     def for_elsewhere(self, change: Change, subject: str) -> Decision:
         """The record of a change that another partition is to write, by `written_here`."""
@@ -63,32 +91,19 @@ class Turn:
 
     def written_here(self, decision: Decision, key: bytes) -> None:
         """A decision made in another partition about somebody who lives in this one."""
-        self.sequence += 1
-        at = to_datetime(self.decided_ms)
-        decision = msgspec.structs.replace(
-            decision, sequence=self.sequence, decided_at=at, catching_up=self.catching_up
-        )
-        self._decide(decision, key)
+        at, sequence = to_datetime(self.decided_ms), self.sequence + 1
+        decision = msgspec.structs.replace(decision, sequence=sequence, decided_at=at, catching_up=self.catching_up)
+        self.tell([_told(decision)], key)
 
     def _record(self, change: Change, subject: str, sequence: int) -> Decision:
         return records.decision(
             change, subject, sequence=sequence, decided_ms=self.decided_ms, catching_up=self.catching_up
         )
 
-    def _decide(self, decision: Decision, key: bytes) -> None:
-        self.decisions.append((key, _encode(decision)))
-        if decision.trigger is not None and decision.trigger.received_at is not None:
-            self.received_ms.append(to_ms(decision.trigger.received_at))
-        if decision.before != decision.after:
-            what = (decision.dimension, _label(decision.after), decision.cause)
-            self.transitions[what] = self.transitions.get(what, 0) + 1
-            topic = _announced_on(decision)
-            if topic is not None:
-                self.announcements.append((topic, key, _encode(records.announcement(decision))))
-
     def dead_letter(self, key: bytes | None, letter: DeadLetter) -> None:
         self.dead_letters.append((key, _encode(letter)))
         self.reasons[letter.reason] = self.reasons.get(letter.reason, 0) + 1
+        self.refused[letter.partition, letter.offset] = letter.reason
 
     def caught_up(self, partition: int) -> None:
         """The partition has worked off what had piled up: playbooks may look at what still holds."""
@@ -96,6 +111,18 @@ class Turn:
         marker = CaughtUp(partition=partition, sequence=self.sequence, at=to_datetime(self.decided_ms))
         self.decisions.append((b"", _encode(marker)))
         self.catching_up = False
+
+
+def _told(decision: Decision) -> Told:
+    announced = moved = received_ms = None
+    if decision.trigger is not None and decision.trigger.received_at is not None:
+        received_ms = to_ms(decision.trigger.received_at)
+    if decision.before != decision.after:
+        moved = (decision.dimension, _label(decision.after), decision.cause)
+        topic = _announced_on(decision)
+        if topic is not None:
+            announced = (topic, _encode(records.announcement(decision)))
+    return Told(_encode(decision), announced, moved, received_ms)
 
 
 def _announced_on(decision: Decision) -> str | None:

@@ -198,14 +198,3 @@ def test_a_dead_letter_fits_into_a_record_whatever_the_event_was() -> None:
     turn = take(shard(), [raw(b"x" * 1_100_000, b"a")], 1)
     assert len(turn.dead_letters[0][1]) < 1_048_576
     assert "1100000 bytes" in letters(turn)[0].detail
-
-
-def test_a_fault_of_the_core_names_the_customer_and_the_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> Any:
-        raise ZeroDivisionError("oops")
-
-    monkeypatch.setattr(shard_module, "score", broken)
-    with pytest.raises(ZeroDivisionError) as caught:
-        take(shard(), fetched([purchase("a", at=at(0))], first=12), 1)
-    assert "b'a'" in caught.value.__notes__[0]
-    assert "12" in caught.value.__notes__[0]
