@@ -85,6 +85,12 @@ class ScorerMetrics:
         self.timers = Gauge(
             "tierline_scorer_timers_pending", "Customers with a timer", ["partition"], registry=registry
         )
+        self.set_aside = Gauge(
+            "tierline_scorer_customers_set_aside",
+            "Customers at whom the core failed without an event; tried again at their next one, or after a restart",
+            ["partition"],
+            registry=registry,
+        )
         self.latency = Histogram(
             "tierline_scorer_post_to_decision_seconds",
             "From ingest taking an event off the wire to the commit of its decision",
@@ -115,6 +121,12 @@ class ScorerMetrics:
         )
         self.takeovers = Counter("tierline_scorer_takeovers", "Partitions taken over", registry=registry)
         self.owned = Gauge("tierline_scorer_partitions_owned", "Partitions this worker owns", registry=registry)
+        self.halted = Gauge(
+            "tierline_scorer_partitions_halted",
+            "1 while a partition is halted because of too many dead letters",
+            ["partition"],
+            registry=registry,
+        )
         self.failed = Counter(
             "tierline_scorer_transactions_failed",
             "Transactions given up; the partition is taken over again",

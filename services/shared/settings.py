@@ -118,6 +118,13 @@ class ScorerSettings(KafkaSettings):
     metrics_port: int = _variable("TIERLINE_SCORER_PORT", 8081, "port of /metrics, /livez and /readyz", ge=0, le=65535)
     max_poll_records: int = _variable("TIERLINE_SCORER_MAX_POLL_RECORDS", 5_000, "most records of one fetch", ge=1)
     session_timeout_s: float = _variable("TIERLINE_SCORER_SESSION_TIMEOUT_S", 10.0, "a silent worker is out after this")
+    dead_letter_share: float = _variable(
+        "TIERLINE_SCORER_DEAD_LETTER_SHARE",
+        0.2,
+        "share of customers whose events cannot be taken, beyond which a partition halts; 1: never",
+        ge=0,
+        le=1,
+    )
 
 
 class NotifierSettings(KafkaSettings):

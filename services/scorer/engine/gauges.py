@@ -53,9 +53,14 @@ class PartitionMetrics:
         self._all.state_bytes.labels(label).set(shard.bytes)
         self._all.timers.labels(label).set(shard.timed)
         self._all.to_look_at_again.labels(label).set(shard.sweep.left)
+        self._all.set_aside.labels(label).set(len(shard.aside))
+        self._all.halted.labels(label).set(0)
 
     def failed(self) -> None:
         self._all.failed.inc()
+
+    def halted(self) -> None:
+        self._all.halted.labels(self._label).set(1)
 
     def clear(self) -> None:
         """The partition is not ours any more: its gauges would lie."""
@@ -67,5 +72,7 @@ class PartitionMetrics:
             metrics.timers,
             metrics.to_look_at_again,
             metrics.restoring,
+            metrics.set_aside,
+            metrics.halted,
         ):
             gauge.remove(self._label)

@@ -24,6 +24,7 @@ from services.scorer.engine.batches import Pace, Record, Room, Run
 from services.scorer.engine.clock import Clock, Playback
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
+from services.scorer.engine.letter_limit import LetterLimit, TooManyDeadLetters
 from services.scorer.engine.sweep import Lane
 from services.scorer.engine.takeover import Taken
 from services.scorer.engine.transfers import TransferInbox
@@ -31,7 +32,7 @@ from services.scorer.engine.turn import Turn
 
 log = structlog.get_logger()
 
-Status = Literal["restoring", "catching_up", "ready"]
+Status = Literal["restoring", "catching_up", "ready", "halted"]
 
 _TIMERS_A_TURN = 1_000
 _SWEPT_A_TURN = 500
@@ -51,6 +52,7 @@ class Partition:
     lane:           shared by all partitions of the worker
     on_position:    told from which offset of `transfers` on to hand over; None when nothing is to come any more
     fenced_pause_s: after being fenced, how long to wait for the rebalance that most likely was the reason
+    letter_share:   see LetterLimit
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Partition:
         metrics: PartitionMetrics,
         max_batch: int,
         fenced_pause_s: float,
+        letter_share: float,
     ) -> None:
         self.number = number
         self._clock, self._metrics = clock, metrics
@@ -78,6 +81,7 @@ class Partition:
         self._fenced_pause_s = fenced_pause_s
         self._arrivals = Arrivals(number, feed, room)
         self._transfers = TransferInbox()
+        self._limit, self._halted = LetterLimit(letter_share), ""
         self._pace, self._timer_pace = Pace(most=max_batch), Pace(most=_TIMERS_A_TURN)
         self._sweep_pace = Pace(most=_SWEPT_A_TURN, target_s=_SWEEP_S)
         self._taken: Taken | None = None
@@ -98,6 +102,8 @@ class Partition:
                     await self._work()
                 except KafkaException as error:
                     await self._lose(error)
+                except TooManyDeadLetters as error:
+                    await self._halt(error)
         finally:
             self.settled.set()
             self._idle.set()
@@ -147,14 +153,14 @@ class Partition:
     @property
     def status(self) -> Status:
         if self._taken is None:
-            return "restoring"
+            return "halted" if self._halted else "restoring"
         return "catching_up" if self._taken.catching_up else "ready"
 
     def detail(self) -> dict[str, object]:
         """For people: where the partition stands."""
         taken = self._taken
         if taken is None:
-            return {"status": self.status}
+            return {"status": self.status} | ({"reason": self._halted} if self._halted else {})
         return {
             "status": self.status,
             "position": taken.position.events_offset,
@@ -215,6 +221,22 @@ class Partition:
             # help nobody; if no rebalance comes, the partition is still ours.
             await self._pause(self._fenced_pause_s)
         await self._acquire()
+
+    async def _halt(self, error: TooManyDeadLetters) -> None:
+        """Nothing more is taken until somebody takes the partition over anew; the turn that went too far is gone."""
+        assert self._taken is not None
+        self._halted = str(error)
+        log.error(
+            "partition halted: nothing of it is decided until the scorer is restarted, with a remedy",
+            partition=self.number,
+            position=self._taken.position.events_offset,
+            reason=self._halted,
+        )
+        self._release()
+        self._metrics.halted()
+        while not self._closing:
+            self._news.clear()
+            await self._news.wait()
 
     def _release(self) -> None:
         taken, self._taken = self._taken, None
@@ -290,6 +312,7 @@ class Partition:
         identities = self._relate(taken, turn, until_ms)
         fired = self._fire(taken, turn, until_ms)
         swept = self._sweep(taken, turn, until_ms)
+        self._limit.check(batch, turn)
         if turn.catching_up and self._arrivals.reaches(offset, taken.backlog_end) and not self._more_due:
             turn.caught_up(self.number)
         if not turn.writes:

@@ -152,6 +152,7 @@ class Worker:
             max_batch=self._settings.max_poll_records,
             # A member that is out hears of it at its next heartbeat (a quarter of the session); twice that, and some.
             fenced_pause_s=self._settings.session_timeout_s / 2 + 1,
+            letter_share=self._settings.dead_letter_share,
         )
         self._partitions[number] = partition
         self._tasks[number] = asyncio.create_task(partition.run(), name=f"partition-{number}")

@@ -97,7 +97,9 @@ def kafka_error(code: int) -> KafkaException:
 
 
 @asynccontextmanager
-async def actor(log: Log, *, max_batch: int = 5000, clock: Clock | None = None) -> AsyncIterator[Partition]:
+async def actor(
+    log: Log, *, max_batch: int = 5000, clock: Clock | None = None, letter_share: float = 0.2
+) -> AsyncIterator[Partition]:
     """A running partition over `log`; a failure of it is raised at the end."""
     registry = CollectorRegistry()
     with ThreadPoolExecutor(2) as pool:
@@ -116,6 +118,7 @@ async def actor(log: Log, *, max_batch: int = 5000, clock: Clock | None = None) 
             metrics=PartitionMetrics(ScorerMetrics(registry), 0),
             max_batch=max_batch,
             fenced_pause_s=30.0,
+            letter_share=letter_share,
         )
         task = asyncio.create_task(partition.run())
         await asyncio.wait_for(partition.settled.wait(), 5)
