@@ -65,6 +65,10 @@ class WorkerProcess:
         partitions: dict[str, Any] = msgspec.json.decode(body)["partitions"] if status else {}
         return partitions
 
+    async def is_ready(self) -> bool:
+        """Whether its /readyz says so now."""
+        return (await self._get("/readyz"))[0] == 200
+
     async def owning(self, count: int, within: float = 40.0) -> None:
         """Wait until it is ready with `count` partitions."""
 
