@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from schemas import control, decisions, events, identities, problems
+from schemas import control, decisions, events, identities, letters, problems
 
 _ORDERED = datetime(2026, 3, 1, 12, 0, 0, 250_000, UTC)
 _RECEIVED = datetime(2026, 3, 1, 12, 0, 1, 0, UTC)
 _DECIDED = datetime(2026, 3, 1, 12, 0, 1, 40_000, UTC)
+_LATER = datetime(2026, 3, 2, 8, 15, 0, 0, UTC)
 _JOINED = datetime(2026, 1, 10, 9, 30, 0, 0, UTC)
 _LEAVES = datetime(2027, 1, 10, 9, 30, 0, 0, UTC)
 
@@ -130,6 +131,17 @@ DEAD_LETTER = decisions.DeadLetter(
     at=_DECIDED,
     event=msgspec.json.encode(PURCHASE),
 )
+HANDLING = letters.Handling(
+    letter="4:12",
+    event='{"specversion": "1.0", "id": "order-1042-b", "source": "shop", "type": "purchase", ...}',
+    repaired_at=_DECIDED,
+    repaired_by="li",
+    resent_at=_LATER,
+    resent_by="li",
+    resent_id="order-1042-b",
+    partition=4,
+    offset=91_557,
+)
 ACTIVATION = control.Activation(
     record="activation",
     sequence=2,
@@ -159,6 +171,7 @@ CATALOGUE: tuple[msgspec.Struct, ...] = (
     CAUGHT_UP,
     ANNOUNCEMENT,
     DEAD_LETTER,
+    HANDLING,
     ACTIVATION,
     MERGE,
     UNMERGE,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import control, decisions, events, examples, explanations, identities, policy, problems
+from schemas import control, decisions, events, examples, explanations, identities, letters, policy, problems
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -25,6 +25,7 @@ TYPES: tuple[type[msgspec.Struct], ...] = (
     decisions.CaughtUp,
     decisions.Announcement,
     decisions.DeadLetter,
+    letters.Handling,
     control.Activation,
     identities.Merge,
     identities.Unmerge,
@@ -37,7 +38,7 @@ TYPES: tuple[type[msgspec.Struct], ...] = (
 
 _STRUCTS = {
     name: value
-    for module in (control, events, decisions, explanations, identities, policy, problems)
+    for module in (control, events, decisions, explanations, identities, letters, policy, problems)
     for name, value in vars(module).items()
     if isinstance(value, type) and issubclass(value, msgspec.Struct)
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import control, decisions, events, identities
+from schemas import control, decisions, events, identities, letters
 
 DAY_MS = 86_400_000
 FOR_EVER_MS = -1
@@ -104,7 +104,18 @@ DEAD_LETTERS = Topic(
     key="subject",
     carries=decisions.DeadLetter,
     writer="scorer",
-    readers=("operators",),
+    readers=("tierline dead-letters",),
+)
+
+DEAD_LETTERS_HANDLED = Topic(
+    name="dead-letters-handled",
+    about="What was done about each dead letter: how it was repaired, and when it was sent again.",
+    key="the letter's place on `dead-letters`, as partition:offset",
+    carries=letters.Handling,
+    writer="tierline dead-letters",
+    readers=("tierline dead-letters",),
+    compacted=True,
+    partitions=1,
 )
 
 CONTROL = Topic(
@@ -146,6 +157,7 @@ CATALOGUE: tuple[Topic, ...] = (
     SEGMENT_CHANGES,
     CHURN_ALERTS,
     DEAD_LETTERS,
+    DEAD_LETTERS_HANDLED,
     CONTROL,
     IDENTITIES,
     TRANSFERS,

@@ -70,9 +70,10 @@ def topics_page() -> str:
             (f"`{topic.name}`", topic.about, topic.key, ", ".join(records) or "bytes", topic.writer, readers, kept)
         )
     head = ("topic", "what stands on it", "key", "records", "written by", "read by", "kept")
+    alone = ", ".join(f"`{topic.name}`" for topic in topics.CATALOGUE if topic.partitions == 1)
     intro = (
         "Every topic about customers has the same number of partitions, fixed at the first start, and a customer's "
-        "records stand in the same partition number of all of them; `control` has one. "
+        f"records stand in the same partition number of all of them. Those with one: {alone}. "
         "Read with `isolation.level=read_committed`. "
         "`schemas/published/asyncapi.json` says the same for machines."
     )

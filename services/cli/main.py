@@ -22,6 +22,10 @@ COMMANDS = {
     ),
     "simulate": ("services.cli.simulate:simulate", "Play a script of events against a policy."),
     "explain": ("services.cli.explain:explain", "Say why a customer stands where they stand, and what comes next."),
+    "dead-letters": (
+        "services.cli.dead_letters:dead_letters",
+        "See events that were not taken, repair them, send them again.",
+    ),
     "fit": ("services.cli.fit:fit", "Estimate a policy's calibration from purchases."),
     "schemas": ("services.cli.schemas:schemas", "Publish the contracts; for those who work on tierline."),
 }

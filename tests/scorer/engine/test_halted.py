@@ -1,4 +1,4 @@
-"""A worker whose core fails at everybody of one partition: that one halts, the other goes on, and a sound one mends it."""
+"""A worker whose core fails at everybody of one partition: that one halts, and the other goes on."""
 
 import asyncio
 from datetime import timedelta
