@@ -60,7 +60,7 @@ class Letters:
         verify_topics(settings, [DEAD_LETTERS, DEAD_LETTERS_HANDLED])
 
     def read(self) -> list[tuple[Place, DeadLetter]]:
-        """All dead letters there are now, partition by partition in their order. Unreadable."""
+        """All dead letters there are now, each partition's in order. Unreadable."""
         return [self._letter_of(message) for message in self._all(self._letters, self._settings.partitions)]
 
     def one(self, place: Place) -> DeadLetter | None:
@@ -128,20 +128,20 @@ class Letters:
         )
 
     def _all(self, topic: str, partitions: int) -> Iterator[Message]:
-        """Every record of the topic, partition by partition."""
+        """Every record of the topic, each partition's in order."""
         consumer = self._consumer()
         try:
-            for partition in range(partitions):
-                consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-                at_end = False
-                while not at_end:
-                    first = consumer.poll(_WITHIN_S)
-                    if first is None:
-                        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {topic}-{partition}"))
-                    for message in (first, *consumer.consume(_AT_ONCE, timeout=0)):
-                        at_end = self._is_end(message)
-                        if not at_end:
-                            yield message
+            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(partitions)])
+            left = set(range(partitions))
+            while left:
+                first = consumer.poll(_WITHIN_S)
+                if first is None:
+                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {topic}"))
+                for message in (first, *consumer.consume(_AT_ONCE, timeout=0)):
+                    if self._is_end(message):
+                        left.discard(message.partition() or 0)
+                    else:
+                        yield message
         except KafkaException as error:
             raise self._away(error) from error
         finally:
