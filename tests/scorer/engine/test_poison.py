@@ -165,8 +165,8 @@ def told(events: list[Event], size: int, batches_of: list[Event] | None = None) 
     log = batches_of or events
     for first in range(0, len(log), size):
         some = [event for event in log[first : first + size] if event in events]
-        turn = take(of, fetched(some, first=first, appended_ms=T0_MS + 40_000 + first), 41 + first) if some else None
-        for each in (turn, fire(of, 41 + first)) if turn else ():
+        turn = take(of, fetched(some, first=first, appended_ms=T0_MS + 40_000 + first), 41 + first)
+        for each in (turn, fire(of, 41 + first)):
             for decision in decisions(each):
                 said[decision.subject].append(msgspec.structs.replace(decision, sequence=0))
             for topic, key, value in each.announcements:
@@ -306,3 +306,25 @@ def test_an_early_event_of_such_a_customer_is_taken_and_its_timer_still_waits(mo
     fire(of, 11)
     monkeypatch.setattr(poisoned, "stuck_from_ms", None)
     assert [d.after for d in decisions(fire(shard(dict(of.records)), 12))] == [False]
+
+
+def test_a_new_policy_that_fails_at_one_customer_is_put_to_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    #  policy  silver from 100 ──────▮ from 50
+    #  stuck   60 ●                  fails            a sound worker: silver
+    #  other   60 ●                  silver
+    records: dict[bytes, bytes] = {}
+    take(of := shard(records), fetched([purchase(name, 60, at=at(0)) for name in ("stuck", "other")]), 1)
+    changed = POLICIES.then(policy(window="10s", quiet="1h", silver=50), T0_MS + 5_000, T0_MS + 5_000)
+    monkeypatch.setattr(poisoned, "stuck_from_ms", T0_MS + 5_000)
+    of.follow(changed)
+    turn = Turn(0, T0_MS, catching_up=False)
+    while of.sweep.left:
+        of.look_again(turn, T0_MS + 6_000, 1)
+    assert [(d.subject, d.after) for d in decisions(turn)] == [("other", "silver")]
+    assert of.aside == {b"stuck"}
+    monkeypatch.setattr(poisoned, "stuck_from_ms", None)
+    later = Shard(changed, number=0, partitions=1, topic="events", records=dict(of.records))
+    turn = Turn(0, T0_MS, catching_up=False)
+    while later.sweep.left:
+        later.look_again(turn, T0_MS + 60_000, 10)
+    assert [(d.subject, d.after, d.effective_at) for d in decisions(turn)] == [("stuck", "silver", at(5))]
