@@ -55,6 +55,9 @@ def test_a_time_that_ingest_gave_is_sent_as_it_was_given() -> None:
     del document["time"]
     event = accepted(text(document))
     assert again(event) == msgspec.structs.replace(event, stamped=False)
+    sent = posted(msgspec.json.encode(event))
+    assert sent is not None
+    assert not {"stamped", "receivedtime"} & sent.keys()  # ingest's own, not the sender's
 
 
 def test_what_somebody_else_wrote_is_left_to_be_put_right_by_hand() -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from schemas.decisions import Announcement, Value
+from schemas.decisions import Announcement, DecisionRecord, Value
 from services.scorer.domain.policy import parse
 from services.scorer.domain.scoring import Change
 from services.scorer.engine.turn import Turn
@@ -60,3 +60,14 @@ def test_other_ladders_and_what_moved_nobody_stand_on_decisions_only() -> None:
     assert turn.announcements == []
     assert len(turn.decisions) == 2
     assert turn.transitions == {("size", "large", "event"): 1}
+
+
+def test_changes_of_one_customer_are_counted_on_and_asking_how_they_are_told_changes_nothing() -> None:
+    turn = Turn(41, 10, catching_up=False)
+    changes = [change("tier", "basic", "gold"), change("active", False, True)]
+    told = turn.told(changes, "c1")
+    assert (turn.sequence, turn.writes) == (41, False)
+    turn.tell(told, b"c1")
+    decisions = [msgspec.json.decode(value, type=DecisionRecord) for _, value in turn.decisions]
+    assert [getattr(decision, "sequence", 0) for decision in decisions] == [42, 43]
+    assert turn.sequence == 43
