@@ -19,6 +19,7 @@ from services.scorer.domain.scoring import Arrival
 from services.scorer.engine import poison
 from services.scorer.engine import shard as shard_module
 from services.scorer.engine.shard import Shard
+from services.scorer.engine.transfers import Forwarded
 from services.scorer.engine.turn import Turn
 from tests.scorer.engine import poisoned
 from tests.scorer.engine.installation import interaction, policy, purchase
@@ -330,3 +331,30 @@ def test_a_new_policy_that_fails_at_one_customer_is_put_to_all_others(monkeypatc
     while later.sweep.left:
         later.look_again(turn, T0_MS + 60_000, 10)
     assert [(d.subject, d.after, d.effective_at) for d in decisions(turn)] == [("stuck", "silver", at(5))]
+
+
+def test_an_event_forwarded_from_another_partition_is_named_by_where_it_stands_there() -> None:
+    of, turn = shard(), Turn(0, T0_MS, catching_up=False)
+    for event, offset in ((purchase("b", 60, at=at(0)), 6), (bad("b", 1), 7)):
+        of.take_forwarded(turn, Forwarded("a", msgspec.json.encode(event), T0_MS + 2_000, 3, offset), T0_MS + 2_000)
+    [letter] = letters(turn)
+    assert (letter.reason, letter.partition, letter.offset, letter.subject) == ("poison", 3, 7, "b")
+    assert turn.taken == 1
+    assert turn.refused == {(3, 7): "poison"}  # which is none of this partition's own events
+
+
+def test_who_is_set_aside_and_then_becomes_another_name_or_is_put_anew_is_aside_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of = shard()
+    take(of, fetched([interaction(name, at=at(0)) for name in ("stuck1", "stuck2") for _ in range(2)]), 1)
+    record = of.records[b"stuck2"]
+    monkeypatch.setattr(poisoned, "stuck_from_ms", T0_MS + 5_000)
+    fire(of, 11)
+    assert of.aside == {b"stuck1", b"stuck2"}
+    turn = Turn(0, T0_MS, catching_up=False)
+    of.become_alias(turn, "stuck1", "other")
+    of.put(turn, "stuck2", record)
+    assert of.aside == set()
+    monkeypatch.setattr(poisoned, "stuck_from_ms", None)
+    assert [(d.subject, d.after) for d in decisions(fire(of, 12))] == [("stuck2", False)]
