@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-once test test-long lint schemas clean bench-core native test-native pure
+.PHONY: help setup run demo-once test test-long lint schemas clean bench bench-core native test-native pure
 
 help:
 	@echo "make run        bring everything up on this machine and replay real purchases; Ctrl-C ends all"
@@ -17,6 +17,7 @@ help:
 	@echo "make setup      only install (PYTHON=... chooses the interpreter)"
 	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
 	@echo "make lint       style, types, import rules, published documents, alert rules"
+	@echo "make bench      Tierline beside Faust, Quix, Kafka Streams, Flink and bare clients, an hour; BENCH=\"--events 40000\""
 	@echo "make bench-core what an event costs in the deciding core, and what a customer weighs"
 	@echo "make native     compile the core into a copy of its own, build/native, and measure it; needs a C compiler"
 	@echo "make test-native  the core's tests against that copy (two minutes); make pure removes it"
@@ -47,6 +48,18 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/python -m services.cli.schemas check
 	@if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check config prometheus.yml && \
 	promtool test rules rules_test.yml; else echo "promtool is not here: alert rules not tested"; fi
+
+# The peers' packages want other versions than ours: they have an environment of their own. What is measured of ours is
+# what a plain install gives, the compiled core where it can be compiled.
+bench: build/bench/.ready
+	@$(MAKE) --no-print-directory $(NATIVE)/.ready || echo "the core cannot be compiled here: plain Python is measured"
+	@$(BIN)/python -m services.bench.compare $(BENCH)
+
+build/bench/.ready: requirements-bench.txt | $(VENV)/.ready
+	@$(BIN)/python -m venv --clear build/bench/venv
+	@{ test -x $(BIN)/uv && $(BIN)/uv pip install --python build/bench/venv/bin/python --quiet --require-hashes -r $<; } || \
+	build/bench/venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 bench-core: $(VENV)/.ready
 	@$(BIN)/python -m services.bench.core

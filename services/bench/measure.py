@@ -1,0 +1,238 @@
+"""One run of one system: wall time and CPU time from the first event to the last.
+
+A peer says itself when it is given its first and its last event, a bare loop when its last transaction is committed;
+Tierline's clock runs from the last look at which nothing was committed to the first at which everything is, so it is
+the strictest. Starting is out of all of them, warming up is in.
+"""
+
+import asyncio
+import http.client
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import psutil
+
+from services.bench.systems import Peer, Tierline, core_environment
+from services.local.ports import HOST, free_port
+from services.local.process import Process, describe_exit
+
+T = TypeVar("T")
+
+LOOK_S = 0.025
+_START_S = 120.0
+
+
+class Failed(Exception):
+    """A run came to nothing. str() is one line."""
+
+
+class Run(NamedTuple):
+    """Seconds are those from the first event to the last.
+
+    cpu_s:       of the process and its children.  started_cpu_s: the same from its start on
+    broker_cpu_s: of the broker meanwhile
+    """
+
+    events: int
+    seconds: float
+    cpu_s: float
+    started_cpu_s: float
+    broker_cpu_s: float
+    memory_mb: float
+
+    @property
+    def rate(self) -> float:
+        return self.events / self.seconds
+
+    @property
+    def cpu_a_million(self) -> float:
+        return self.cpu_s / self.events * 1e6
+
+
+Moment = tuple[float, float, float]
+"""Wall clock, the process's CPU time, the broker's; seconds."""
+
+
+class Meter:
+    """Wall and CPU time of a process between two moments."""
+
+    def __init__(self, pid: int, broker_pid: int) -> None:
+        self._process, self._broker = psutil.Process(pid), psutil.Process(broker_pid)
+        self._began = self.read()
+
+    def begin(self, at: Moment | None = None) -> None:
+        """Now, or at a moment that was read before."""
+        self._began = at or self.read()
+
+    def end(self, events: int) -> Run:
+        at_s, cpu_s, broker_s = self.read()
+        began_s, before_s, broker_before_s = self._began
+        memory = sum(process.memory_info().rss for process in self._all()) / 1e6
+        return Run(events, at_s - began_s, cpu_s - before_s, cpu_s, broker_s - broker_before_s, memory)
+
+    def _all(self) -> list[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)]
+
+    def read(self) -> Moment:
+        return time.monotonic(), sum(map(cpu_s, self._all())), cpu_s(self._broker)
+
+
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+async def peer(
+    system: Peer, *, bootstrap: str, broker_pid: int, topic: str, name: str, events: int, partitions: int, folder: Path
+) -> Run:
+    """Run `system` over the first `events` events of `topic`. Failed if it ends by itself or takes too long."""
+    output = f"{name}-out"
+    place = [bootstrap, topic, output, str(events), name, str(folder), str(partitions)]
+    first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    last: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+    meters: list[Meter] = []
+
+    def on_line(line: str) -> None:
+        if line == "first" and not first.done():
+            meters[0].begin()
+            first.set_result(None)
+        elif line == "last" and not last.done():
+            last.set_result(meters[0].end(events))
+
+    process = await Process.spawn([*system.program(), *place], on_line=on_line)
+    try:
+        meters.append(Meter(process.pid, broker_pid))
+        await _or_its_end(process, first, _START_S, system.name)
+        return await _or_its_end(process, last, 60 + events / 500, system.name)
+    finally:
+        await process.kill()
+
+
+async def _or_its_end(process: Process, awaited: asyncio.Future[T], s: float, name: str) -> T:
+    ended = asyncio.ensure_future(process.wait())
+    await asyncio.wait({awaited, ended}, timeout=s, return_when=asyncio.FIRST_COMPLETED)
+    if awaited.done():
+        ended.cancel()
+        return awaited.result()
+    if ended.done():
+        raise Failed(f"{name}: {describe_exit(ended.result())}, {process.last_line()}")
+    ended.cancel()
+    raise Failed(f"{name}: not done after {s:.0f} s")
+
+
+class Worker:
+    """A scorer worker as installed, `python -m services.scorer`, with everything on."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self.process, self._port = process, port
+        self._connection: http.client.HTTPConnection | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        policy: Path,
+        *,
+        bootstrap: str,
+        prefix: str,
+        partitions: int,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> "Worker":
+        port = free_port()
+        variables = {
+            "KAFKA_BOOTSTRAP": bootstrap,
+            "TIERLINE_TOPIC_PREFIX": prefix,
+            "TIERLINE_PARTITIONS": str(partitions),
+            "TIERLINE_POLICY": str(policy),
+            "TIERLINE_SCORER_PORT": str(port),
+        }
+        environment = {**os.environ, **core_environment(), **variables, **(environment or {})}
+        process = await Process.spawn(
+            [sys.executable, "-m", "services.scorer"], env=environment, cwd=folder, on_line=on_line
+        )
+        return cls(process, port)
+
+    def partitions(self) -> dict[int, dict[str, object]]:
+        """Where each of its partitions stands; none before it listens. Blocks."""
+        try:
+            detail = json.loads(self._get("/readyz"))
+        except (OSError, http.client.HTTPException):
+            return {}
+        return {int(number): partition for number, partition in detail["partitions"].items()}
+
+    def metrics(self) -> dict[str, float]:
+        """Each sample of /metrics by its name and labels as they are written there. Blocks."""
+        lines = [line for line in self._get("/metrics").decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    def _get(self, path: str) -> bytes:
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection(HOST, self._port, timeout=10)
+        try:
+            self._connection.request("GET", path)
+            return self._connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            self._connection = None
+            raise
+
+
+def committed(workers: list[Worker]) -> dict[int, int]:
+    """Partition -> the offset up to which all is committed, of those that are restored. Blocks."""
+    found = {}
+    for worker in workers:
+        for number, detail in worker.partitions().items():
+            if isinstance(position := detail.get("position"), int):
+                found[number] = position
+    return found
+
+
+async def tierline(
+    system: Tierline,
+    *,
+    bootstrap: str,
+    broker_pid: int,
+    prefix: str,
+    ends: Mapping[int, int],
+    folder: Path,
+    workers: int = 1,
+) -> Run:
+    """Run a fresh scorer over topic `events` of the installation `prefix`, which ends at `ends`."""
+    started = [
+        await Worker.start(system.policy, bootstrap=bootstrap, prefix=prefix, partitions=len(ends), folder=folder)
+        for _ in range(workers)
+    ]
+    try:
+        meters = [Meter(worker.process.pid, broker_pid) for worker in started]
+        deadline = time.monotonic() + _START_S + sum(ends.values()) / 500
+        while time.monotonic() < deadline:
+            moments = [meter.read() for meter in meters]
+            at = await asyncio.to_thread(committed, started)
+            if not any(at.values()):
+                for meter, moment in zip(meters, moments, strict=True):
+                    meter.begin(moment)
+            if all(at.get(number, -1) >= end for number, end in ends.items()):
+                runs = [meter.end(sum(ends.values())) for meter in meters]
+                return Run(
+                    runs[0].events,
+                    runs[0].seconds,
+                    sum(run.cpu_s for run in runs),
+                    sum(run.started_cpu_s for run in runs),
+                    runs[0].broker_cpu_s,
+                    sum(run.memory_mb for run in runs),
+                )
+            for worker in started:
+                if worker.process.exit_code is not None:
+                    code = await worker.process.wait()
+                    raise Failed(f"{system.name}: {describe_exit(code)}, {worker.process.last_line()}")
+            await asyncio.sleep(LOOK_S)
+        raise Failed(f"{system.name}: not done in time, {worker.process.last_line()}")
+    finally:
+        for worker in started:
+            await worker.process.stop(within=10)
