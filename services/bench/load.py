@@ -1,6 +1,6 @@
 """The load: one stream of events, written in the form each system reads.
 
-Customers are drawn uniformly. Half of the events are interactions, 30 % purchases (median 55 units, mean 168), 20 %
+Customers are drawn uniformly. Half of the events are interactions, 30 % purchases (median 148 units, mean 457), 20 %
 clicks. They happened in order over `days` days that end now, but for a share that comes late by up to 30 days; the
 broker's append times are those of their coming, as if the topic had been filled by life. So windows move, timers come
 due and tiers change while a backlog of it is worked off.
@@ -64,7 +64,7 @@ def happenings(load: Load, now_ms: int) -> Iterator[Happening]:
         at_ms = came_ms - (int(draw() * LATEST_MS) if draw() < load.late else int(draw() * 1000))
         share = draw()
         kind = next(kind for kind, up_to in _SHARES.items() if share < up_to)
-        amount = int(100 * rng.lognormvariate(4, 1.5)) if kind == "purchase" else 0
+        amount = int(100 * rng.lognormvariate(5, 1.5)) if kind == "purchase" else 0
         yield Happening(number, kind, f"c{int(draw() * customers):07d}", at_ms, came_ms, amount)
 
 
