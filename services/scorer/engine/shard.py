@@ -16,7 +16,7 @@ from schemas.decisions import LETTER_BYTES, DeadLetter, DeadLetterReason
 from schemas.events import Event
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.flaps import Flaps
-from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.packing import due_ms, encode_alias
 from services.scorer.domain.scoring import Arrival, Change, Outcome, score
@@ -30,6 +30,8 @@ from services.shared.partitioner import partition_of
 
 log = structlog.get_logger()
 
+_FEW = 3  # arrivals of one customer; more are cheaper together
+_SOON_MS = 60_000
 _MOVES_REMEMBERED = 20_000  # to know a flap by; about 6 MB
 _read_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 
@@ -37,6 +39,21 @@ _read_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 def _due_ms(record: bytes | None) -> int:
     due = None if record is None else due_ms(record)
     return NEVER if due is None else due
+
+
+def _in_order(arrivals: list[Arrival]) -> bool:
+    """Whether one customer's events came soon, each before the next one happened.
+
+    Then to take each by itself comes to the same as all together, and of a few the core does it in half the time, the
+    short way. Late ones are played again only once together.
+    """
+    came_ms, last_ms = -NEVER, -NEVER
+    for arrival in arrivals:
+        happened_ms = to_ms(arrival.event.time)
+        if not (came_ms < happened_ms > last_ms and arrival.appended_ms - happened_ms <= _SOON_MS):
+            return False
+        came_ms, last_ms = arrival.appended_ms, happened_ms
+    return True
 
 
 class Shard:
@@ -104,7 +121,7 @@ class Shard:
         return len(keys)
 
     def take(self, turn: Turn, batch: Iterable[Record], until_ms: int) -> None:
-        """Decide a micro-batch, each customer once, with time played up to `until_ms`."""
+        """Decide a micro-batch, a customer at a time, with time played up to `until_ms`."""
         arrivals: dict[bytes, list[Arrival]] = {}
         for record in batch:
             turn.events += 1
@@ -117,14 +134,19 @@ class Shard:
                     self.forward(turn, Forwarded(into, value, record.timestamp, self.number, record.offset))
                 else:
                     arrivals.setdefault(key, []).append(Arrival(event, record.timestamp, record.offset, value))
-        failing: list[bytes] = []
+        failing: dict[bytes, list[Arrival]] = {}
         for key, of_customer in arrivals.items():
+            left = of_customer
             try:
-                self._arrive(turn, key, of_customer, until_ms)
+                if len(of_customer) <= _FEW and _in_order(of_customer):
+                    while len(left) > 1:
+                        self._arrive(turn, key, left[:1], left[0].appended_ms)
+                        left = left[1:]
+                self._arrive(turn, key, left, until_ms)
             except poison.CoreFailed:
-                failing.append(key)
+                failing[key] = left
         if failing:
-            self._take_apart(turn, {key: arrivals[key] for key in failing}, until_ms, self.number)
+            self._take_apart(turn, failing, until_ms, self.number)
 
     def take_forwarded(self, turn: Turn, forwarded: Forwarded, until_ms: int) -> None:
         """Decide an event that came for another name of one who lives here."""

@@ -2,9 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.decisions import DeadLetter, Decision, DecisionRecord
 from schemas.events import Event
@@ -63,6 +66,38 @@ def test_a_customer_is_written_once_a_batch_whatever_comes_for_it() -> None:
     assert list(turn.customers) == [b"a"]
     assert len(decode(turn.customers[b"a"], POLICIES).ledger) == 5
     assert (turn.events, turn.taken, turn.duplicates) == (5, 5, 0)
+
+
+@given(
+    before=st.lists(st.integers(0, 20), max_size=3),
+    batch=st.lists(
+        st.tuples(st.integers(0, 20), st.integers(0, 12), st.integers(1, 3), st.sampled_from(["call", "buy"])),
+        min_size=2,
+        max_size=3,
+    ),
+    gap=st.integers(0, 30),
+)
+def test_a_few_events_taken_each_by_itself_come_to_the_same_as_together(
+    before: list[int], batch: list[tuple[int, int, int, str]], gap: int
+) -> None:
+    # known from before    ●  ●          the batch   ○1 came  ○2 came  ○3 came    looked at
+    #                      0 … 20 s                  each up to 12 s after it happened
+    known = fetched([purchase("a", 40, at=at(second)) for second in sorted(before)])
+    records, came_s = [], 20
+    for n, (wait, delay, size, kind) in enumerate(batch):
+        came_s += wait + delay
+        happened = at(came_s - delay * 3)  # up to 24 s earlier than the time between two: some are late
+        event = interaction("a", at=happened) if kind == "call" else purchase("a", 40 * size, at=happened)
+        records += fetched([event], first=len(known) + n, appended_ms=T0_MS + came_s * 1000)
+    outcomes = []
+    for few in (0, 3):
+        with patch.object(shard_module, "_FEW", few):
+            of = shard()
+            take(of, known, 20)
+            turn = take(of, records, came_s + gap)
+            later, _ = fire(of, came_s + 10_000)
+            outcomes.append((decisions(turn), turn.taken, decisions(later)))
+    assert outcomes[0] == outcomes[1]
 
 
 def test_decisions_are_counted_on_from_the_last_sequence() -> None:
