@@ -54,8 +54,12 @@ class Run(NamedTuple):
         return self.cpu_s / self.events * 1e6
 
 
-Moment = tuple[float, float, float]
-"""Wall clock, the process's CPU time, the broker's; seconds."""
+class Moment(NamedTuple):
+    """The wall clock, and the CPU time of the process and of the broker until then."""
+
+    wall_s: float
+    cpu_s: float
+    broker_cpu_s: float
 
 
 class Meter:
@@ -63,23 +67,23 @@ class Meter:
 
     def __init__(self, pid: int, broker_pid: int) -> None:
         self._process, self._broker = psutil.Process(pid), psutil.Process(broker_pid)
-        self._began = self.read()
+        self.began = self.read()
 
     def begin(self, at: Moment | None = None) -> None:
         """Now, or at a moment that was read before."""
-        self._began = at or self.read()
+        self.began = at or self.read()
 
     def end(self, events: int) -> Run:
-        at_s, cpu_s, broker_s = self.read()
-        began_s, before_s, broker_before_s = self._began
+        now, began = self.read(), self.began
         memory = sum(process.memory_info().rss for process in self._all()) / 1e6
-        return Run(events, at_s - began_s, cpu_s - before_s, cpu_s, broker_s - broker_before_s, memory)
+        seconds, spent_s, broker_s = (a - b for a, b in zip(now, began, strict=True))
+        return Run(events, seconds, spent_s, now.cpu_s, broker_s, memory)
 
     def _all(self) -> list[psutil.Process]:
         return [self._process, *self._process.children(recursive=True)]
 
     def read(self) -> Moment:
-        return time.monotonic(), sum(map(cpu_s, self._all())), cpu_s(self._broker)
+        return Moment(time.monotonic(), sum(map(cpu_s, self._all())), cpu_s(self._broker))
 
 
 def cpu_s(process: psutil.Process) -> float:
@@ -204,21 +208,27 @@ async def tierline(
     workers: int = 1,
 ) -> Run:
     """Run a fresh scorer over topic `events` of the installation `prefix`, which ends at `ends`."""
+    total = sum(ends.values())
     started = [
         await Worker.start(system.policy, bootstrap=bootstrap, prefix=prefix, partitions=len(ends), folder=folder)
         for _ in range(workers)
     ]
     try:
         meters = [Meter(worker.process.pid, broker_pid) for worker in started]
-        deadline = time.monotonic() + _START_S + sum(ends.values()) / 500
+        deadline = time.monotonic() + _START_S + total / 500
+        pause_s = LOOK_S
         while time.monotonic() < deadline:
             moments = [meter.read() for meter in meters]
             at = await asyncio.to_thread(committed, started)
             if not any(at.values()):
                 for meter, moment in zip(meters, moments, strict=True):
                     meter.begin(moment)
+            else:  # each look costs the worker something: few while there is much to do, many near the end
+                done = sum(at.values())
+                left_s = (moments[0].wall_s - meters[0].began.wall_s) * (total - done) / done
+                pause_s = max(LOOK_S, min(1.0, left_s / 3))
             if all(at.get(number, -1) >= end for number, end in ends.items()):
-                runs = [meter.end(sum(ends.values())) for meter in meters]
+                runs = [meter.end(total) for meter in meters]
                 return Run(
                     runs[0].events,
                     runs[0].seconds,
@@ -231,7 +241,7 @@ async def tierline(
                 if worker.process.exit_code is not None:
                     code = await worker.process.wait()
                     raise Failed(f"{system.name}: {describe_exit(code)}, {worker.process.last_line()}")
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(pause_s)
         raise Failed(f"{system.name}: not done in time, {worker.process.last_line()}")
     finally:
         for worker in started:
