@@ -8,7 +8,7 @@ due and tiers change while a backlog of it is worked off.
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
 
 from schemas import events
 from schemas.topics import CATALOGUE, EVENTS
+from services.scorer.engine.connection import SILENT
 from services.shared.kafka import create_topics
 from services.shared.settings import KafkaSettings
 
@@ -109,8 +110,8 @@ class Topics:
 
     def __init__(self, bootstrap: str, partitions: int) -> None:
         self.partitions = partitions
-        self._bootstrap = bootstrap
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self.bootstrap = bootstrap
+        self._admin = AdminClient({"bootstrap.servers": bootstrap}, logger=SILENT)
 
     def create(self, *names: str) -> None:
         kept = {"retention.ms": "-1"}  # the load's records may be older than what is kept by default
@@ -133,10 +134,10 @@ class Topics:
     def fill_simple(self, topic: str, load: Load) -> None:
         """`topic` holds the load as the peers read it."""
         self.create(topic)
-        self._fill(topic, ((h.customer, simple(h), h.came_ms) for h in happenings(load, _now_ms())))
+        self.fill(topic, ((h.customer, simple(h), h.came_ms) for h in happenings(load, _now_ms())))
 
     def create_tierline(self, prefix: str) -> None:
-        create_topics(self._settings(prefix), CATALOGUE)
+        create_topics(self.settings(prefix), CATALOGUE)
 
     def fill_accepted(self, prefix: str, load: Load) -> None:
         """Topic `events` of that installation holds the load as ingest would have written it when it came.
@@ -145,13 +146,13 @@ class Topics:
         """
         topic = prefix + EVENTS.name
         self._stamp(topic, "CreateTime")
-        self._fill(topic, ((h.customer, accepted(h), h.came_ms) for h in happenings(load, _now_ms())))
+        self.fill(topic, ((h.customer, accepted(h), h.came_ms) for h in happenings(load, _now_ms())))
         self._stamp(topic, "LogAppendTime")
 
     def ends(self, prefix: str) -> dict[int, int]:
         """Where topic `events` of that installation ends: partition -> the offset of the next record."""
         topic = prefix + EVENTS.name
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "bench"})
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "bench"})
         try:
             return {
                 n: consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=30)[1]
@@ -160,8 +161,8 @@ class Topics:
         finally:
             consumer.close()
 
-    def _settings(self, prefix: str) -> KafkaSettings:
-        return KafkaSettings(kafka_bootstrap=self._bootstrap, topic_prefix=prefix, partitions=self.partitions)
+    def settings(self, prefix: str) -> KafkaSettings:
+        return KafkaSettings(kafka_bootstrap=self.bootstrap, topic_prefix=prefix, partitions=self.partitions)
 
     def _stamp(self, topic: str, kind: str) -> None:
         entry = ConfigEntry("message.timestamp.type", kind, incremental_operation=AlterConfigOpType.SET)
@@ -169,15 +170,17 @@ class Topics:
         for future in self._admin.incremental_alter_configs([resource]).values():
             future.result(30)
 
-    def _fill(self, topic: str, records: Iterator[tuple[str, bytes, int]]) -> None:
+    def fill(self, topic: str, records: Iterable[tuple[str | bytes, bytes, int]]) -> None:
+        """Write key, value and time stamp (ms; 0 for now), where the Java client would put the key."""
         producer = Producer(
             {
-                "bootstrap.servers": self._bootstrap,
+                "bootstrap.servers": self.bootstrap,
                 "partitioner": "murmur2_random",
                 "linger.ms": 20,
                 "batch.size": 262_144,
                 "queue.buffering.max.messages": 1_000_000,
-            }
+            },
+            logger=SILENT,
         )
         for key, value, at_ms in records:
             while True:

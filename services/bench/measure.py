@@ -207,42 +207,48 @@ async def tierline(
     folder: Path,
     workers: int = 1,
 ) -> Run:
-    """Run a fresh scorer over topic `events` of the installation `prefix`, which ends at `ends`."""
-    total = sum(ends.values())
-    started = [
-        await Worker.start(system.policy, bootstrap=bootstrap, prefix=prefix, partitions=len(ends), folder=folder)
-        for _ in range(workers)
-    ]
+    """Run a fresh scorer of so many workers over topic `events` of the installation `prefix`, which ends at `ends`."""
+    started: list[Worker] = []
     try:
-        meters = [Meter(worker.process.pid, broker_pid) for worker in started]
-        deadline = time.monotonic() + _START_S + total / 500
-        pause_s = LOOK_S
-        while time.monotonic() < deadline:
-            moments = [meter.read() for meter in meters]
-            at = await asyncio.to_thread(committed, started)
-            if not any(at.values()):
-                for meter, moment in zip(meters, moments, strict=True):
-                    meter.begin(moment)
-            else:  # each look costs the worker something: few while there is much to do, many near the end
-                done = sum(at.values())
-                left_s = (moments[0].wall_s - meters[0].began.wall_s) * (total - done) / done
-                pause_s = max(LOOK_S, min(1.0, left_s / 3))
-            if all(at.get(number, -1) >= end for number, end in ends.items()):
-                runs = [meter.end(total) for meter in meters]
-                return Run(
-                    runs[0].events,
-                    runs[0].seconds,
-                    sum(run.cpu_s for run in runs),
-                    sum(run.started_cpu_s for run in runs),
-                    runs[0].broker_cpu_s,
-                    sum(run.memory_mb for run in runs),
+        for _ in range(workers):
+            started.append(
+                await Worker.start(
+                    system.policy, bootstrap=bootstrap, prefix=prefix, partitions=len(ends), folder=folder
                 )
-            for worker in started:
-                if worker.process.exit_code is not None:
-                    code = await worker.process.wait()
-                    raise Failed(f"{system.name}: {describe_exit(code)}, {worker.process.last_line()}")
-            await asyncio.sleep(pause_s)
-        raise Failed(f"{system.name}: not done in time, {worker.process.last_line()}")
+            )
+        return await work_off(started, ends, broker_pid=broker_pid)
     finally:
         for worker in started:
             await worker.process.stop(within=10)
+
+
+async def work_off(workers: list[Worker], ends: Mapping[int, int], *, broker_pid: int) -> Run:
+    """From now, before anything is committed, until all of the events are. Failed if a worker ends or it takes long."""
+    meters = [Meter(worker.process.pid, broker_pid) for worker in workers]
+    total = sum(ends.values())
+    deadline = time.monotonic() + _START_S + total / 500
+    while time.monotonic() < deadline:
+        moments = [meter.read() for meter in meters]
+        at = await asyncio.to_thread(committed, workers)
+        done, pause_s = sum(at.values()), LOOK_S
+        if not done:
+            for meter, moment in zip(meters, moments, strict=True):
+                meter.begin(moment)
+        else:  # each look costs the worker something: few while there is much to do, many near the end
+            left_s = (moments[0].wall_s - meters[0].began.wall_s) * (total - done) / done
+            pause_s = max(LOOK_S, min(1.0, left_s / 3))
+        if all(at.get(number, -1) >= end for number, end in ends.items()):
+            return _together([meter.end(total) for meter in meters])
+        for worker in workers:
+            if worker.process.exit_code is not None:
+                raise Failed(f"a worker ended: {worker.process.last_line()}")
+        await asyncio.sleep(pause_s)
+    raise Failed(f"a worker is not done in time: {workers[0].process.last_line()}")
+
+
+def _together(runs: list[Run]) -> Run:
+    return runs[0]._replace(
+        cpu_s=sum(run.cpu_s for run in runs),
+        started_cpu_s=sum(run.started_cpu_s for run in runs),
+        memory_mb=sum(run.memory_mb for run in runs),
+    )
