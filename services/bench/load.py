@@ -170,9 +170,9 @@ class Topics:
         for future in self._admin.incremental_alter_configs([resource]).values():
             future.result(30)
 
-    def fill(self, topic: str, records: Iterable[tuple[str | bytes, bytes, int]]) -> None:
-        """Write key, value and time stamp (ms; 0 for now), where the Java client would put the key."""
-        producer = Producer(
+    def producer(self) -> Producer:
+        """One that puts a key where the Java client would."""
+        return Producer(
             {
                 "bootstrap.servers": self.bootstrap,
                 "partitioner": "murmur2_random",
@@ -182,6 +182,10 @@ class Topics:
             },
             logger=SILENT,
         )
+
+    def fill(self, topic: str, records: Iterable[tuple[str | bytes, bytes, int]]) -> None:
+        """Write key, value and time stamp (ms; 0 for now); returns once the broker has them."""
+        producer = self.producer()
         for key, value, at_ms in records:
             while True:
                 try:

@@ -24,7 +24,9 @@ from services.scorer.domain.state import Customer
 
 WINDOW = timedelta(days=30)
 CALLS = 6
-SLICE_S = 0.05
+CROWD = 50_000
+KINDS = ("interaction", "click", "purchase", "interaction")
+SLICE_S = 0.02
 PREFIX = "timers."
 
 
@@ -45,14 +47,17 @@ def waiting(policies: Policies, wanted: int, first_due: datetime, span_s: float)
 
 async def feed(topics: Topics, prefix: str, rate: float, seconds: float) -> None:
     """Events of other customers, now, so many a second."""
-    topic, number, began = prefix + EVENTS.name, 0, time.monotonic()
+    topic, number, began, producer = prefix + EVENTS.name, 0, time.monotonic(), topics.producer()
     while (passed := time.monotonic() - began) < seconds:
-        until, now_ms = int(passed * rate), int(time.time() * 1000)
-        kinds = ("interaction", "click", "purchase", "interaction")
-        made = [Happening(n, kinds[n % 4], f"f{n % 50_000:05d}", now_ms, now_ms, 5_000) for n in range(number, until)]
-        await asyncio.to_thread(topics.fill, topic, [(h.customer, accepted(h), 0) for h in made])
-        number = until
+        now_ms = int(time.time() * 1000)
+        while number < passed * rate:
+            customer = f"f{number % CROWD:05d}"
+            happening = Happening(number, KINDS[number % len(KINDS)], customer, now_ms, now_ms, 5_000)
+            producer.produce(topic, accepted(happening), customer)
+            number += 1
+        producer.poll(0)
         await asyncio.sleep(SLICE_S)
+    producer.flush(30)
 
 
 async def timers(place: Place, wanted: int, rate: float, *, span_s: float, seconds: float) -> list[str]:
