@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-once test test-long lint schemas clean bench bench-core native test-native pure
+.PHONY: help setup run demo-once test test-long lint schemas clean bench bench-more bench-core native test-native pure
 
 help:
 	@echo "make run        bring everything up on this machine and replay real purchases; Ctrl-C ends all"
@@ -18,6 +18,7 @@ help:
 	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
 	@echo "make lint       style, types, import rules, published documents, alert rules"
 	@echo "make bench      Tierline beside Faust, Quix, Kafka Streams, Flink and bare clients, an hour; BENCH=\"--events 40000\""
+	@echo "make bench-more what events cost by customers, memory, restore, two workers, timers, latency"
 	@echo "make bench-core what an event costs in the deciding core, and what a customer weighs"
 	@echo "make native     compile the core into a copy of its own, build/native, and measure it; needs a C compiler"
 	@echo "make test-native  the core's tests against that copy (two minutes); make pure removes it"
@@ -54,6 +55,10 @@ lint: $(VENV)/.ready-dev
 bench: build/bench/.ready
 	@$(MAKE) --no-print-directory $(NATIVE)/.ready || echo "the core cannot be compiled here: plain Python is measured"
 	@$(BIN)/python -m services.bench.compare $(BENCH)
+
+bench-more: $(VENV)/.ready
+	@$(MAKE) --no-print-directory $(NATIVE)/.ready || echo "the core cannot be compiled here: plain Python is measured"
+	@$(BIN)/python -m services.bench.more $(BENCH)
 
 build/bench/.ready: requirements-bench.txt | $(VENV)/.ready
 	@$(BIN)/python -m venv --clear build/bench/venv
