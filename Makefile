@@ -17,7 +17,7 @@ help:
 	@echo "make setup      only install (PYTHON=... chooses the interpreter)"
 	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
 	@echo "make lint       style, types, import rules, published documents, alert rules"
-	@echo "make bench      Tierline beside Faust, Quix, Kafka Streams, Flink and bare clients, an hour; BENCH=\"--events 40000\""
+	@echo "make bench      Tierline beside Faust, Quix, Kafka Streams, Flink and bare clients; BENCH=\"...\" for options"
 	@echo "make bench-more what events cost by customers, memory, restore, two workers, timers, latency"
 	@echo "make bench-core what an event costs in the deciding core, and what a customer weighs"
 	@echo "make native     compile the core into a copy of its own, build/native, and measure it; needs a C compiler"
@@ -53,11 +53,11 @@ lint: $(VENV)/.ready-dev
 # The peers' packages want other versions than ours: they have an environment of their own. What is measured of ours is
 # what a plain install gives, the compiled core where it can be compiled.
 bench: build/bench/.ready
-	@$(MAKE) --no-print-directory $(NATIVE)/.ready || echo "the core cannot be compiled here: plain Python is measured"
+	@$(MAKE) --no-print-directory --silent $(NATIVE)/.ready || echo "the core cannot be compiled here: plain Python is measured"
 	@$(BIN)/python -m services.bench.compare $(BENCH)
 
 bench-more: $(VENV)/.ready
-	@$(MAKE) --no-print-directory $(NATIVE)/.ready || echo "the core cannot be compiled here: plain Python is measured"
+	@$(MAKE) --no-print-directory --silent $(NATIVE)/.ready || echo "the core cannot be compiled here: plain Python is measured"
 	@$(BIN)/python -m services.bench.more $(BENCH)
 
 build/bench/.ready: requirements-bench.txt | $(VENV)/.ready
