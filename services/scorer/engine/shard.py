@@ -138,7 +138,7 @@ class Shard:
         for key, of_customer in arrivals.items():
             left = of_customer
             try:
-                if len(of_customer) <= _FEW and _in_order(of_customer):
+                if 1 < len(of_customer) <= _FEW and _in_order(of_customer):
                     while len(left) > 1:
                         self._arrive(turn, key, left[:1], left[0].appended_ms)
                         left = left[1:]
