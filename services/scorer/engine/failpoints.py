@@ -1,8 +1,9 @@
-"""Fail points: places of a transaction where a test has the process kill itself, as kill -9 would.
+"""Fail points: places of a transaction where a test has the process kill itself, as kill -9 would, or stand still.
 
-TIERLINE_FAILPOINT=after_produce:7 kills at the seventh passing of that place; without the variable nothing is done.
-The places: `after_produce` (records are with the broker, uncommitted), `after_offsets` (the group's offset too),
-`in_commit` (while the commit is under way), `after_commit` (committed, but the process has not heard of it).
+TIERLINE_FAILPOINT=after_produce:7 kills at the seventh passing of that place, after_produce:7:stop sends SIGSTOP there;
+without the variable nothing is done. The places: `after_produce` (records are with the broker, uncommitted),
+`after_offsets` (the group's offset too), `in_commit` (while the commit is under way), `after_commit` (committed, but
+the process has not heard of it).
 """
 
 import os
@@ -16,17 +17,21 @@ _COMMIT_TAKES_S = 0.002  # about half of a commit: some are killed before the br
 
 
 class FailPoints:
-    """armed: the value of the variable, empty for none. ValueError if it is not `place:count`."""
+    """armed: the value of the variable, empty for none. ValueError if it is not `place:count` or `place:count:stop`."""
 
     def __init__(self, armed: str | None = None) -> None:
-        place, _, count = (os.environ.get(VARIABLE, "") if armed is None else armed).partition(":")
+        place, _, rest = (os.environ.get(VARIABLE, "") if armed is None else armed).partition(":")
+        count, _, how = rest.partition(":")
         if place and place not in PLACES:
             raise ValueError(f"{VARIABLE}: {place!r} is none of {', '.join(PLACES)}")
+        if how not in ("", "stop"):
+            raise ValueError(f"{VARIABLE}: {how!r} is not stop")
         self._place, self._left = place, int(count or 1)
+        self._signal = signal.SIGSTOP if how else signal.SIGKILL
         self._lock = threading.Lock()
 
     def passing(self, place: str, prepare: Callable[[], object] = lambda: None) -> None:
-        """Kill the process if this is the place and its turn has come; `prepare` is called just before."""
+        """Kill or stop the process if this is the place and its turn has come; `prepare` is called just before."""
         if place != self._place:
             return
         with self._lock:
@@ -35,10 +40,9 @@ class FailPoints:
                 return
         prepare()
         if place == "in_commit":
-            threading.Timer(_COMMIT_TAKES_S, _kill).start()
+            threading.Timer(_COMMIT_TAKES_S, self._strike).start()
         else:
-            _kill()
+            self._strike()
 
-
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    def _strike(self) -> None:
+        os.kill(os.getpid(), self._signal)

@@ -159,3 +159,5 @@ async def test_topics_that_are_not_as_configured_are_one_line_and_exit_code_2(in
 def test_a_misspelt_fail_point_is_refused() -> None:
     with pytest.raises(ValueError, match="after_produce"):
         FailPoints("before_all:1")
+    with pytest.raises(ValueError, match="'stopp' is not stop"):
+        FailPoints("after_produce:1:stopp")
