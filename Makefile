@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-once test test-long lint schemas clean bench bench-more bench-core native test-native pure
+.PHONY: help setup run demo-once test test-long test-faults lint schemas clean bench bench-more bench-core native test-native pure
 
 help:
 	@echo "make run        bring everything up on this machine and replay real purchases; Ctrl-C ends all"
 	@echo "make test       run the tests"
 	@echo "make test-long  play a hundred thousand random histories through the core and a naive oracle (half an hour)"
+	@echo "make test-faults  every fault there is, what is committed held against two oracles (half an hour); docs/testing.md"
 	@echo
 	@echo "make setup      only install (PYTHON=... chooses the interpreter)"
 	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
@@ -40,6 +41,10 @@ test-long: $(VENV)/.ready-dev
 	@played=$$(mktemp -d) && trap 'rm -rf "$$played"' EXIT && HYPOTHESIS_PROFILE=deep PARTS=64 EXAMPLES="$$played" \
 	$(BIN)/python -m pytest tests/scorer/domain/test_against_oracle.py --numprocesses auto --dist load --quiet; \
 	found=$$?; $(BIN)/python -m tests.scorer.domain.counting "$$played" 100000 && exit $$found
+
+# FAULTS="--only freeze --json" and the like; FAULTS=--list names them.
+test-faults: $(VENV)/.ready-dev
+	@$(BIN)/python -m tests.faults $(FAULTS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

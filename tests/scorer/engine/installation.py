@@ -20,6 +20,7 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.packing import alias_of, decode, decode_position
 from services.scorer.domain.policy import Policy, parse
 from services.scorer.domain.state import POSITION_KEY, Customer, Position
+from services.scorer.engine.connection import SILENT
 from services.shared.kafka import create_topics
 from services.shared.partitioner import partition_of
 from services.shared.settings import ScorerSettings
@@ -109,7 +110,8 @@ class Installation:
         create_topics(self.settings)
         self._until_topics_have_leaders()
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "acks": "all", "linger.ms": 5}
+            {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "acks": "all", "linger.ms": 5},
+            logger=SILENT,
         )
 
     def _until_topics_have_leaders(self) -> None:

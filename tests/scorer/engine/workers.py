@@ -26,7 +26,12 @@ class WorkerProcess:
 
     @classmethod
     async def start(
-        cls, installation: Installation, *, argv: tuple[str, ...] = ("-m", "services.scorer"), **env: str
+        cls,
+        installation: Installation,
+        *,
+        argv: tuple[str, ...] = ("-m", "services.scorer"),
+        cwd: Path = ROOT,
+        **env: str,
     ) -> "WorkerProcess":
         lines: list[str] = []
         port = free_port()
@@ -38,7 +43,7 @@ class WorkerProcess:
             "PYTHONPATH": str(ROOT),
             **env,
         }
-        process = await Process.spawn([sys.executable, *argv], env=settings, cwd=ROOT, on_line=lines.append)
+        process = await Process.spawn([sys.executable, *argv], env=settings, cwd=cwd, on_line=lines.append)
         return cls(process, port, lines)
 
     async def __aenter__(self) -> "WorkerProcess":
@@ -79,9 +84,13 @@ class WorkerProcess:
 
     async def metric(self, name: str) -> float:
         """A metric, added up over its labels; 0 if it is not there."""
+        return sum(await self.metric_by_label(name))
+
+    async def metric_by_label(self, name: str) -> list[float]:
+        """A metric's values; none if it is not there, or the worker does not answer."""
         _, body = await self._get("/metrics")
         lines = [line for line in body.decode().splitlines() if line.startswith((name + "{", name + " "))]
-        return sum(float(line.rpartition(" ")[2]) for line in lines)
+        return [float(line.rpartition(" ")[2]) for line in lines]
 
     async def killed(self, within: float = 40.0) -> None:
         """Wait until it has killed itself."""

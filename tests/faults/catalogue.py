@@ -1,0 +1,56 @@
+"""Every fault there is, in the order it is played, and those that wait for something to be built."""
+
+from tests.faults.scenario import Scenario
+from tests.faults.scenarios.broker import BrokerAway, BrokerKilled
+from tests.faults.scenarios.changelog import Compacted
+from tests.faults.scenarios.database import PostgresAway
+from tests.faults.scenarios.disk import DiskFull, FilesLimited
+from tests.faults.scenarios.files import FilesWiped
+from tests.faults.scenarios.freezing import Frozen, TakeoverInCommit
+from tests.faults.scenarios.kills import (
+    KillsAfterCommit,
+    KillsAfterOffsets,
+    KillsAfterProduce,
+    KillsEverywhere,
+    KillsInCommit,
+    TwelveKills,
+)
+from tests.faults.scenarios.offsets import OffsetsGone
+from tests.faults.scenarios.rebalance import JoinAndLeave, ScaleOut
+
+ALL: tuple[type[Scenario], ...] = (
+    KillsAfterProduce,
+    KillsAfterOffsets,
+    KillsInCommit,
+    KillsAfterCommit,
+    TwelveKills,
+    Frozen,
+    TakeoverInCommit,
+    JoinAndLeave,
+    ScaleOut,
+    OffsetsGone,
+    FilesWiped,
+    Compacted,
+    PostgresAway,
+    BrokerKilled,
+    BrokerAway,
+    DiskFull,
+    FilesLimited,
+)
+
+SHORT: tuple[tuple[type[Scenario], int, int], ...] = (
+    (KillsEverywhere, 3_000, 1),
+    (TakeoverInCommit, 2_000, 1),
+    (FilesWiped, 2_000, 1),
+    (Compacted, 2_000, 1),
+    (PostgresAway, 2_000, 1),
+    (FilesLimited, 2_000, 1),
+)
+"""What `make test` plays, with how many records and how often. Frozen workers, those that join, leave and die under
+load, a broker that is killed and offsets that are gone are there already (tests/scorer/engine)."""
+
+WAITING = {
+    "activations-in-flight": "20 policy activations by topic control during kills: the engine does not follow it yet",
+    "merges-in-flight": "merges in flight during kills: the engine does not merge yet",
+}
+"""Faults that are wanted and cannot be played yet, and what they wait for; scenarios/ is where they go."""

@@ -1,0 +1,96 @@
+"""What should stand on the outputs: the pure core over the accepted events in log order, one at a time.
+
+The naive oracle of the core's own tests, which shares no code with it, says the same of a sample of customers
+(`naive`); and what an event counts for is counted here without either.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas.decisions import Decision
+from schemas.events import Event
+from services.scorer.domain.records import decision
+from services.scorer.domain.scoring import Arrival, decide
+from services.scorer.domain.state import Customer
+from tests.faults.reading import Record
+from tests.scorer.domain.oracle import Oracle
+from tests.scorer.domain.reader import Reader, Steps
+from tests.scorer.engine.installation import Installation
+
+DAY_MS = 86_400_000
+
+_read_event = msgspec.json.Decoder(Event).decode
+
+Letter = tuple[int, int, str]
+"""A dead letter: partition and offset of the record, and the reason."""
+
+
+@dataclass
+class Expectation:
+    """until_ms:   the instant up to which all time is played, a day after the last event: nothing moves any more
+    events:     by subject, what can be read of the log, duplicates included
+    counted:    by subject, how many different events that are
+    customers:  by subject, the core's state at the end
+    readers:    by subject, the core's paths
+    letters:    what must have gone to the dead letters, with how often
+    """
+
+    until_ms: int
+    events: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    counted: dict[str, int] = field(default_factory=dict)
+    customers: dict[str, Customer] = field(default_factory=dict)
+    readers: dict[str, Reader] = field(default_factory=dict)
+    letters: Counter[Letter] = field(default_factory=Counter)
+
+
+def expect(installation: Installation, log: Sequence[Record]) -> Expectation:
+    """From the records of topic `events`."""
+    made = Expectation(max((record.at_ms for record in log), default=0) + DAY_MS)
+    for record in log:
+        try:
+            event = _read_event(record.value)
+        except msgspec.DecodeError:
+            made.letters[record.partition, record.offset, "unreadable"] += 1
+            continue
+        made.events[event.subject].append(event)
+        _play(installation, made, event.subject, [Arrival(event, record.at_ms, record.offset, b"")], record)
+    for subject, events in made.events.items():
+        made.counted[subject] = len({(event.source, event.id) for event in events})
+        _play(installation, made, subject, [], None)
+    return made
+
+
+def naive(installation: Installation, made: Expectation, subject: str) -> tuple[dict[str, Steps], dict[str, object]]:
+    """One customer's paths, and positions at the end, as the naive oracle has them."""
+    oracle = Oracle(installation.policy_file.read_text())
+    course = oracle.course(oracle.intake(made.events[subject]).accepted, made.until_ms)
+    return course.paths, dict(course.output)
+
+
+def _play(
+    installation: Installation, made: Expectation, subject: str, arrivals: list[Arrival], record: Record | None
+) -> None:
+    policies = installation.policies
+    customer = made.customers.get(subject)
+    if customer is None:
+        customer = made.customers[subject] = Customer.new(policies)
+        made.readers[subject] = Reader()
+    until_ms = made.until_ms if record is None else record.at_ms
+    outcome = decide(customer, policies, arrivals, until_ms, subject, reasons=False)
+    for change in outcome.changes:
+        made.readers[subject].take(
+            decision(change, subject, sequence=0, decided_ms=until_ms, catching_up=False), chained=False
+        )
+    for report in outcome.reports:
+        assert record is not None, "only what arrives is reported"
+        made.letters[record.partition, report.arrival.offset, report.reason] += 1
+
+
+def announced_on(said: Decision) -> str | None:
+    """The topic an announced decision stands on too; None for other ladders than `tier`."""
+    if said.kind == "ladder":
+        return "tier-changes" if said.dimension == "tier" else None
+    return "churn-alerts" if said.kind == "churn" else "segment-changes"

@@ -1,0 +1,88 @@
+"""The broker killed, and away for minutes."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from tests.faults.recovery import Commit, pauses
+from tests.faults.scenario import Scenario
+from tests.faults.stage import Options, Stage
+from tests.waiting import until
+
+_RATE = 1_000
+
+
+class BrokerDown(Scenario):
+    """It bit if commits that had been going on paused for as long as the broker was down."""
+
+    own_broker = True
+    bites = True
+
+    async def prepare(self, stage: Stage) -> None:
+        self._down: list[tuple[int, int]] = []
+
+    async def down(self, stage: Stage, seconds: float) -> None:
+        """Kill the broker, for at least so long."""
+        async with self.going_down():
+            await stage.broker.kill()
+            await asyncio.sleep(seconds)
+
+    @contextlib.asynccontextmanager
+    async def going_down(self) -> AsyncIterator[None]:
+        """The broker is all right at the beginning, and down at the end."""
+        began_ms = _now_ms()
+        yield
+        self._down.append((began_ms, _now_ms()))
+
+    def measure(self, stage: Stage, made: list[Commit]) -> None:
+        felt = [
+            pauses(made, began - 5_000, ended + 60_000, least_s=(ended - began) / 1000) for began, ended in self._down
+        ]
+        stage.bitten = sum(map(bool, felt))
+        stage.facts["longest pause"] = f"{max((pause.longest_s for some in felt for pause in some), default=0):.1f} s"
+
+
+class BrokerKilled(BrokerDown):
+    name = "broker-kill"
+    about = "kill -9 of the broker under load, and a restart at once"
+
+    async def play(self, stage: Stage) -> None:
+        await stage.start()
+        await stage.start()
+        async with stage.upstream.flowing(_RATE):
+            for _ in range(self.times):
+                await stage.further()
+                stage.strike()
+                await self.down(stage, 0)
+                await stage.broker.start()
+                await stage.further()
+        stage.facts["failed transactions"] = await stage.failed()
+
+
+class BrokerAway(BrokerDown):
+    """The time to recover is counted from the broker's return."""
+
+    name = "broker-away"
+    about = "the broker away for five minutes (--away), workers and upstream wait it out"
+    times = 1
+
+    def deadline_s(self, options: Options) -> float:
+        return self.within_s + options.away_s
+
+    async def play(self, stage: Stage) -> None:
+        workers = [await stage.start(), await stage.start()]
+        async with stage.upstream.flowing(_RATE):
+            for _ in range(self.times):
+                await stage.further()
+                await self.down(stage, stage.options.away_s)
+                await until(lambda: any("Unable connect" in line for line in workers[0].lines), within=30)
+                assert len(stage.running) == len(workers), "a worker has given up"
+                stage.strike()
+                await stage.broker.start()
+                await stage.further()
+        stage.facts["failed transactions"] = await stage.failed()
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
