@@ -13,6 +13,7 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.policy import PolicyError, compiled
 from services.shared.control import Control, Overtaken
+from services.shared.kafka import KafkaUnavailable
 
 FIRST = "the first start"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,7 +82,8 @@ def begun(control: Control, text: str) -> list[Activation]:
     while not known:
         try:
             control.append(following)
-        except Overtaken:
+        except (Overtaken, KafkaUnavailable):
+            # Of two who begin it at once the broker may tell one of a fault of its own; what stands there decides.
             if time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE_S)

@@ -1,0 +1,44 @@
+"""Beginning the sequence of policies, while others may do the same."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from schemas.control import Activation
+from services.scorer.sequence import begun
+from services.shared.control import Overtaken
+from services.shared.kafka import KafkaUnavailable
+from tests.scorer.engine.installation import policy_text
+
+Following = Callable[[Sequence[Activation]], Sequence[Activation]]
+
+
+class ContestedControl:
+    """Another one writes first, and the broker says `told` to us."""
+
+    def __init__(self, told: Exception) -> None:
+        self._told, self._stands = told, []
+
+    def read(self) -> list[Activation]:
+        return self._stands
+
+    def append(self, following: Following) -> Sequence[Activation]:
+        self._stands = list(following([]))
+        raise self._told
+
+
+@pytest.mark.parametrize("told", [Overtaken("somebody else"), KafkaUnavailable("EndTxn commit failed: Unknown")])
+def test_of_two_workers_that_begin_the_sequence_at_once_the_loser_goes_on_with_what_the_other_wrote(
+    told: Exception,
+) -> None:
+    control = ContestedControl(told)
+    assert [one.sequence for one in begun(control, policy_text())] == [1]  # type: ignore[arg-type]
+
+
+def test_a_broker_that_is_away_is_told_of() -> None:
+    class Away:
+        def read(self) -> list[Activation]:
+            raise KafkaUnavailable("Kafka is away")
+
+    with pytest.raises(KafkaUnavailable):
+        begun(Away(), policy_text())  # type: ignore[arg-type]
