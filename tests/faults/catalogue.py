@@ -1,6 +1,7 @@
 """Every fault there is, in the order it is played, and those that wait for something to be built."""
 
 from tests.faults.scenario import Scenario
+from tests.faults.scenarios.activations import ActivationsInFlight
 from tests.faults.scenarios.broker import BrokerAway, BrokerKilled
 from tests.faults.scenarios.changelog import Compacted
 from tests.faults.scenarios.database import PostgresAway
@@ -31,6 +32,7 @@ ALL: tuple[type[Scenario], ...] = (
     OffsetsGone,
     FilesWiped,
     Compacted,
+    ActivationsInFlight,
     PostgresAway,
     BrokerKilled,
     BrokerAway,
@@ -50,7 +52,6 @@ SHORT: tuple[tuple[type[Scenario], int, int], ...] = (
 load, a broker that is killed and offsets that are gone are there already (tests/scorer/engine)."""
 
 WAITING = {
-    "activations-in-flight": "20 policy activations by topic control during kills: the engine does not follow it yet",
     "merges-in-flight": "merges in flight during kills: the engine does not merge yet",
 }
 """Faults that are wanted and cannot be played yet, and what they wait for; scenarios/ is where they go."""

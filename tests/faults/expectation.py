@@ -15,8 +15,10 @@ from schemas.events import Event
 from services.scorer.domain.records import decision
 from services.scorer.domain.scoring import Arrival, decide
 from services.scorer.domain.state import Customer
+from services.shared.control import Control
 from tests.faults.reading import Record
-from tests.scorer.domain.oracle import Oracle
+from tests.scorer.domain.oracle import Era, Oracle
+from tests.scorer.domain.oracle_calendar import to_ms
 from tests.scorer.domain.reader import Reader, Steps
 from tests.scorer.engine.installation import Installation
 
@@ -65,9 +67,14 @@ def expect(installation: Installation, log: Sequence[Record]) -> Expectation:
 
 def naive(installation: Installation, made: Expectation, subject: str) -> tuple[dict[str, Steps], dict[str, object]]:
     """One customer's paths, and positions at the end, as the naive oracle has them."""
-    oracle = Oracle(installation.policy_file.read_text())
+    oracle = Oracle(*_eras(installation))
     course = oracle.course(oracle.intake(made.events[subject]).accepted, made.until_ms)
     return course.paths, dict(course.output)
+
+
+def _eras(installation: Installation) -> list[Era]:
+    """The policies as topic `control` has them; the first holds from the beginning."""
+    return [Era(one.text, to_ms(one.effective_at)) for one in Control(installation.settings).read()]
 
 
 def _play(

@@ -17,6 +17,7 @@ OUTPUTS = (
     topics.SEGMENT_CHANGES,
     topics.CHURN_ALERTS,
     topics.DEAD_LETTERS,
+    topics.TRANSFERS,
 )
 """What the scorer writes, all of it in transactions."""
 
