@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from rich.console import Console
 
 from services.local.kafka import EmbeddedKafka
-from tests.faults.catalogue import ALL, SHORT, WAITING
+from tests.faults.catalogue import ALL, SHORT
 from tests.faults.scenario import Result, Scenario, run
 from tests.faults.stage import Options
 from tests.faults.table import as_json, show
@@ -36,8 +36,6 @@ def main() -> int:
     if given.list:
         for name, one in _LISTED.items():
             print(f"{name:22}{one.about}")
-        for name, why in WAITING.items():
-            print(f"{name:22}not there yet: {why}")
         return 0
     names = given.only.split(",") if given.only else [one.name for one in ALL]
     for name in names:

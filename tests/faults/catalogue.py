@@ -1,4 +1,4 @@
-"""Every fault there is, in the order it is played, and those that wait for something to be built."""
+"""Every fault there is, in the order it is played, and the short set. A new one goes into scenarios/ and this list."""
 
 from tests.faults.scenario import Scenario
 from tests.faults.scenarios.activations import ActivationsInFlight
@@ -16,6 +16,7 @@ from tests.faults.scenarios.kills import (
     KillsInCommit,
     TwelveKills,
 )
+from tests.faults.scenarios.merges import MergesInFlight
 from tests.faults.scenarios.offsets import OffsetsGone
 from tests.faults.scenarios.rebalance import JoinAndLeave, ScaleOut
 
@@ -33,6 +34,7 @@ ALL: tuple[type[Scenario], ...] = (
     FilesWiped,
     Compacted,
     ActivationsInFlight,
+    MergesInFlight,
     PostgresAway,
     BrokerKilled,
     BrokerAway,
@@ -50,8 +52,3 @@ SHORT: tuple[tuple[type[Scenario], int, int], ...] = (
 )
 """What `make test` plays, with how many records and how often. Frozen workers, those that join, leave and die under
 load, a broker that is killed and offsets that are gone are there already (tests/scorer/engine)."""
-
-WAITING = {
-    "merges-in-flight": "merges in flight during kills: the engine does not merge yet",
-}
-"""Faults that are wanted and cannot be played yet, and what they wait for; scenarios/ is where they go."""

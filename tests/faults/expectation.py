@@ -5,7 +5,7 @@ The naive oracle of the core's own tests, which shares no code with it, says the
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -33,7 +33,7 @@ Letter = tuple[int, int, str]
 @dataclass
 class Expectation:
     """until_ms:   the instant up to which all time is played, a day after the last event: nothing moves any more
-    events:     by subject, what can be read of the log, duplicates included
+    events:     by who answers for the subject, what can be read of the log, duplicates included
     counted:    by subject, how many different events that are
     customers:  by subject, the core's state at the end
     readers:    by subject, the core's paths
@@ -48,8 +48,11 @@ class Expectation:
     letters: Counter[Letter] = field(default_factory=Counter)
 
 
-def expect(installation: Installation, log: Sequence[Record]) -> Expectation:
-    """From the records of topic `events`."""
+def expect(installation: Installation, log: Sequence[Record], survivors: Mapping[str, str]) -> Expectation:
+    """From the records of topic `events`.
+
+    survivors: of those who were merged, who answers for them; the core's state and paths of these are left out
+    """
     made = Expectation(max((record.at_ms for record in log), default=0) + DAY_MS)
     for record in log:
         try:
@@ -59,9 +62,16 @@ def expect(installation: Installation, log: Sequence[Record]) -> Expectation:
             continue
         made.events[event.subject].append(event)
         _play(installation, made, event.subject, [Arrival(event, record.at_ms, record.offset, b"")], record)
+    for subject in made.events:
+        _play(installation, made, subject, [], None)
+    for subject in survivors:
+        made.customers.pop(subject, None)
+        made.readers.pop(subject, None)
+    for subject, survivor in survivors.items():
+        if subject != survivor:
+            made.events[survivor].extend(made.events.pop(subject, []))
     for subject, events in made.events.items():
         made.counted[subject] = len({(event.source, event.id) for event in events})
-        _play(installation, made, subject, [], None)
     return made
 
 

@@ -140,7 +140,9 @@ async def _play(scenario: Scenario, stage: Stage, result: Result) -> None:
     await stage.everything_taken()
     await stage.timers_fired()
     await stage.stop()
-    verdict = await asyncio.to_thread(judge, stage.installation, stage.upstream.acknowledged, seed=stage.options.seed)
+    verdict = await asyncio.to_thread(
+        judge, stage.installation, stage.upstream.acknowledged, seed=stage.options.seed, survivors=stage.survivors
+    )
     made = await asyncio.to_thread(commits, stage.installation)
     scenario.measure(stage, made)
     verdict.extra = scenario.extra(stage, verdict)

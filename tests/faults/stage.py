@@ -35,6 +35,7 @@ class Stage:
     records: how many to send
     struck_ms: when the fault struck, each time.  facts: for the report
     bitten:  what shows that the fault was felt, beside records never committed
+    survivors: of everybody who ever was merged or merged into, who answers for them in the end
     """
 
     victim: EmbeddedKafka | None
@@ -47,6 +48,7 @@ class Stage:
     struck_ms: list[int] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
     bitten: int = 0
+    survivors: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.options.seed)

@@ -8,7 +8,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.catalogue import WAITING
 from tests.faults.scenario import Result
 
 
@@ -46,7 +45,7 @@ def show(results: Sequence[Result], console: Console) -> None:
 
 def as_json(results: Sequence[Result]) -> str:
     faults = [asdict(result) | {"passed": result.passed} for result in results]
-    document = {"passed": all(result.passed for result in results), "faults": faults, "waiting": WAITING}
+    document = {"passed": all(result.passed for result in results), "faults": faults}
     return json.dumps(document, indent=2, default=str)
 
 
@@ -59,5 +58,3 @@ def _notes(results: Iterable[Result]) -> Iterable[str]:
             yield f"  {result.name}: FAILED: {problem}"
         if result.skipped is not None:
             yield f"  {result.name}: not played: {result.skipped}"
-    for name, why in WAITING.items():
-        yield f"  {name}: not there yet: {why}"
