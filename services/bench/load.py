@@ -25,7 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
 
 from schemas import events
 from schemas.topics import CATALOGUE, EVENTS
-from services.scorer.engine.connection import SILENT
+from services.shared.connection import SILENT
 from services.shared.kafka import create_topics
 from services.shared.settings import KafkaSettings
 

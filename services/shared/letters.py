@@ -1,8 +1,7 @@
 """Dead letters, and what was done about them, read from their topics and written there. Everything here blocks."""
 
-import logging
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -10,14 +9,12 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from schemas.decisions import LETTER_BYTES, DeadLetter
 from schemas.letters import Handling
 from schemas.topics import DEAD_LETTERS, DEAD_LETTERS_HANDLED
+from services.shared.connection import SILENT, for_librdkafka
 from services.shared.kafka import KafkaUnavailable, verify_topics
 from services.shared.settings import KafkaSettings
 
 _WITHIN_S = 30.0
 _AT_ONCE = 1_000
-_SILENT = logging.getLogger("librdkafka.letters")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
 
 _letter = msgspec.json.Decoder(DeadLetter).decode
 _handling = msgspec.json.Decoder(Handling).decode
@@ -53,10 +50,7 @@ class Letters:
         self._settings = settings
         self._letters = settings.topic(DEAD_LETTERS.name)
         self._handled = settings.topic(DEAD_LETTERS_HANDLED.name)
-        self._connection: dict[str, Any] = {
-            "bootstrap.servers": settings.kafka_bootstrap,
-            "metadata.recovery.strategy": "none",  # see services/scorer/engine/connection.py
-        }
+        self._connection = for_librdkafka(settings)
         verify_topics(settings, [DEAD_LETTERS, DEAD_LETTERS_HANDLED])
 
     def read(self) -> list[tuple[Place, DeadLetter]]:
@@ -94,7 +88,7 @@ class Letters:
 
     def note(self, done: Sequence[Handling]) -> None:
         """Write down what was done; once it returns, it is kept."""
-        producer = Producer(self._connection | {"acks": "all", "enable.idempotence": True}, logger=_SILENT)
+        producer = Producer(self._connection | {"acks": "all", "enable.idempotence": True}, logger=SILENT)
         failed: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, _: Message) -> None:
@@ -124,7 +118,7 @@ class Letters:
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": 50,
             },
-            logger=_SILENT,
+            logger=SILENT,
         )
 
     def _all(self, topic: str, partitions: int) -> Iterator[Message]:

@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 
 from schemas import topics
 from services.local.kafka import EmbeddedKafka
-from services.scorer.engine.connection import SILENT
+from services.shared.connection import SILENT
 from tests.faults.recovery import Commit, Recovery, commits, recoveries
 from tests.faults.stage import Options, Stage
 from tests.faults.upstream import Upstream

@@ -17,7 +17,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.events import Event, Interaction, Purchase, PurchaseData
-from services.scorer.engine.connection import SILENT
+from services.shared.connection import SILENT
 from tests.scorer.engine.installation import Installation, now
 
 _encode = msgspec.json.Encoder().encode

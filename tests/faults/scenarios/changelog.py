@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
 )
 
 from schemas.topics import SCORER_STATE
-from services.scorer.engine.connection import SILENT
+from services.shared.connection import SILENT
 from tests.faults.reading import extra, read
 from tests.faults.scenario import Scenario, small_batches
 from tests.faults.stage import Stage

@@ -6,7 +6,7 @@ from itertools import cycle, islice
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 
-from services.scorer.engine.connection import SILENT
+from services.shared.connection import SILENT
 from tests.faults.reading import ends
 from tests.faults.scenario import Scenario
 from tests.faults.stage import Stage

@@ -20,7 +20,7 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.packing import alias_of, decode, decode_position
 from services.scorer.domain.policy import Policy, parse
 from services.scorer.domain.state import POSITION_KEY, Customer, Position
-from services.scorer.engine.connection import SILENT
+from services.shared.connection import SILENT
 from services.shared.kafka import create_topics
 from services.shared.partitioner import partition_of
 from services.shared.settings import ScorerSettings
