@@ -29,11 +29,14 @@ from services.scorer.domain.entries import (
 from services.scorer.domain.instants import to_ms
 
 _LETTERS = [letter(kind) for kind in range(OVERRIDE + 1)]
+_EMPTY = blake2b(digest_size=7)  # to be copied: making one costs more than all it digests
 
 
 def hash_of(*parts: str) -> int:
     """56 bits, never 0; parts cannot contain the separator (ids have no control characters)."""
-    return int.from_bytes(blake2b("\x00".join(parts).encode(), digest_size=7).digest(), "big") or 1
+    digest = _EMPTY.copy()
+    digest.update("\x00".join(parts).encode())
+    return int.from_bytes(digest.digest(), "big") or 1
 
 
 def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = "") -> Entry:
