@@ -1,7 +1,8 @@
-"""The short way, which most events take: new, in order, with nothing due before it and nothing to settle.
+"""The short way, which most events take: new, in order, with nothing to settle.
 
 It does what a turn does (`turns.py`), and leaves out what such an event cannot ask for. Where it does not apply,
-nothing has been done. A record goes it too, without becoming a customer as long as no threshold holds that did not.
+nothing has been done. A record goes it too, if nothing is due before the event, without becoming a customer as long as
+no threshold holds that did not.
 """
 
 from schemas.events import AcceptedEvent
@@ -12,8 +13,8 @@ from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, letter, read
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
 from services.scorer.domain.ledger import SIZE, Ledger
-from services.scorer.domain.moments import Instant
-from services.scorer.domain.outcomes import Change, Outcome
+from services.scorer.domain.moments import Effect, Instant
+from services.scorer.domain.outcomes import Outcome
 from services.scorer.domain.packing import Opened, encode, packed, resumed
 from services.scorer.domain.state import Customer
 from services.scorer.domain.triggers import trigger_of
@@ -28,21 +29,25 @@ _CAP_BYTES = CAP * SIZE
 def meet(
     customer: Customer, policies: Policies, arrival: Arrival, subject: str | None, until_ms: int, reasons: bool
 ) -> Outcome | None:
-    """Take the event and play time up to `until_ms`, before which nothing is due; None if it is not for this way."""
+    """Play what is due before the event, take it, and play time up to `until_ms`; None if it is not for this way."""
     life, event = customer.life, arrival.event
     ledger, due_ms = life.ledger, life.due_ms
-    if due_ms <= until_ms or ledger.refunds or customer.rare or customer.waiting or life.overrides:
+    if ledger.refunds or customer.rare or customer.waiting or life.overrides:
         return None
     if life.known < policies.count or life.era < 0 or (subject is not None and event.subject != subject):
         return None
-    entry = _fitting(arrival, policies, ledger, life.played_ms, due_ms)
+    entry = _fitting(arrival, policies, ledger, life.played_ms)
     if entry is None:
         return None
-    instant = life.meet(entry)
-    changes: list[Change] = []
-    if instant is not None or life.due_ms <= until_ms:
-        changes = _told(customer, policies, instant, event, until_ms, reasons)
-    return Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, is_unpriced(entry, policies))
+    chronicle, at_ms = Chronicle(customer, reasons), entry.time_ms
+    while life.due_ms < at_ms:
+        chronicle.announce(life.at(life.due_ms, ()), ())
+    if life.due_ms > at_ms:
+        instant = life.meet(entry)
+    else:
+        instant = life.at(at_ms, (Effect(at_ms, ledger.append(entry), None),))
+    _tell(customer, policies, chronicle, instant, event, until_ms)
+    return Outcome(chronicle.changes, [], True, customer.life.due_ms != due_ms, 1, 0, is_unpriced(entry, policies))
 
 
 def take(
@@ -58,8 +63,8 @@ def take(
         return None
     last_ms, changed = ledger.last_ms, body.changed
     played_ms = last_ms - body.played
-    entry = _fitting(arrival, policies, ledger, played_ms, due_ms)
-    if entry is None:
+    entry = _fitting(arrival, policies, ledger, played_ms)
+    if entry is None or entry.time_ms >= due_ms:
         return None
     era = policies.at(played_ms, known) if known > 1 else 0
     place = ledger.append(entry)
@@ -72,33 +77,34 @@ def take(
         return record, Outcome([], [], True, next_ms != due_ms, 1, 0, unpriced)
     customer = resumed(policies, opened, ledger, era, entry.time_ms, next_ms, changed)
     instant = customer.life.stir(place, now_true, said)
-    changes: list[Change] = []
-    if instant is not None or customer.life.due_ms <= until_ms:
-        changes = _told(customer, policies, instant, event, until_ms, reasons)
-    return encode(customer), Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, unpriced)
+    chronicle = Chronicle(customer, reasons)
+    _tell(customer, policies, chronicle, instant, event, until_ms)
+    return encode(customer), Outcome(chronicle.changes, [], True, customer.life.due_ms != due_ms, 1, 0, unpriced)
 
 
-def _fitting(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int, due_ms: int) -> Entry | None:
+def _fitting(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int) -> Entry | None:
     """The entry, if it is one of those that take the short way."""
     entry = entry_of(arrival.event, policies.fields)
-    if entry.order or entry.profile[0] in _LONG or not played_ms < entry.time_ms < due_ms:
+    if entry.order or entry.profile[0] in _LONG or entry.time_ms <= played_ms:
         return None
     if entry.time_ms > arrival.appended_ms or ledger.holds(entry.id) or len(ledger.rows) >= _CAP_BYTES:
         return None
     return entry
 
 
-def _told(
-    customer: Customer, policies: Policies, instant: Instant | None, event: AcceptedEvent, until_ms: int, reasons: bool
-) -> list[Change]:
-    """What comes out of the event's instant, and of what is due by then."""
-    due_ms = customer.life.due_ms
-    chronicle = Chronicle(customer, reasons)
+def _tell(
+    customer: Customer,
+    policies: Policies,
+    chronicle: Chronicle,
+    instant: Instant | None,
+    event: AcceptedEvent,
+    until_ms: int,
+) -> None:
+    """Bring out what the event's instant moved, and what is due by then."""
     if instant is not None:
         chronicle.announce(instant, (trigger_of(event),))
-    if due_ms <= until_ms:
+    if customer.life.due_ms <= until_ms:
         Turn(customer, policies, chronicle=chronicle).advance(until_ms)
-    return chronicle.changes
 
 
 def is_unpriced(entry: Entry, policies: Policies) -> bool:
