@@ -5,16 +5,33 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from schemas.decisions import Cause, Trigger, Value
+from schemas.events import AcceptedEvent
 from services.scorer.domain.entries import OVERRIDE, read_profile
 from services.scorer.domain.explain import conditions_of
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.life import Life
+from services.scorer.domain.machine import Step
 from services.scorer.domain.moments import Instant
+from services.scorer.domain.now import Now
 from services.scorer.domain.outcomes import Change
 from services.scorer.domain.paths import Path, Paths
-from services.scorer.domain.playing import coming_to
+from services.scorer.domain.playing import coming_to, next_of
 from services.scorer.domain.rules import Dimension
 from services.scorer.domain.state import Customer
+from services.scorer.domain.triggers import trigger_of
+
+
+def plain_changes(now: Now, moved: Sequence[Step], event: AcceptedEvent, reasons: bool) -> list[Change]:
+    """What an event in order moves of somebody without anything rare; the same as a chronicle announces."""
+    machine, at_ms, trigger, changes = now.machine, now.at_ms, trigger_of(event), []
+    for place, left, standing in moved:
+        mover = machine.movers[place]
+        dimension, before, after = mover.dimension, mover.values[left], mover.values[standing.place]
+        what = (dimension, machine.policy, standing.revision, at_ms, [(at_ms, after)], before, after, at_ms)
+        conditions = conditions_of(dimension, before, after, now) if reasons else []
+        next_ = next_of(now, place, standing) if reasons else None
+        changes.append(Change(*what, "event", trigger, conditions, next_, []))
+    return changes
 
 
 class Chronicle:
@@ -105,7 +122,8 @@ class Chronicle:
         else:
             standing = life.standings[place]
             revision = standing.revision = standing.revision + 1
-        conditions = conditions_of(dimension, before, after, life, at_ms) if self._reasons else []
+        asked = self._reasons and life.era >= 0  # else nothing is left to be measured: an alias, an erased customer
+        conditions = conditions_of(dimension, before, after, life.now(at_ms)) if asked else []
         policy = life.machine.policy
         what = (dimension, policy, revision, from_ms, path, before, after)
         self.changes.append(Change(*what, effective_ms, cause, trigger, conditions, next_, retracts))

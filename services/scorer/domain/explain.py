@@ -15,6 +15,7 @@ from services.scorer.domain.features import PARTS, Feature, Operand, Unit
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.life import Life
 from services.scorer.domain.machine import Machine, alone, gauge_of
+from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths
 from services.scorer.domain.playing import coming, fold_customer
 from services.scorer.domain.positions import LadderMover, Mover, Standing
@@ -53,7 +54,9 @@ def explain(customer: Customer, policies: Policies, at_ms: int) -> Explanation:
         churn=next((bool(value) for name, value in shown.items() if kinds[name] == "churn"), None),
         standing={m.dimension.name: _held(m, s, life, paths) for m, s in zip(machine.movers, standings, strict=True)},
         rules=[
-            _rule_view(life, rule, d, value, part, at_ms) for d in policy.dimensions for rule, value, part in _rules(d)
+            _rule_view(life.now(at_ms), rule, d, value, part)
+            for d in policy.dimensions
+            for rule, value, part in _rules(d)
         ]
         if begun
         else [],
@@ -79,18 +82,17 @@ def applies(playbook: Playbook, customer: Customer, policies: Policies, at_ms: i
     return playbook.when.holds(truths)
 
 
-def conditions_of(dimension: Dimension, before: Value, after: Value, life: Life, at_ms: int) -> list[Condition]:
-    """The conditions that explain a move, as they stand at the instant; none of a dimension that is no more, or where
-    nothing is left to be measured (an alias, an erased customer)."""
-    machine = life.machine
+def conditions_of(dimension: Dimension, before: Value, after: Value, now: Now) -> list[Condition]:
+    """The conditions that explain a move, as they stand at the instant; none of a dimension that is no more."""
+    machine = now.machine
     place = machine.places.get(dimension.name)
-    if life.era < 0 or place is None or machine.movers[place].dimension is not dimension:
+    if place is None or machine.movers[place].dimension is not dimension:
         return []
     asked = machine.worded.get((dimension.name, before, after))
     if asked is None:
         rules = rules_between(dimension, before, after)
         asked = machine.worded[dimension.name, before, after] = [a for rule in rules for a in _asked(machine, rule)]
-    return [_condition(life, a, at_ms) for a in asked]
+    return [_condition(now, a) for a in asked]
 
 
 def rules_between(dimension: Dimension, before: Value, after: Value) -> list[Rule]:
@@ -134,15 +136,15 @@ def _rules(dimension: Dimension) -> list[tuple[Rule, Value, str]]:
             return [(dimension.rule, True, "when")]
 
 
-def _rule_view(life: Life, rule: Rule, dimension: Dimension, value: Value, part: str, at_ms: int) -> RuleView:
+def _rule_view(now: Now, rule: Rule, dimension: Dimension, value: Value, part: str) -> RuleView:
     return RuleView(
         rule=rule.name,
         dimension=dimension.name,
         value=value,
         part="stay" if part == "stay" else "when",
         text=rule.text,
-        holds=rule.holds(life.truths),
-        conditions=[_condition(life, asked, at_ms) for asked in _asked(life.machine, rule)],
+        holds=rule.holds(now.truths),
+        conditions=[_condition(now, asked) for asked in _asked(now.machine, rule)],
     )
 
 
@@ -173,13 +175,13 @@ def _asked(machine: Machine, rule: Rule) -> list[_Asked]:
     return asked
 
 
-def _condition(life: Life, asked: _Asked, at_ms: int) -> Condition:
+def _condition(now: Now, asked: _Asked) -> Condition:
     rule, comparison, operand, part, unit, place, threshold = asked
-    machine, ledger = life.machine, life.ledger
+    machine, ledger, at_ms = now.machine, now.ledger, now.at_ms
     if place is None:
-        gauge, registers = machine.measure(comparison.operand.feature, life.registers, ledger)
+        gauge, registers = machine.measure(comparison.operand.feature, now.registers, ledger)
     else:
-        gauge, registers = machine.gauges[place], life.registers[place]
+        gauge, registers = machine.gauges[place], now.registers[place]
         if gauge.windowed:
             registers = gauge.copy(registers)
     policy, seen = machine.policy, gauge.glance(registers, ledger, at_ms)
@@ -191,7 +193,7 @@ def _condition(life: Life, asked: _Asked, at_ms: int) -> Condition:
     else:
         value = gauge.value(registers, ledger, at_ms, part)
         entries, first_ms, last_ms, unpriced, bound = basis_of(gauge, registers, ledger, at_ms, policy)
-    held, missing = comparison.truth(life.truths), None
+    held, missing = comparison.truth(now.truths), None
     if threshold is None or not held:
         constants = _thresholds(comparison, value, at_ms, policy)
         threshold = _shown(comparison, constants, policy)

@@ -17,6 +17,7 @@ from services.scorer.domain.gauges import Gauge, Registers
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.machine import Machine
 from services.scorer.domain.moments import Effect, Instant, Moved
+from services.scorer.domain.now import Now
 from services.scorer.domain.positions import Mover, Standing
 from services.scorer.domain.rules import Segment
 
@@ -120,6 +121,10 @@ class Life:
         copy.moves = None if self.moves is None else list(self.moves)
         return copy
 
+    def now(self, at_ms: int) -> Now:
+        """How it stands; `at_ms` is not before the last instant played, and nothing is due in between."""
+        return Now(self.machine, self.ledger, self.registers, self.truths, at_ms, self.said, self.nexts)
+
     def placed(self) -> Iterator[tuple[Mover, Standing]]:
         """Every dimension's mover and standing; nothing before the first event."""
         return zip(self.machine.movers, self.standings, strict=False)
@@ -173,8 +178,11 @@ class Life:
         return Instant(at_ms, moved, effects, shown is not None)
 
     def meet(self, entry: Entry) -> Instant | None:
-        """The short way of `at`: one new entry, no refund or override, with nothing due yet. None if nothing moved."""
+        """The short way of `at`: one new entry, no refund or override, with nothing due before it. None if nothing
+        moved."""
         place = self.ledger.append(entry)
+        if self.due_ms <= entry.time_ms:
+            return self.at(entry.time_ms, (Effect(entry.time_ms, place, None),))
         self.played_ms = entry.time_ms
         truths, self.due_ms, said = self.machine.meet(
             self.registers, self.ledger, place, entry, self.truths, self.due_ms

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from services.scorer.domain.blends import made_of_totals
 from services.scorer.domain.buying import Alive, Expecting, Grid, Worth
 from services.scorer.domain.comparisons import Threshold
@@ -32,13 +34,18 @@ from services.scorer.domain.features import (
 )
 from services.scorer.domain.gauges import Gauge, Reading, Registers, Setting
 from services.scorer.domain.intervals import Beginning, First, Rhythm, Since
-from services.scorer.domain.ledger import Ledger
+from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.moments import Effect
-from services.scorer.domain.positions import Mover, SegmentMover, mover_of
+from services.scorer.domain.positions import Mover, SegmentMover, Standing, mover_of
 from services.scorer.domain.profiles import Noted, Staged
 from services.scorer.domain.rules import Policy
 
 _MOST_KEPT = 4_096
+_each_packed = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_standing = msgspec.msgpack.Decoder(Standing).decode
+
+Step = tuple[int, int, Standing]
+"""(a mover's index, the place that was left, the standing now)"""
 
 
 class Machine:
@@ -96,6 +103,23 @@ class Machine:
             concerned = tuple(i for i, mover in enumerate(self.movers) if changed & mover.bits)
             self._concerned[changed] = concerned
         return concerned
+
+    def step(self, packed: msgspec.Raw, truths: int, changed: int, at_ms: int) -> tuple[list[Any], int, list[Step]]:
+        """Let the movers concerned move their standings, which nobody's override masks: the standings as they are now,
+        when some mover moves again at the earliest though no truth changes, and what moved."""
+        standings: list[Any] = _each_packed(packed)
+        soonest, moved = NEVER, []
+        for i in self.concerned(changed):
+            mover, standing = self.movers[i], _standing(standings[i])
+            before = standing.place
+            next_ms = mover.step(standing, truths, at_ms)
+            if next_ms < soonest:
+                soonest = next_ms
+            if standing.place != before:
+                standing.revision += 1
+                moved.append((i, before, standing))
+            standings[i] = standing.packed()
+        return standings, soonest, moved
 
     def touched(self, profile: str) -> tuple[tuple[int, Gauge], ...]:
         """The gauges that an entry of this profile may change, each with its index."""

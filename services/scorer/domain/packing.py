@@ -40,7 +40,7 @@ def packed(
     ledger: Ledger,
     registers: list[Any],
     truths: int,
-    standings: msgspec.Raw,
+    standings: msgspec.Raw | list[Any],
     changed: int | None,
     played: int = 0,
 ) -> bytes:

@@ -7,7 +7,9 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.moments import Effect
+from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths, fold
+from services.scorer.domain.positions import Standing
 from services.scorer.domain.state import Customer
 
 
@@ -47,30 +49,29 @@ def _by_time_alone(life: Life, names: Sequence[str]) -> dict[str, tuple[int, Val
     found: dict[str, tuple[int, Value]] = {}
     if life.era < 0:
         return found
-    places = life.machine.places
+    places, now = life.machine.places, life.now(life.played_ms)
     for name in names:
         if name in places:
-            change = _next_of(life, places[name])
+            change = next_of(now, places[name], life.standings[places[name]])
             if change is not None:
                 found[name] = change
     return found
 
 
-def _next_of(life: Life, place: int) -> tuple[int, Value] | None:
-    """The first change of one mover's dimension."""
-    ledger, truths, at_ms = life.ledger, life.truths, life.played_ms
-    mover, standing = life.machine.movers[place], life.standings[place]
-    shown, alone = standing.shown, life.machine.alone[place]
-    if alone is not None and life.said and alone in life.said:  # it flips when its gauge has just said
-        next_ms = life.said[alone]
+def next_of(now: Now, place: int, standing: Standing) -> tuple[int, Value] | None:
+    """The first change of one mover's dimension by time alone, as (instant, value)."""
+    machine, ledger, truths, at_ms, said = now.machine, now.ledger, now.truths, now.at_ms, now.said
+    mover, shown, alone = machine.movers[place], standing.shown, machine.alone[place]
+    if alone is not None and said and alone in said:  # it flips when its gauge has just said
+        next_ms = said[alone]
         return None if next_ms >= NEVER else (next_ms, mover.values[1 - shown])
     standing, gauges, nexts = standing.copy(), [], []
-    for i, gauge in life.machine.asked[place]:
-        own = life.registers[i]
+    for i, gauge in machine.asked[place]:
+        own = now.registers[i]
         if gauge.windowed:
             own = gauge.copy(own)
         gauges.append((gauge, own))
-        known_ms = life.nexts[i] if life.nexts is not None else life.said.get(i) if life.said else None
+        known_ms = now.nexts[i] if now.nexts is not None else said.get(i) if said else None
         nexts.append(gauge.read(own, ledger, at_ms)[1] if known_ms is None else known_ms)
     moves_ms = mover.step(standing, truths, at_ms)
     while True:

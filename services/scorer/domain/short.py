@@ -5,16 +5,22 @@ nothing has been done. A record goes it too, if nothing is due before the event,
 no threshold holds that did not.
 """
 
+from typing import Any
+
+import msgspec
+
 from schemas.events import AcceptedEvent
 from services.scorer.domain.arrivals import Arrival
-from services.scorer.domain.changes import Chronicle
+from services.scorer.domain.changes import Chronicle, plain_changes
 from services.scorer.domain.entering import entry_of
 from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
 from services.scorer.domain.ledger import SIZE, Ledger
-from services.scorer.domain.moments import Effect, Instant
-from services.scorer.domain.outcomes import Outcome
+from services.scorer.domain.machine import Step
+from services.scorer.domain.moments import Instant
+from services.scorer.domain.now import Now
+from services.scorer.domain.outcomes import Change, Outcome
 from services.scorer.domain.packing import Opened, encode, packed, resumed
 from services.scorer.domain.state import Customer
 from services.scorer.domain.triggers import trigger_of
@@ -39,14 +45,10 @@ def meet(
     entry = _fitting(arrival, policies, ledger, life.played_ms)
     if entry is None:
         return None
-    chronicle, at_ms = Chronicle(customer, reasons), entry.time_ms
-    while life.due_ms < at_ms:
+    chronicle = Chronicle(customer, reasons)
+    while life.due_ms < entry.time_ms:
         chronicle.announce(life.at(life.due_ms, ()), ())
-    if life.due_ms > at_ms:
-        instant = life.meet(entry)
-    else:
-        instant = life.at(at_ms, (Effect(at_ms, ledger.append(entry), None),))
-    _tell(customer, policies, chronicle, instant, event, until_ms)
+    _tell(customer, policies, chronicle, life.meet(entry), event, until_ms)
     return Outcome(chronicle.changes, [], True, customer.life.due_ms != due_ms, 1, 0, is_unpriced(entry, policies))
 
 
@@ -67,15 +69,25 @@ def take(
     if entry is None or entry.time_ms >= due_ms:
         return None
     era = policies.at(played_ms, known) if known > 1 else 0
-    place = ledger.append(entry)
-    now_true, next_ms, said = policies.machines[era].meet(registers, ledger, place, entry, truths, due_ms)
+    machine, at_ms, place = policies.machines[era], entry.time_ms, ledger.append(entry)
+    now_true, next_ms, said = machine.meet(registers, ledger, place, entry, truths, due_ms)
     if changed is not None:
-        changed += entry.time_ms - last_ms
+        changed += at_ms - last_ms
     unpriced = is_unpriced(entry, policies)
-    if now_true == truths and next_ms > until_ms:
-        record = packed(next_ms, policies.marks[known - 1], ledger, registers, truths, body.standings, changed)
-        return record, Outcome([], [], True, next_ms != due_ms, 1, 0, unpriced)
-    customer = resumed(policies, opened, ledger, era, entry.time_ms, next_ms, changed)
+    standings: msgspec.Raw | list[Any] = body.standings
+    moved: list[Step] = []
+    if now_true != truths:
+        standings, soonest, moved = machine.step(body.standings, now_true, now_true ^ truths, at_ms)
+        if soonest < next_ms:
+            next_ms = soonest
+    if next_ms > until_ms and (not moved or era == known - 1):
+        changes: list[Change] = []
+        if moved:
+            changed = 0
+            changes = plain_changes(Now(machine, ledger, registers, now_true, at_ms, said), moved, event, reasons)
+        record = packed(next_ms, policies.marks[known - 1], ledger, registers, now_true, standings, changed)
+        return record, Outcome(changes, [], True, next_ms != due_ms, 1, 0, unpriced)
+    customer = resumed(policies, opened, ledger, era, at_ms, next_ms, changed)
     instant = customer.life.stir(place, now_true, said)
     chronicle = Chronicle(customer, reasons)
     _tell(customer, policies, chronicle, instant, event, until_ms)
