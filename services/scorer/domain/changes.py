@@ -21,16 +21,18 @@ from services.scorer.domain.state import Customer
 from services.scorer.domain.triggers import trigger_of
 
 
-def plain_changes(now: Now, moved: Sequence[Step], event: AcceptedEvent, reasons: bool) -> list[Change]:
-    """What an event in order moves of somebody without anything rare; the same as a chronicle announces."""
-    machine, at_ms, trigger, changes = now.machine, now.at_ms, trigger_of(event), []
+def plain_changes(now: Now, moved: Sequence[Step], event: AcceptedEvent | None, reasons: bool) -> list[Change]:
+    """What an event in order, or time, moves of somebody without anything rare; the same as a chronicle announces."""
+    cause: Cause = "time" if event is None else "event"
+    trigger = None if event is None else trigger_of(event)
+    machine, at_ms, changes = now.machine, now.at_ms, []
     for place, left, standing in moved:
         mover = machine.movers[place]
         dimension, before, after = mover.dimension, mover.values[left], mover.values[standing.place]
         what = (dimension, machine.policy, standing.revision, at_ms, [(at_ms, after)], before, after, at_ms)
         conditions = conditions_of(dimension, before, after, now) if reasons else []
         next_ = next_of(now, place, standing) if reasons else None
-        changes.append(Change(*what, "event", trigger, conditions, next_, []))
+        changes.append(Change(*what, cause, trigger, conditions, next_, []))
     return changes
 
 
@@ -40,9 +42,10 @@ class Chronicle:
     reasons: without them changes have no conditions and no next, which is most of what they cost
     """
 
-    def __init__(self, customer: Customer, reasons: bool) -> None:
+    def __init__(self, customer: Customer, reasons: bool, changes: list[Change] | None = None) -> None:
+        """changes: those of the turn so far"""
         self._customer, self._reasons = customer, reasons
-        self.changes: list[Change] = []
+        self.changes: list[Change] = [] if changes is None else changes
 
     def announce(self, instant: Instant, triggers: Sequence[Trigger]) -> None:
         """What an instant in order changes, announced as it is: by its events, by a policy, by time, in this order."""

@@ -190,23 +190,14 @@ class Life:
         if self.nexts is not None and said is not None:
             for i, next_ms in said.items():
                 self.nexts[i] = next_ms
-        return self.stir(place, truths, said)
-
-    def stir(self, place: int, truths: int, said: dict[int, int] | None) -> Instant | None:
-        """What moves as these thresholds hold now that the entry at this place has been met; None if nothing does."""
-        changed, at_ms = truths ^ self.truths, self.played_ms
-        self.truths, self.said = truths, said
-        moved = self._evaluate(at_ms, changed, every=False) if changed else None
-        return Instant(at_ms, moved, (Effect(at_ms, place, None),), False) if moved else None
+        changed, self.truths, self.said = truths ^ self.truths, truths, said
+        moved = self._evaluate(entry.time_ms, changed, every=False) if changed else None
+        return Instant(entry.time_ms, moved, (Effect(entry.time_ms, place, None),), False) if moved else None
 
     def _read_all(self, at_ms: int) -> int:
         """What holds by every gauge; from now on it is known which of them may change when."""
-        truths, nexts = 0, []
-        for gauge, own in zip(self.machine.gauges, self.registers, strict=True):
-            bits, next_ms = gauge.read(own, self.ledger, at_ms)
-            truths |= bits
-            nexts.append(next_ms)
-        self.nexts, self.moves = nexts, None
+        truths, _, said = self.machine.read(self.registers, self.ledger, at_ms)
+        self.nexts, self.moves = list(said.values()), None
         return truths
 
     def _read(self, touched: list[tuple[int, Gauge]], at_ms: int) -> int:

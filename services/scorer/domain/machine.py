@@ -43,6 +43,7 @@ from services.scorer.domain.rules import Policy
 _MOST_KEPT = 4_096
 _each_packed = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _standing = msgspec.msgpack.Decoder(Standing).decode
+_encode = msgspec.msgpack.Encoder().encode
 
 Step = tuple[int, int, Standing]
 """(a mover's index, the place that was left, the standing now)"""
@@ -51,7 +52,8 @@ Step = tuple[int, int, Standing]
 class Machine:
     """gauges: with their bits.  movers: a dimension each, in the policy's order
 
-    places: of the movers, by their dimension's name.  asked: by mover, the gauges that have a say, each with its index
+    all:    the movers' indexes.  places: the same by their dimension's name
+    asked:  by mover, the gauges that have a say, each with its index
     alone:  by mover, the gauge of a segment that is one threshold of its, asked nothing else, and exact; else None
     """
 
@@ -64,6 +66,7 @@ class Machine:
         features = {t.operand.feature.name: t.operand.feature for t in policy.thresholds}
         self.gauges = tuple(gauge_of(f, asked[name], self.setting) for name, f in features.items())
         self.movers: tuple[Mover, ...] = tuple(mover_of(d, policy.zone) for d in policy.dimensions)
+        self.all = tuple(range(len(self.movers)))
         self.places = {mover.dimension.name: i for i, mover in enumerate(self.movers)}
         self.asked = tuple(tuple((i, g) for i, g in enumerate(self.gauges) if g.bits & m.bits) for m in self.movers)
         self.alone = tuple(self._alone(mover, asked) for mover, asked in zip(self.movers, self.asked, strict=True))
@@ -104,12 +107,26 @@ class Machine:
             self._concerned[changed] = concerned
         return concerned
 
-    def step(self, packed: msgspec.Raw, truths: int, changed: int, at_ms: int) -> tuple[list[Any], int, list[Step]]:
-        """Let the movers concerned move their standings, which nobody's override masks: the standings as they are now,
-        when some mover moves again at the earliest though no truth changes, and what moved."""
+    def read(self, registers: Sequence[Registers], ledger: Ledger, at_ms: int) -> tuple[int, int, dict[int, int]]:
+        """The thresholds that hold at the instant, when something may change at the earliest, and by index what every
+        gauge says of when it changes."""
+        truths, soonest, said = 0, NEVER, {}
+        for i, gauge in enumerate(self.gauges):
+            bits, next_ms = gauge.read(registers[i], ledger, at_ms)
+            truths |= bits
+            said[i] = next_ms
+            if next_ms < soonest:
+                soonest = next_ms
+        return truths, soonest, said
+
+    def step(
+        self, packed: msgspec.Raw, truths: int, stepping: Sequence[int], at_ms: int
+    ) -> tuple[msgspec.Raw, int, list[Step]]:
+        """Let these movers move their standings, which nobody's override masks: the standings as they are then, when
+        one of them moves again at the earliest though no truth changes, and what moved."""
         standings: list[Any] = _each_packed(packed)
         soonest, moved = NEVER, []
-        for i in self.concerned(changed):
+        for i in stepping:
             mover, standing = self.movers[i], _standing(standings[i])
             before = standing.place
             next_ms = mover.step(standing, truths, at_ms)
@@ -119,7 +136,7 @@ class Machine:
                 standing.revision += 1
                 moved.append((i, before, standing))
             standings[i] = standing.packed()
-        return standings, soonest, moved
+        return msgspec.Raw(_encode(standings)), soonest, moved
 
     def touched(self, profile: str) -> tuple[tuple[int, Gauge], ...]:
         """The gauges that an entry of this profile may change, each with its index."""

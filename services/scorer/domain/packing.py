@@ -40,7 +40,7 @@ def packed(
     ledger: Ledger,
     registers: list[Any],
     truths: int,
-    standings: msgspec.Raw | list[Any],
+    standings: msgspec.Raw,
     changed: int | None,
     played: int = 0,
 ) -> bytes:
@@ -85,28 +85,20 @@ def opened(record: bytes, policies: Policies) -> Opened:
     return known, due_ms, body
 
 
-def resumed(
-    policies: Policies, opened: Opened, ledger: Ledger, era: int, played_ms: int, due_ms: int, changed: int | None
-) -> Customer:
-    """One with nothing rare, on this ledger. `changed`: ms before the last entry's time."""
-    known, _, body = opened
-    truths = body.truths
-    if isinstance(truths, bytes):
-        truths = int.from_bytes(truths, "little")
-    machine, registers = policies.machines[era], body.registers
-    life = Life(policies, ledger, known, era, machine, truths, registers, body.standings, played_ms, due_ms)
-    return Customer(life, -NEVER if changed is None else ledger.last_ms - changed)
-
-
 def revived(opened: Opened, policies: Policies) -> Customer:
     """The customer of a record."""
     known, due_ms, body = opened
     ledger = Ledger(body.rows, body.profiles, body.extras)
     if body.rows:
         ledger.entered = len(ledger)
-        played_ms = ledger.last_ms - body.played
+        last_ms, truths = ledger.last_ms, body.truths
+        played_ms = last_ms - body.played
+        if isinstance(truths, bytes):
+            truths = int.from_bytes(truths, "little")
         era = policies.at(played_ms, known) if known > 1 else 0
-        customer = resumed(policies, opened, ledger, era, played_ms, due_ms, body.changed)
+        machine, registers = policies.machines[era], body.registers
+        life = Life(policies, ledger, known, era, machine, truths, registers, body.standings, played_ms, due_ms)
+        customer = Customer(life, -NEVER if body.changed is None else last_ms - body.changed)
     else:
         customer = Customer(Life.new(policies, ledger, known))
     if body.waiting:

@@ -1,28 +1,25 @@
 """The short way, which most events take: new, in order, with nothing to settle.
 
 It does what a turn does (`turns.py`), and leaves out what such an event cannot ask for. Where it does not apply,
-nothing has been done. A record goes it too, if nothing is due before the event, without becoming a customer as long as
-no threshold holds that did not.
+nothing has been done. A record goes it too, without becoming a customer unless more is due at once.
 """
-
-from typing import Any
 
 import msgspec
 
-from schemas.events import AcceptedEvent
 from services.scorer.domain.arrivals import Arrival
 from services.scorer.domain.changes import Chronicle, plain_changes
 from services.scorer.domain.entering import entry_of
 from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
-from services.scorer.domain.ledger import SIZE, Ledger
-from services.scorer.domain.machine import Step
-from services.scorer.domain.moments import Instant
+from services.scorer.domain.ledger import NEVER, SIZE, Ledger
+from services.scorer.domain.life import Life
+from services.scorer.domain.machine import Machine
+from services.scorer.domain.moments import Effect
 from services.scorer.domain.now import Now
 from services.scorer.domain.outcomes import Change, Outcome
-from services.scorer.domain.packing import Opened, encode, packed, resumed
-from services.scorer.domain.state import Customer
+from services.scorer.domain.packing import Opened, encode, packed
+from services.scorer.domain.state import Body, Customer
 from services.scorer.domain.triggers import trigger_of
 from services.scorer.domain.turns import Turn
 
@@ -48,7 +45,11 @@ def meet(
     chronicle = Chronicle(customer, reasons)
     while life.due_ms < entry.time_ms:
         chronicle.announce(life.at(life.due_ms, ()), ())
-    _tell(customer, policies, chronicle, life.meet(entry), event, until_ms)
+    instant = life.meet(entry)
+    if instant is not None:
+        chronicle.announce(instant, (trigger_of(event),))
+    if customer.life.due_ms <= until_ms:
+        Turn(customer, policies, chronicle=chronicle).advance(until_ms)
     return Outcome(chronicle.changes, [], True, customer.life.due_ms != due_ms, 1, 0, is_unpriced(entry, policies))
 
 
@@ -58,40 +59,73 @@ def take(
     """The same with a record: the next one, and the outcome."""
     known, due_ms, body = opened
     rows, event = body.rows, arrival.event
-    if due_ms <= until_ms or known < policies.count or body.rare or body.waiting or not rows:
+    if known < policies.count or body.rare or body.waiting or not rows:
         return None
     ledger, truths, registers = Ledger(rows, body.profiles, body.extras), body.truths, body.registers
     if ledger.refunds or isinstance(truths, bytes) or (subject is not None and event.subject != subject):
         return None
-    last_ms, changed = ledger.last_ms, body.changed
+    last_ms, changed, era = ledger.last_ms, body.changed, known - 1
     played_ms = last_ms - body.played
     entry = _fitting(arrival, policies, ledger, played_ms)
-    if entry is None or entry.time_ms >= due_ms:
+    if entry is None or (era and policies.at(played_ms, known) < era):  # another policy is still to come
         return None
-    era = policies.at(played_ms, known) if known > 1 else 0
-    machine, at_ms, place = policies.machines[era], entry.time_ms, ledger.append(entry)
-    now_true, next_ms, said = machine.meet(registers, ledger, place, entry, truths, due_ms)
-    if changed is not None:
-        changed += at_ms - last_ms
-    unpriced = is_unpriced(entry, policies)
-    standings: msgspec.Raw | list[Any] = body.standings
-    moved: list[Step] = []
-    if now_true != truths:
-        standings, soonest, moved = machine.step(body.standings, now_true, now_true ^ truths, at_ms)
+    machine, at_ms, standings, next_ms = policies.machines[era], entry.time_ms, body.standings, due_ms
+    changes: list[Change] = []
+    if due_ms < at_ms:
+        truths, next_ms, standings = _play(machine, ledger, body, truths, due_ms, at_ms, changes, reasons)
+    place = ledger.append(entry)
+    if next_ms > at_ms:
+        now_true, next_ms, said = machine.meet(registers, ledger, place, entry, truths, next_ms)
+        stepping = machine.concerned(now_true ^ truths) if now_true != truths else ()
+    else:
+        machine.enter(registers, ledger, Effect(at_ms, place, None))
+        now_true, next_ms, said = machine.read(registers, ledger, at_ms)
+        stepping = machine.all
+    if stepping:
+        standings, soonest, moved = machine.step(standings, now_true, stepping, at_ms)
         if soonest < next_ms:
             next_ms = soonest
-    if next_ms > until_ms and (not moved or era == known - 1):
-        changes: list[Change] = []
         if moved:
-            changed = 0
-            changes = plain_changes(Now(machine, ledger, registers, now_true, at_ms, said), moved, event, reasons)
-        record = packed(next_ms, policies.marks[known - 1], ledger, registers, now_true, standings, changed)
+            now = Now(machine, ledger, registers, now_true, at_ms, said)
+            changes += plain_changes(now, moved, event, reasons)
+    if changes:
+        changed = at_ms - changes[-1].effective_ms
+    elif changed is not None:
+        changed += at_ms - last_ms
+    unpriced = is_unpriced(entry, policies)
+    if next_ms > until_ms:
+        record = packed(next_ms, policies.marks[era], ledger, registers, now_true, standings, changed)
         return record, Outcome(changes, [], True, next_ms != due_ms, 1, 0, unpriced)
-    customer = resumed(policies, opened, ledger, era, at_ms, next_ms, changed)
-    instant = customer.life.stir(place, now_true, said)
-    chronicle = Chronicle(customer, reasons)
-    _tell(customer, policies, chronicle, instant, event, until_ms)
-    return encode(customer), Outcome(chronicle.changes, [], True, customer.life.due_ms != due_ms, 1, 0, unpriced)
+    life = Life(policies, ledger, known, era, machine, now_true, registers, standings, at_ms, next_ms)
+    customer = Customer(life, -NEVER if changed is None else at_ms - changed)
+    chronicle = Chronicle(customer, reasons, changes)
+    Turn(customer, policies, chronicle=chronicle).advance(until_ms)
+    return encode(customer), Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, unpriced)
+
+
+def _play(
+    machine: Machine,
+    ledger: Ledger,
+    body: Body,
+    truths: int,
+    due_ms: int,
+    until_ms: int,
+    changes: list[Change],
+    reasons: bool,
+) -> tuple[int, int, msgspec.Raw]:
+    """Play what is due before the instant: the thresholds that hold then, when something is due again, the standings.
+    What that changes is put with the changes."""
+    registers, standings = body.registers, body.standings
+    ledger.entered = len(ledger)
+    while due_ms < until_ms:
+        at_ms = due_ms
+        truths, due_ms, said = machine.read(registers, ledger, at_ms)
+        standings, soonest, moved = machine.step(standings, truths, machine.all, at_ms)
+        if soonest < due_ms:
+            due_ms = soonest
+        if moved:
+            changes += plain_changes(Now(machine, ledger, registers, truths, at_ms, said), moved, None, reasons)
+    return truths, due_ms, standings
 
 
 def _fitting(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int) -> Entry | None:
@@ -102,21 +136,6 @@ def _fitting(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: in
     if entry.time_ms > arrival.appended_ms or ledger.holds(entry.id) or len(ledger.rows) >= _CAP_BYTES:
         return None
     return entry
-
-
-def _tell(
-    customer: Customer,
-    policies: Policies,
-    chronicle: Chronicle,
-    instant: Instant | None,
-    event: AcceptedEvent,
-    until_ms: int,
-) -> None:
-    """Bring out what the event's instant moved, and what is due by then."""
-    if instant is not None:
-        chronicle.announce(instant, (trigger_of(event),))
-    if customer.life.due_ms <= until_ms:
-        Turn(customer, policies, chronicle=chronicle).advance(until_ms)
 
 
 def is_unpriced(entry: Entry, policies: Policies) -> bool:
