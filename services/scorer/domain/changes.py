@@ -29,9 +29,9 @@ def plain_changes(now: Now, moved: Sequence[Step], event: AcceptedEvent | None, 
     for place, left, standing in moved:
         mover = machine.movers[place]
         dimension, before, after = mover.dimension, mover.values[left], mover.values[standing.place]
-        what = (dimension, machine.policy, standing.revision, at_ms, [(at_ms, after)], before, after, at_ms)
         conditions = conditions_of(dimension, before, after, now) if reasons else []
         next_ = next_of(now, place, standing) if reasons else None
+        what = (dimension, machine.policy, standing.revision, at_ms, [(at_ms, after)], before, after, at_ms)
         changes.append(Change(*what, cause, trigger, conditions, next_, []))
     return changes
 

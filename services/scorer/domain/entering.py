@@ -45,14 +45,14 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
     origin: the subject it was filed under, if that is not the customer's own
     """
     order = named_id = 0
-    if isinstance(event, Purchase):
+    if type(event) is Purchase:
         data = event.data
         kind, currency, amount = PURCHASE, data.currency, data.amount_minor
         if data.order is not None:
             order = hash_of(data.order)
-    elif isinstance(event, Interaction):
+    elif type(event) is Interaction:
         kind, currency, amount = INTERACTION if event.data.direction == "inbound" else OUTBOUND, "", 0
-    elif isinstance(event, events.Refund):
+    elif type(event) is events.Refund:
         refund = event.data
         kind, currency = REFUND, refund.currency or ""
         amount = REST if refund.amount_minor is None else refund.amount_minor

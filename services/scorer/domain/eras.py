@@ -3,7 +3,7 @@
 from hashlib import blake2b
 from typing import NamedTuple
 
-from services.scorer.domain.entries import PURCHASE, letter
+from services.scorer.domain.entries import OVERRIDE, PURCHASE, letter
 from services.scorer.domain.features import Stage
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.machine import Machine
@@ -35,7 +35,7 @@ class Policies:
 
     fields: what entries must keep for their rules
     known:  how many eras the sequence had up to and with that of a mark
-    plain:  the profile of an order of which nothing is kept but its amount in the newest policy's currency
+    priced: profiles of which nothing is kept: without a currency, and of an order in the newest policy's
     """
 
     def __init__(self, eras: tuple[Era, ...]) -> None:
@@ -44,7 +44,7 @@ class Policies:
         self.newest = eras[-1].policy
         self.fields = frozenset().union(*(kept_for(era.policy) for era in eras))
         self.known = {era.mark: i + 1 for i, era in enumerate(eras)}
-        self.plain = letter(PURCHASE) + self.newest.currency
+        self.priced = frozenset((letter(PURCHASE) + self.newest.currency, *map(letter, range(OVERRIDE + 1))))
 
     @classmethod
     def only(cls, policy: Policy) -> "Policies":

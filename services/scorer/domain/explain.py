@@ -35,7 +35,7 @@ def explain(customer: Customer, policies: Policies, at_ms: int) -> Explanation:
     life, paths, effects = fold_customer(customer, policies, at_ms)
     begun = life.era >= 0
     machine = life.machine if begun else policies.eras[policies.at(at_ms, life.known)].machine
-    policy = machine.policy
+    policy, now = machine.policy, life.now(at_ms)
     standings = life.standings if begun else [Standing(m.initial) for m in machine.movers]
     shown = {m.dimension.name: m.values[s.shown] for m, s in zip(machine.movers, standings, strict=True)}
     next_ = coming(life, effects, list(shown))
@@ -53,11 +53,7 @@ def explain(customer: Customer, policies: Policies, at_ms: int) -> Explanation:
         segments=sorted(name for name, value in shown.items() if kinds[name] == "segment" and value),
         churn=next((bool(value) for name, value in shown.items() if kinds[name] == "churn"), None),
         standing={m.dimension.name: _held(m, s, life, paths) for m, s in zip(machine.movers, standings, strict=True)},
-        rules=[
-            _rule_view(life.now(at_ms), rule, d, value, part)
-            for d in policy.dimensions
-            for rule, value, part in _rules(d)
-        ]
+        rules=[_rule_view(now, rule, d, value, part) for d in policy.dimensions for rule, value, part in _rules(d)]
         if begun
         else [],
         next=[

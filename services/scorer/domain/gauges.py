@@ -6,6 +6,7 @@ took effect, in order. What is asked at an instant is `read`: which thresholds h
 at which, with no further event, that changes.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
@@ -138,11 +139,15 @@ def fields_of(profile: str) -> dict[str, str | Fraction]:
 
 
 class Limits:
-    """`value > limit` for several integer limits at once."""
+    """`value > limit` for several integer limits at once.
+
+    limits: ascending.  masks: by how many of them a value is above, their bits.  ahead: the same way, the next limit
+    """
 
     def __init__(self, asked: Sequence[Threshold]) -> None:
         above = sorted((int(t.ask.limit), t.index) for t in asked if isinstance(t.ask, Above))
         self.limits = [limit for limit, _ in above]
+        self.ahead = [*self.limits, math.inf]
         self.masks = [0]
         for _, index in above:
             self.masks.append(self.masks[-1] | 1 << index)

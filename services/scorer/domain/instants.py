@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_ms(moment: datetime) -> int:
     """Milliseconds since 1970 UTC; what is below a millisecond is cut. `moment` has an offset."""
-    return (moment - EPOCH) // MILLISECOND
+    since = moment - EPOCH
+    return since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
 
 
 @lru_cache(maxsize=8_192)  # a decision record names the same few instants again and again

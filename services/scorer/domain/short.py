@@ -4,12 +4,15 @@ It does what a turn does (`turns.py`), and leaves out what such an event cannot 
 nothing has been done. A record goes it too, without becoming a customer unless more is due at once.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
+from schemas.events import AcceptedEvent
 from services.scorer.domain.arrivals import Arrival
 from services.scorer.domain.changes import Chronicle, plain_changes
 from services.scorer.domain.entering import entry_of
-from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, letter, read_profile
+from services.scorer.domain.entries import REFUND, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
 from services.scorer.domain.ledger import NEVER, SIZE, Ledger
@@ -23,9 +26,7 @@ from services.scorer.domain.state import Body, Customer
 from services.scorer.domain.triggers import trigger_of
 from services.scorer.domain.turns import Turn
 
-_LONG = (letter(REFUND), letter(OVERRIDE))
-"""Entries of these kinds, by the first letter of their profile, always take the long way."""
-
+_REFUND = letter(REFUND)
 _CAP_BYTES = CAP * SIZE
 
 
@@ -72,7 +73,7 @@ def take(
     machine, at_ms, standings, next_ms = policies.machines[era], entry.time_ms, body.standings, due_ms
     changes: list[Change] = []
     if due_ms < at_ms:
-        truths, next_ms, standings = _play(machine, ledger, body, truths, due_ms, at_ms, changes, reasons)
+        truths, next_ms, standings = _play(machine, ledger, body, due_ms, at_ms, changes, reasons)
     place = ledger.append(entry)
     if next_ms > at_ms:
         now_true, next_ms, said = machine.meet(registers, ledger, place, entry, truths, next_ms)
@@ -82,17 +83,15 @@ def take(
         now_true, next_ms, said = machine.read(registers, ledger, at_ms)
         stepping = machine.all
     if stepping:
-        standings, soonest, moved = machine.step(standings, now_true, stepping, at_ms)
-        if soonest < next_ms:
-            next_ms = soonest
-        if moved:
-            now = Now(machine, ledger, registers, now_true, at_ms, said)
-            changes += plain_changes(now, moved, event, reasons)
+        now = Now(machine, ledger, registers, now_true, at_ms, said)
+        standings, moves_ms = _step(now, standings, stepping, changes, event, reasons)
+        if moves_ms < next_ms:
+            next_ms = moves_ms
     if changes:
         changed = at_ms - changes[-1].effective_ms
     elif changed is not None:
         changed += at_ms - last_ms
-    unpriced = is_unpriced(entry, policies)
+    unpriced = entry.profile not in policies.priced and is_unpriced(entry, policies)
     if next_ms > until_ms:
         record = packed(next_ms, policies.marks[era], ledger, registers, now_true, standings, changed)
         return record, Outcome(changes, [], True, next_ms != due_ms, 1, 0, unpriced)
@@ -104,34 +103,40 @@ def take(
 
 
 def _play(
-    machine: Machine,
-    ledger: Ledger,
-    body: Body,
-    truths: int,
-    due_ms: int,
-    until_ms: int,
-    changes: list[Change],
-    reasons: bool,
+    machine: Machine, ledger: Ledger, body: Body, due_ms: int, until_ms: int, changes: list[Change], reasons: bool
 ) -> tuple[int, int, msgspec.Raw]:
     """Play what is due before the instant: the thresholds that hold then, when something is due again, the standings.
-    What that changes is put with the changes."""
-    registers, standings = body.registers, body.standings
-    ledger.entered = len(ledger)
+    What that changes is put to the changes."""
+    truths, standings, ledger.entered = 0, body.standings, len(ledger)
     while due_ms < until_ms:
-        at_ms = due_ms
-        truths, due_ms, said = machine.read(registers, ledger, at_ms)
-        standings, soonest, moved = machine.step(standings, truths, machine.all, at_ms)
-        if soonest < due_ms:
-            due_ms = soonest
-        if moved:
-            changes += plain_changes(Now(machine, ledger, registers, truths, at_ms, said), moved, None, reasons)
+        truths, next_ms, said = machine.read(body.registers, ledger, due_ms)
+        now = Now(machine, ledger, body.registers, truths, due_ms, said)
+        standings, moves_ms = _step(now, standings, machine.all, changes, None, reasons)
+        due_ms = min(next_ms, moves_ms)
     return truths, due_ms, standings
 
 
+def _step(
+    now: Now,
+    standings: msgspec.Raw,
+    stepping: Sequence[int],
+    changes: list[Change],
+    event: AcceptedEvent | None,
+    reasons: bool,
+) -> tuple[msgspec.Raw, int]:
+    """Let these movers move: the standings then, when one of them moves again at the earliest though no threshold
+    changes. What they change, by the event or by time, is put to the changes."""
+    standings, moves_ms, moved = now.machine.step(standings, now.truths, stepping, now.at_ms)
+    if moved:
+        changes += plain_changes(now, moved, event, reasons)
+    return standings, moves_ms
+
+
 def _fitting(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int) -> Entry | None:
-    """The entry, if it is one of those that take the short way."""
+    """The entry, if it is one of those that take the short way. None with an order's key does, nor, as what it says
+    stands there, any override."""
     entry = entry_of(arrival.event, policies.fields)
-    if entry.order or entry.profile[0] in _LONG or entry.time_ms <= played_ms:
+    if entry.order or entry.profile[0] == _REFUND or entry.time_ms <= played_ms:
         return None
     if entry.time_ms > arrival.appended_ms or ledger.holds(entry.id) or len(ledger.rows) >= _CAP_BYTES:
         return None
@@ -141,7 +146,7 @@ def _fitting(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: in
 def is_unpriced(entry: Entry, policies: Policies) -> bool:
     """Whether it is money in a currency without a rate, so that it counts as 0."""
     profile, policy = entry.profile, policies.newest
-    if len(profile) == 1 or profile == policies.plain or profile[1:] == policy.currency:
+    if profile in policies.priced or profile[1:] == policy.currency:
         return False
     currency = read_profile(profile).currency
     return bool(currency) and policy.prices.of(0, currency, entry.time_ms) is None

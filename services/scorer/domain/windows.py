@@ -104,14 +104,15 @@ class Total(Windowed):
     def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
         if self.windowed:
             self.expire(registers, ledger, at_ms)
-        held, share = registers[VALUE], 1
+        limits, value, share = self.limits, registers[VALUE], 1
+        passed = bisect_left(limits.limits, value)
         if self.money:
             share = entry.amount if entry.profile == self._plain else self.share(ledger, index)
-        registers[VALUE] = held + share
-        limits = self.limits
-        passed = bisect_left(limits.limits, held + share)
-        if passed == bisect_left(limits.limits, held):
+        value += share
+        registers[VALUE] = value
+        if value <= limits.ahead[passed]:  # what enters adds to what is held
             return None
+        passed = bisect_left(limits.limits, value)
         return limits.masks[passed], self._falls(registers, ledger, at_ms, passed) if self.windowed else NEVER
 
     def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
