@@ -83,6 +83,13 @@ def test_it_goes_on_from_its_bytes_as_it_would_have():
     assert encode(one) == encode(other)
 
 
+def test_an_event_from_before_1970_keeps_its_time():
+    customer, before = Customer.new(ONE), ms("1969-12-31T23:59Z")
+    decide(customer, ONE, [Arrival(buy(before, 1_00), NOW, 0, b"")], NOW)
+    kept = decode(encode(customer), ONE).ledger
+    assert kept.last_ms == kept.time(0) == kept.entries[0].time_ms == before < 0
+
+
 def test_a_customer_of_whom_nothing_is_known_survives_too():
     again = decode(encode(Customer.new(ONE)), ONE)
     assert (len(again.ledger), again.shown()) == (0, Customer.new(ONE).shown())
