@@ -65,14 +65,18 @@ class RawRun(faust.Schema[Any, Any]):
 
 
 class Pace:
-    """How many records a micro-batch takes, so that deciding it holds up the event loop for about `target_s`."""
+    """How many records a micro-batch takes, so that deciding it holds up the event loop for about `target_s`.
+
+    That is CPU time: by the wall, a machine that is busy with other work would make batches small, and small ones cost
+    more a record.
+    """
 
     def __init__(self, *, most: int, target_s: float = 0.05) -> None:
         self._most, self._target_s = most, target_s
         self.records = min(most, 500)
 
     def took(self, records: int, seconds: float) -> None:
-        """A batch of `records` was decided in `seconds`: grow at most twofold, shrink at once."""
+        """A batch of `records` was decided in `seconds` of CPU time: grow at most twofold, shrink at once."""
         if records:
             fitting = int(records * self._target_s / max(seconds, 1e-6))
             if fitting < self.records or records >= self.records:
