@@ -83,7 +83,10 @@ class Meter:
         return [self._process, *self._process.children(recursive=True)]
 
     def read(self) -> Moment:
-        return Moment(time.monotonic(), sum(map(cpu_s, self._all())), cpu_s(self._broker))
+        try:
+            return Moment(time.monotonic(), sum(map(cpu_s, self._all())), cpu_s(self._broker))
+        except psutil.NoSuchProcess as error:
+            raise Failed("a process ended while it was measured") from error
 
 
 def cpu_s(process: psutil.Process) -> float:
@@ -228,6 +231,9 @@ async def work_off(workers: list[Worker], ends: Mapping[int, int], *, broker_pid
     total = sum(ends.values())
     deadline = time.monotonic() + _START_S + total / 500
     while time.monotonic() < deadline:
+        for worker in workers:
+            if worker.process.exit_code is not None:
+                raise Failed(f"a worker ended: {worker.process.last_line()}")
         moments = [meter.read() for meter in meters]
         at = await asyncio.to_thread(committed, workers)
         done, pause_s = sum(at.values()), LOOK_S
@@ -239,9 +245,6 @@ async def work_off(workers: list[Worker], ends: Mapping[int, int], *, broker_pid
             pause_s = max(LOOK_S, min(1.0, left_s / 3))
         if all(at.get(number, -1) >= end for number, end in ends.items()):
             return _together([meter.end(total) for meter in meters])
-        for worker in workers:
-            if worker.process.exit_code is not None:
-                raise Failed(f"a worker ended: {worker.process.last_line()}")
         await asyncio.sleep(pause_s)
     raise Failed(f"a worker is not done in time: {workers[0].process.last_line()}")
 
