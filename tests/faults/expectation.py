@@ -75,16 +75,15 @@ def expect(installation: Installation, log: Sequence[Record], survivors: Mapping
     return made
 
 
-def naive(installation: Installation, made: Expectation, subject: str) -> tuple[dict[str, Steps], dict[str, object]]:
+def naive_oracle(installation: Installation) -> Oracle:
+    """By the policies as topic `control` has them; the first holds from the beginning."""
+    return Oracle(*(Era(one.text, to_ms(one.effective_at)) for one in Control(installation.settings).read()))
+
+
+def naive(oracle: Oracle, made: Expectation, subject: str) -> tuple[dict[str, Steps], dict[str, object]]:
     """One customer's paths, and positions at the end, as the naive oracle has them."""
-    oracle = Oracle(*_eras(installation))
     course = oracle.course(oracle.intake(made.events[subject]).accepted, made.until_ms)
     return course.paths, dict(course.output)
-
-
-def _eras(installation: Installation) -> list[Era]:
-    """The policies as topic `control` has them; the first holds from the beginning."""
-    return [Era(one.text, to_ms(one.effective_at)) for one in Control(installation.settings).read()]
 
 
 def _play(

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -10,8 +10,9 @@ import msgspec
 from schemas.decisions import Announcement, DeadLetter, Decision, DecisionRecord
 from services.scorer.domain.packing import alias_of, decode, decode_position
 from services.scorer.domain.state import POSITION_KEY, Customer, Position
-from tests.faults.expectation import Expectation, announced_on, expect, naive
+from tests.faults.expectation import Expectation, announced_on, expect, naive, naive_oracle
 from tests.faults.reading import Record, ends, extra, read, wait_for_markers
+from tests.scorer.domain.oracle import Oracle
 from tests.scorer.domain.reader import Reader
 from tests.scorer.engine.installation import Installation
 
@@ -20,7 +21,6 @@ _read_announcement = msgspec.json.Decoder(Announcement).decode
 _read_letter = msgspec.json.Decoder(DeadLetter).decode
 
 NOBODY: Mapping[str, str] = {}
-_SAMPLE = 12
 _TOLD = 12  # complaints of one kind would fill the screen
 
 
@@ -72,12 +72,14 @@ def judge(
     *,
     seed: int,
     survivors: Mapping[str, str] = NOBODY,
+    sample: int = 12,
 ) -> Verdict:
     """Nobody writes any more, and all timers have fired.
 
     acknowledged: partitions and offsets the upstream was told of
     survivors: of everybody who ever was merged or merged into, who answers for them now. Of these the paths are not
     held against the oracles, only what they hold and where they stand at the end
+    sample: how many customers are held against the naive oracle
     """
     wait_for_markers(installation)
     log = read(installation, "events")
@@ -89,15 +91,19 @@ def judge(
     _ledgers(verdict, expectation, outputs)
     readers = _revisions(verdict, expectation, outputs)
     _paths(verdict, expectation, readers, outputs)
-    for subject in sorted(set(survivors.values()))[:_SAMPLE]:
-        _position_against_naive(verdict, installation, expectation, subject, outputs)
     _announcements(verdict, outputs)
     _letters(verdict, expectation, outputs)
-    subjects = sorted(expectation.events.keys() - survivors.keys())
-    for subject in random.Random(seed).sample(subjects, min(_SAMPLE, len(subjects))):
-        _against_naive(verdict, installation, expectation, subject, readers, outputs)
+    oracle, choose = naive_oracle(installation), random.Random(seed)
+    for subject in _some(choose, expectation.events.keys() - survivors.keys(), sample):
+        _against_naive(verdict, oracle, expectation, subject, outputs, readers[subject])
+    for subject in _some(choose, set(survivors.values()), sample):
+        _against_naive(verdict, oracle, expectation, subject, outputs)
     verdict.extra = extra(installation)
     return verdict
+
+
+def _some(choose: random.Random, subjects: Collection[str], count: int) -> list[str]:
+    return choose.sample(sorted(subjects), min(count, len(subjects)))
 
 
 def _outputs(installation: Installation) -> Outputs:
@@ -231,25 +237,18 @@ def _letters(verdict: Verdict, expectation: Expectation, outputs: Outputs) -> No
 
 def _against_naive(
     verdict: Verdict,
-    installation: Installation,
+    oracle: Oracle,
     expectation: Expectation,
     subject: str,
-    readers: dict[str, Reader],
     outputs: Outputs,
+    reader: Reader | None = None,
 ) -> None:
-    """The core must not only be compared with itself."""
-    paths, _ = naive(installation, expectation, subject)
-    for dimension, wanted in paths.items():
-        found = readers[subject].path(dimension)
+    """The core must not only be compared with itself. reader: None if the paths are not asked for."""
+    paths, positions = naive(oracle, expectation, subject)
+    for dimension, wanted in paths.items() if reader is not None else ():
+        found = reader.path(dimension)
         if found != wanted:
             verdict.complain(f"path of {subject} {dimension}: {found[-4:]}, the naive oracle has {wanted[-4:]}")
-    _position_against_naive(verdict, installation, expectation, subject, outputs)
-
-
-def _position_against_naive(
-    verdict: Verdict, installation: Installation, expectation: Expectation, subject: str, outputs: Outputs
-) -> None:
-    _, positions = naive(installation, expectation, subject)
     customer = outputs.state.get(subject)
     shown = {} if customer is None else {name: value for name, (_, value, _) in customer.shown().items()}
     if shown != positions:

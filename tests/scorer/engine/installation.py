@@ -182,7 +182,10 @@ class Installation:
         )
         found: list[Stored] = []
         try:
-            consumer.assign([TopicPartition(self.settings.topic(topic), p, 0) for p in range(self.partitions)])
+            places = [TopicPartition(self.settings.topic(topic), p, 0) for p in range(self.partitions)]
+            for place in places:  # so the client learns who leads it: else it would rest for half a second
+                consumer.get_watermark_offsets(place, timeout=20, cached=False)
+            consumer.assign(places)
             ended = 0
             while ended < self.partitions:
                 message = consumer.poll(20)
