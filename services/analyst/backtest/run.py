@@ -1,16 +1,13 @@
 """A back-test from a history to its tally: read once, parted by customer, played on all cores."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from services.analyst.backtest.evaluate import Document, Evaluator, evaluate, prepare
+from services.analyst.backtest.evaluate import Document, evaluate, prepare
 from services.analyst.backtest.spill import Spill
 from services.analyst.backtest.tally import Tally
+from services.shared.cores import Died, cores, spread
 
 _EVENTS_A_PART = 25_000
 _FEW = 2_000
@@ -63,11 +60,6 @@ def run(
     return tally, until_ms
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def events_in(size: int) -> int:
     """About how many events a file of so many bytes holds."""
     return size // _BYTES_AN_EVENT
@@ -77,23 +69,14 @@ def _played(
     new: Document, old: Document | None, until_ms: int, history: Spill, workers: int, watch: Watch
 ) -> list[Tally]:
     """Of every part, in the order of the parts, whichever was done first. A short history is not worth a process."""
-    given = (new, old, until_ms)
+    few = history.events < _FEW
     tallies: dict[int, Tally] = {}
     done = 0
-    if workers == 1 or history.events < _FEW:
-        evaluator = Evaluator(*given)
-        return [evaluator.part(part) for part in history.parts]
-    with ProcessPoolExecutor(workers, get_context("spawn"), prepare, given) as pool:
-        waiting = {pool.submit(evaluate, part): number for number, part in enumerate(history.parts)}
-        try:
-            for future in as_completed(waiting):
-                number = waiting[future]
-                tallies[number] = future.result()
-                done += history.counts[number]
-                watch.playing(done, history.events)
-        except BrokenProcessPool as error:
-            raise Failed("a process of the back-test has died; is there enough memory?") from error
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    try:
+        for number, tally in spread(evaluate, history.parts, prepare, (new, old, until_ms), 1 if few else workers):
+            tallies[number] = tally
+            done += history.counts[number]
+            watch.playing(done, history.events)
+    except Died as error:
+        raise Failed(f"the back-test: {error}") from error
     return [tallies[number] for number in sorted(tallies)]
