@@ -51,7 +51,7 @@ EVENTS = Topic(
     key="subject",
     carries=events.Event,
     writer="ingest",
-    readers=("scorer",),
+    readers=("scorer", "tierline audit"),
     log_append_time=True,
 )
 SCORER_STATE = Topic(
@@ -60,7 +60,7 @@ SCORER_STATE = Topic(
     key="subject, or a zero byte for the partition's position",
     carries=None,
     writer="scorer",
-    readers=("scorer", "notifier"),
+    readers=("scorer", "notifier", "tierline audit"),
     compacted=True,
 )
 DECISIONS = Topic(
@@ -104,7 +104,7 @@ DEAD_LETTERS = Topic(
     key="subject",
     carries=decisions.DeadLetter,
     writer="scorer",
-    readers=("tierline dead-letters",),
+    readers=("tierline dead-letters", "tierline audit"),
 )
 
 DEAD_LETTERS_HANDLED = Topic(
@@ -124,7 +124,7 @@ CONTROL = Topic(
     key="policy",
     carries=control.Activation,
     writer="scorer, tierline policy activate",
-    readers=("scorer", "notifier", "tierline policy history"),
+    readers=("scorer", "notifier", "tierline policy history", "tierline audit"),
     log_append_time=True,
     partitions=1,
 )
@@ -135,7 +135,7 @@ IDENTITIES = Topic(
     key="identity",
     carries=identities.Identity,
     writer="ingest",
-    readers=("scorer", "ingest"),
+    readers=("scorer", "ingest", "tierline audit"),
     log_append_time=True,
     partitions=1,
 )
@@ -145,7 +145,7 @@ TRANSFERS = Topic(
     key="subject it is for",
     carries=None,
     writer="scorer",
-    readers=("scorer",),
+    readers=("scorer", "tierline audit"),
     retention_ms=30 * DAY_MS,
 )
 

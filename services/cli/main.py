@@ -26,6 +26,7 @@ COMMANDS = {
         "services.cli.dead_letters:dead_letters",
         "See events that were not taken, repair them, send them again.",
     ),
+    "audit": ("services.cli.audit:audit", "Recompute customers from the topics and compare with the live state."),
     "fit": ("services.cli.fit:fit", "Estimate a policy's calibration from purchases."),
     "schemas": ("services.cli.schemas:schemas", "Publish the contracts; for those who work on tierline."),
 }

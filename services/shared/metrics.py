@@ -178,8 +178,25 @@ class NotifierMetrics:
         )
 
 
-CATALOGUE: tuple[type[IngestMetrics] | type[ScorerMetrics] | type[NotifierMetrics], ...] = (
+class AuditMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.customers = Counter(
+            "tierline_audit_customers", "Customers held against a recomputation", ["outcome"], registry=registry
+        )
+        self.last_success = Gauge(
+            "tierline_audit_last_success_timestamp_seconds",
+            "When an audit last came to its end, whatever it found; until then, when the service began",
+            registry=registry,
+        )
+        self.running = Gauge(
+            "tierline_audit_running_seconds", "How long the audit under way has run, 0 between two", registry=registry
+        )
+        self.failures = Counter("tierline_audit_failures", "Audits that did not come to their end", registry=registry)
+
+
+CATALOGUE: tuple[type[IngestMetrics] | type[ScorerMetrics] | type[NotifierMetrics] | type[AuditMetrics], ...] = (
     IngestMetrics,
     ScorerMetrics,
     NotifierMetrics,
+    AuditMetrics,
 )

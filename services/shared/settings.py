@@ -141,7 +141,14 @@ class NotifierSettings(KafkaSettings):
     stream_keep: int = _variable("TIERLINE_NOTIFIER_STREAM_KEEP", 1_000_000, "transitions /v1/stream can go back", ge=1)
 
 
-CATALOGUE: tuple[type[KafkaSettings], ...] = (IngestSettings, ScorerSettings, NotifierSettings)
+class AuditSettings(KafkaSettings):
+    """services/audit, where it audits again and again"""
+
+    host: str = _variable("TIERLINE_AUDIT_HOST", "127.0.0.1", "address of /metrics and /livez, with --every")
+    port: int = _variable("TIERLINE_AUDIT_PORT", 8083, "port of /metrics and /livez, with --every", ge=0, le=65535)
+
+
+CATALOGUE: tuple[type[KafkaSettings], ...] = (IngestSettings, ScorerSettings, NotifierSettings, AuditSettings)
 
 
 def unusable(error: ValidationError) -> str:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from services.cli.catalogues import variable
 from services.cli.main import tierline
-from services.shared.settings import IngestSettings, KafkaSettings, NotifierSettings, ScorerSettings
+from services.shared.settings import AuditSettings, IngestSettings, KafkaSettings, NotifierSettings, ScorerSettings
 from tests.deploy.compose import DOCUMENT, OURS, ROOT, SERVICES, TEXT, asked_of_the_operator, environment, ports
 
 READS: dict[str, type[KafkaSettings]] = {
@@ -19,6 +19,7 @@ READS: dict[str, type[KafkaSettings]] = {
     "ingest": IngestSettings,
     "scorer": ScorerSettings,
     "notifier": NotifierSettings,
+    "audit": AuditSettings,
 }
 """Which settings each of our commands reads."""
 
@@ -81,6 +82,14 @@ def test_a_health_check_asks_the_port_the_service_listens_on_whether_it_is_ready
     compile(test[3], service, "exec")
 
 
+def test_the_audit_is_there_only_if_asked_for_and_its_health_check_asks_whether_it_answers() -> None:
+    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["audit"]
+    address = urlsplit(checked_address("audit"))
+    assert (address.port, address.path) == (default_port("audit"), "/livez")
+    assert environment("audit")["TIERLINE_AUDIT_HOST"] == "0.0.0.0"  # or Prometheus does not reach it
+    compile(SERVICES["audit"]["healthcheck"]["test"][3], "audit", "exec")
+
+
 @pytest.mark.parametrize("service", ["ingest", "notifier"])
 def test_what_is_published_is_the_service_s_port_to_this_machine_alone(service: str) -> None:
     port = default_port(service)
@@ -110,7 +119,7 @@ def secret() -> str:
 
 def test_a_service_waits_for_setup_and_setup_for_kafka_and_the_database() -> None:
     assert waits("setup") == {"kafka": "service_healthy", "postgres": "service_healthy"}
-    for service in ("ingest", "scorer", "notifier"):
+    for service in ("ingest", "scorer", "notifier", "audit"):
         assert waits(service)["setup"] == "service_completed_successfully"
     for service in SERVICES:
         for other, condition in waits(service).items():

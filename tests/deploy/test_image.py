@@ -55,7 +55,7 @@ for name in {MODULES}:
     sys.modules[name] = None  # an import of it raises ImportError
 from services.cli.main import tierline
 tierline.main(["{command}", "--help"], standalone_mode=False)
-if "{command}" != "setup":
+if "{command}" not in ("setup", "audit"):
     importlib.import_module("services.{command}.__main__")
 """
     done = subprocess.run(

@@ -78,12 +78,13 @@ def test_the_dashboard_shows_every_metric_of_the_catalogue() -> None:
     assert {metric._name for metric in metric_by_series().values()} == shown
 
 
-def test_the_dashboard_has_a_row_a_service_and_one_for_customers_and_nothing_overlaps() -> None:
+def test_the_dashboard_has_a_row_a_service_one_for_customers_and_one_for_the_audit_and_nothing_overlaps() -> None:
     assert [p["title"] for p in DASHBOARD["panels"] if p["type"] == "row"] == [
         "Ingest",
         "Scorer",
         "Notifier",
         "Customers",
+        "Audit",
     ]
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
@@ -113,7 +114,7 @@ def test_prometheus_scrapes_every_service_at_the_port_it_has() -> None:
             scraped |= {(job["job_name"], target) for target in found["targets"]}
         for found in job.get("dns_sd_configs", []):
             scraped |= {(job["job_name"], f"{name}:{found['port']}") for name in found["names"]}
-    assert scraped == {(name, f"{name}:{default_port(name)}") for name in ("ingest", "scorer", "notifier")}
+    assert scraped == {(name, f"{name}:{default_port(name)}") for name in ("ingest", "scorer", "notifier", "audit")}
     assert {name for name, _ in scraped} <= SERVICES.keys()
 
 

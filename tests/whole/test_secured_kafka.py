@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.whole, pytest.mark.timeout(180)]
 
 POLICY = Path("policies/retail.yaml").absolute()
 GUIDE = Path("docs/security.md").read_text("utf-8")
-WHO = ("setup", "ingest", "scorer", "notifier", "tierline policy")
+WHO = ("setup", "ingest", "scorer", "notifier", "tierline policy", "tierline audit")
 PURCHASE = {
     "id": "order-1", "source": "shop", "type": "purchase", "subject": "c-1", "amount": "900.00", "currency": "USD",
 }  # fmt: skip
@@ -135,7 +135,9 @@ async def test_an_event_goes_all_its_way_by_the_guide(
         code, history = await run("policy", "history", env=of("tierline policy"))
         assert code == 0
         assert [line.split("Z ")[-1] for line in history if "activated" in line][-1] == "by li", history
-        said += history + [line for service in services for line in service.lines]
+        code, audited = await run("audit", env=of("tierline audit"))
+        assert (code, "0 differ" in audited[-1] or "0 differ" in audited[-2]) == (0, True), audited
+        said += history + audited + [line for service in services for line in service.lines]
     assert not [line for line in said if PASSWORD in line or KEY_PASSWORD in line]
     troubles = [line for line in said if re.search(r"authoriz|Traceback|\bfailed\b", line, re.IGNORECASE)]
     assert not troubles, troubles

@@ -1,0 +1,106 @@
+"""The topics as an audit reads them: committed records only, belonging to no group. Everything here blocks.
+
+KafkaException if the broker stays away.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas import topics
+from schemas.control import Activation
+from schemas.decisions import DeadLetterReason
+from schemas.identities import Identity
+from services.audit.pace import Pace
+from services.scorer.engine import changelog, eventlog
+from services.scorer.engine.changelog import Restored
+from services.shared.control import Control
+from services.shared.identities import operations
+from services.shared.settings import KafkaSettings
+
+_AT_ONCE = 5_000
+_SILENCE_S = 30.0
+
+
+class _Letter(msgspec.Struct):
+    """What is asked of a dead letter."""
+
+    reason: DeadLetterReason
+    partition: int
+    offset: int
+
+
+_letter = msgspec.json.Decoder(_Letter)
+
+
+class Source:
+    def __init__(self, settings: KafkaSettings, pace: Pace) -> None:
+        self._settings, self._pace = settings, pace
+        self._consumer: Consumer = changelog.reader(settings, settings.topic("audit"))
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def identities(self) -> list[Identity]:
+        """All merges, unmerges and erasures so far."""
+        messages = (m for portion in self.records(topics.IDENTITIES, 0, 0, None) for m in portion)
+        return operations(message.value() or b"" for message in messages)
+
+    def activations(self) -> list[Activation]:
+        """All policies so far."""
+        return Control(self._settings).read()
+
+    def state(self, partition: int, told: changelog.Progress) -> Restored:
+        """The newest record of each key. A turn's records and its position are one transaction, so they fit."""
+
+        def progress(read: int, left: int) -> None:
+            told(read, left)
+            if left:  # what comes while this is read is read at full speed, or the end would not be reached
+                self._pace.took(read)
+
+        return changelog.restore(self._consumer, self._settings.topic(topics.SCORER_STATE.name), partition, progress)
+
+    def poison(self, partition: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
+        """Of the events at which the core failed, so that they count for nothing, key and place on topic `events`."""
+        for portion in self.records(topics.DEAD_LETTERS, partition, 0, None):
+            for message in portion:
+                letter = _letter.decode(message.value() or b"")
+                if letter.reason == "poison":
+                    yield message.key() or b"", (letter.partition, letter.offset)
+
+    def bounds(self, topic: topics.Topic, partition: int) -> tuple[int, int]:
+        """The first offset kept, and the one the next record will get."""
+        return eventlog.bounds(self._consumer, self._settings.topic(topic.name), partition)
+
+    def records(self, topic: topics.Topic, partition: int, start: int, end: int | None) -> Iterator[list[Message]]:
+        """In portions, from offset `start` on up to `end`, that one not included; None for all there is."""
+        if end is not None and start >= end:
+            return
+        self._consumer.assign([TopicPartition(self._settings.topic(topic.name), partition, start)])
+        try:
+            reading = True
+            while reading:
+                portion, reading = self._portion(topic, partition, end)
+                yield portion
+                self._pace.took(len(portion))
+        finally:
+            self._consumer.unassign()
+
+    def _portion(self, topic: topics.Topic, partition: int, end: int | None) -> tuple[list[Message], bool]:
+        """The next records, and whether there are more."""
+        first = self._consumer.poll(_SILENCE_S)
+        if first is None:
+            name = self._settings.topic(topic.name)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {name}-{partition}"))
+        found: list[Message] = []
+        for message in (first, *self._consumer.consume(_AT_ONCE, timeout=0)):
+            error = message.error()
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    return found, False
+                raise KafkaException(error)
+            if end is not None and (message.offset() or 0) >= end:
+                return found, False
+            found.append(message)
+        return found, True
