@@ -338,9 +338,15 @@ class Partition:
         return True
 
     async def _commit(self, taken: Taken, position: Position, turn: Turn | None) -> None:
-        """TimeoutError, a fault, if the library does not come back long after its own time limits."""
-        async with asyncio.timeout(_COMMIT_HANGS_S):
-            await self._in_thread(self._commits, taken.transactions.commit, position, turn)
+        """KafkaException; also if the library does not come back long after its own time limits.
+
+        Seen while a broker was away for minutes. Its thread is left to it: the takeover fences what it may still do.
+        """
+        try:
+            async with asyncio.timeout(_COMMIT_HANGS_S):
+                await self._in_thread(self._commits, taken.transactions.commit, position, turn)
+        except TimeoutError:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the commit does not come back")) from None
 
     def _fire(self, taken: Taken, turn: Turn, until_ms: int) -> int:
         """One slice of the timers due; how many there were."""

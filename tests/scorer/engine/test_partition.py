@@ -1,17 +1,22 @@
 """A partition's actor, with a log in memory instead of Kafka."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from confluent_kafka import KafkaError
 
 from schemas.decisions import CaughtUp, Decision
 from schemas.events import Event
 from services.scorer.domain.instants import to_datetime, to_ms
+from services.scorer.domain.state import Position
+from services.scorer.engine import partition as partitions
 from services.scorer.engine.takeover import Refusal
+from services.scorer.engine.turn import Turn
 from tests.scorer.engine.installation import interaction, now, purchase
 from tests.scorer.engine.memory import START, Log, actor, kafka_error
 from tests.scorer.engine.records import fetched
@@ -285,3 +290,29 @@ async def test_decisions_carry_when_they_were_committed() -> None:
     [decision] = log.said()
     assert isinstance(decision, Decision)
     assert before <= decision.decided_at <= to_datetime(to_ms(now()) + 1)
+
+
+async def test_a_commit_that_never_comes_back_is_given_up_and_the_partition_taken_over_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    #  commit  ●── hangs · · · · · · · · · ▪ fenced
+    #  actor   ●────── given up ▮ takeover ── ●●● ──▶
+    class Hanging(Log):
+        came_back = threading.Event()
+
+        def commit(self, position: Position, turn: Turn | None = None) -> None:
+            if self.takeovers == 1:
+                self.came_back.wait(10)
+                raise kafka_error(KafkaError._FENCED)
+            super().commit(position, turn)
+
+    monkeypatch.setattr(partitions, "_COMMIT_HANGS_S", 0.1)
+    log = Hanging()
+    async with actor(log) as partition:
+        log.records = fetched(orders(6))
+        partition.hand_over(log.records)
+        await until(lambda: log.takeovers == 2, what="it is taken over again")
+        log.came_back.set()
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 6))
+    assert sum(turn.taken for turn in log.turns) == 6
