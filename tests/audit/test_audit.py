@@ -9,11 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas import topics
+from schemas.decisions import DeadLetter
 from schemas.events import Event
 from services.audit.families import Scope
 from services.audit.pace import Pace, Stopped
@@ -199,6 +201,36 @@ async def test_a_family_of_which_something_is_on_its_way_is_left_out(install: In
     await asyncio.to_thread(merge, installation, [("b", "c")])
     audited = await asyncio.to_thread(found, installation)
     assert (audited.tally.findings, outcomes(audited)) == ([], {"agrees": 1, "in_motion": 3})
+    await asyncio.to_thread(installation.write, "transfers", b"", b"a", partition_of(b"a", 2))
+    assert outcomes(await asyncio.to_thread(found, installation)) == {"in_motion": 4}
+
+
+async def test_an_event_in_the_dead_letters_as_poison_is_not_recomputed_and_one_there_for_less_is(
+    install: Install,
+) -> None:
+    installation = await install(partitions=2)
+    async with await WorkerProcess.start(installation) as worker:
+        await worker.ready()
+        await asyncio.to_thread(installation.send, [purchase("a"), purchase("b")])
+        await everything_taken(installation)
+        assert await worker.stop() == 0
+    for event in await asyncio.to_thread(installation.read, "events"):
+        letter = DeadLetter(
+            reason="poison" if event.key == b"a" else "refund_exceeds_order",
+            detail="",
+            subject=None,
+            id=None,
+            topic="events",
+            partition=event.partition,
+            offset=event.offset,
+            at=ago(1),
+            event=event.value,
+        )
+        value = msgspec.json.encode(letter)
+        await asyncio.to_thread(installation.write, "dead-letters", value, event.key or b"", event.partition)
+    (finding,) = (await asyncio.to_thread(found, installation)).tally.findings
+    assert finding.customer == "a"
+    assert finding.differences[0].detail.startswith("no event on the topic makes this customer")
 
 
 async def test_audits_while_a_worker_takes_traffic_merges_and_unmerges_find_nothing(install: Install) -> None:

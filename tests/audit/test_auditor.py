@@ -1,6 +1,6 @@
 """Families recomputed and held against a live state that came about in another order, or was damaged. No broker."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -16,13 +16,14 @@ from services.audit.auditor import OVERDUE_MS, Auditor
 from services.audit.dossier import Came, Done, Held, Moving, Paper, Poison
 from services.audit.families import Families, Scope, subjects
 from services.audit.tally import Tally
+from services.scorer.domain import merging
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.packing import alias_of, encode
+from services.scorer.domain.packing import alias_of, decode, encode
 from services.scorer.domain.policy import parse
 from services.scorer.domain.scoring import Arrival, decide
-from services.scorer.domain.state import Customer
+from services.scorer.domain.state import Customer, Rare
 from services.shared.partitioner import partition_of
 from tests.scorer.engine.test_relations import BEGIN, DRAWS, END_MS, PARTITIONS, POLICIES, TEXT, Partitioned, history
 
@@ -96,7 +97,9 @@ def test_whatever_overtook_what_a_live_state_that_is_right_agrees(
     steps = history(draws)
     many = Partitioned(steps)
     many.run(Random(seed))
-    tally = found([*logged(steps), *held(many.state)])
+    papers = [*logged(steps), *held(many.state)]
+    Random(seed).shuffle(papers)
+    tally = found(papers)
     assert tally.findings == []
     assert tally.customers.keys() <= {"agrees"}
 
@@ -207,6 +210,57 @@ def test_an_alias_that_is_lost_is_told_of_both_names() -> None:
     assert details(tally) == ["in the live state a customer of their own, recomputed another name of 'a'"]
 
 
+def forget_who_was_merged(rare: Rare) -> None:
+    rare.joined = {}
+
+
+def forget_the_erasure(rare: Rare) -> None:
+    rare.erased = {}
+
+
+def forget_what_is_kept_aside(rare: Rare) -> None:
+    rare.shadowed = []
+
+
+@pytest.mark.parametrize(
+    ("forget", "detail"),
+    [
+        (forget_who_was_merged, "holds nobody merged in, in the live state; recomputed 'b'"),
+        (
+            forget_the_erasure,
+            "erased up to no instant in the live state, recomputed 2026-03-01T08:00:00.000Z, "
+            "2026-03-01T16:00:00.000Z as 'b'",
+        ),
+        (
+            forget_what_is_kept_aside,
+            "kept aside in the live state: nothing; "
+            "recomputed: purchase of 90.00 EUR of 'b' at 2026-03-02T08:00:00.000Z",
+        ),
+    ],
+)
+def test_what_a_merge_and_an_erasure_left_is_compared(forget: Callable[[Rare], None], detail: str) -> None:
+    #  a   ▮ erased ── ● 9 ──────────────▮ merge b into a ─▶
+    #  b   ▮ erased ──────── ● the same ─┘
+    steps = history(
+        [
+            ("erase", "a", "", 1),
+            ("erase", "b", "", 1),
+            ("order", "a", "", 9),
+            ("again", "b", "", 1),
+            ("merge", "b", "a", 1),
+        ]
+    )
+    many = Partitioned(steps)
+    many.run(Random(1))
+    assert found([*logged(steps), *held(many.state)]).customers == {"agrees": 1}
+    state = many.state[partition_of(b"a", PARTITIONS)]
+    customer = decode(state[b"a"], POLICIES)
+    assert customer.rare is not None
+    forget(customer.rare)
+    state[b"a"] = encode(customer)
+    assert details(found([*logged(steps), *held(many.state)])) == [detail]
+
+
 def test_a_family_on_its_way_is_left_out_and_counted() -> None:
     steps = history([("order", "a", "", 9), ("order", "b", "", 9), ("merge", "b", "a", 1)])
     many = Partitioned(steps)
@@ -252,6 +306,18 @@ def test_what_came_after_a_long_ledger_was_folded_and_lies_before_is_compared_on
     without_an_order = scored([e for e in events if e.id != "o500"] + [late], 5000)
     tally = judged([*events, late], without_an_order)
     assert details(tally) == ["1 entry is missing: purchase of 1.00 EUR at 2026-03-07T22:40:00.000Z"]
+
+
+def test_a_long_ledger_that_was_merged_is_compared_only_where_it_can_be() -> None:
+    #  a  ●●●●●●●●●●●● folded ┤●●●●  ▮ merge b into a
+    #  b  ●                          ┘
+    events: list[Event] = calls(2_500)
+    end = BEGIN + timedelta(days=40)
+    steps = [*events, order(9_000, "b", 60), Merge(sequence=1, at=end, from_="b", into="a")]
+    live, other = scored(events, 300, until_ms=to_ms(end)), scored([order(9_000, "b", 60)], 1, until_ms=to_ms(end))
+    merging.merge(live, other, POLICIES, subject="a", other_subject="b", at_ms=to_ms(end))
+    tally = found([*logged(steps), Held("a", encode(live)), Held("b", b"", "a")])
+    assert (tally.customers, tally.findings) == ({"inexact": 1}, [])
 
 
 # -- policies
