@@ -15,9 +15,9 @@ Value = str | bool
 
 Kind = Literal["ladder", "class", "segment", "churn"]
 
-Cause = Literal["event", "time", "late_event", "refund", "policy", "manual", "merge"]
+Cause = Literal["event", "time", "late_event", "refund", "policy", "manual", "merge", "rebuild"]
 """What moved the customer: an event in order, time alone, a late event (the path was played again), a refund, another
-policy, an override by hand, or a merge or unmerge of two customers."""
+policy, an override by hand, a merge or unmerge of two customers, or a replay of all events."""
 
 Figure = int | float | str | None
 """Money in major units as a decimal string, counts as integers, durations in ms, other numbers as such, texts as they

@@ -152,6 +152,9 @@ ACTIVATION = control.Activation(
     activated_at=_DECIDED,
     activated_by="li",
 )
+REBUILD = control.Rebuild(
+    record="rebuild", sequence=1, fields=["channel"], asked_at=_DECIDED, asked_by="li", policy="retail"
+)
 MERGE = identities.Merge(sequence=1, at=_DECIDED, from_="c-20017-old", into="c-20017")
 UNMERGE = identities.Unmerge(sequence=2, at=_DECIDED, from_="c-20017-old", into="c-20017")
 ERASURE = identities.Erasure(sequence=3, at=_DECIDED, subject="c-20017", asked="c-20017-old")
@@ -173,6 +176,7 @@ CATALOGUE: tuple[msgspec.Struct, ...] = (
     DEAD_LETTER,
     HANDLING,
     ACTIVATION,
+    REBUILD,
     MERGE,
     UNMERGE,
     ERASURE,

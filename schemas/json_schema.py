@@ -27,6 +27,7 @@ TYPES: tuple[type[msgspec.Struct], ...] = (
     decisions.DeadLetter,
     letters.Handling,
     control.Activation,
+    control.Rebuild,
     identities.Merge,
     identities.Unmerge,
     identities.Erasure,

@@ -120,10 +120,10 @@ DEAD_LETTERS_HANDLED = Topic(
 
 CONTROL = Topic(
     name="control",
-    about="The policies activated, in their one sequence; the first start begins it.",
+    about="The policies activated, in their one sequence, which the first start begins; and the rebuilds asked for.",
     key="policy",
-    carries=control.Activation,
-    writer="scorer, tierline policy activate",
+    carries=control.Record,
+    writer="scorer, tierline policy activate, tierline rebuild",
     readers=("scorer", "notifier", "tierline policy history", "tierline audit"),
     log_append_time=True,
     partitions=1,

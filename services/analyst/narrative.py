@@ -64,6 +64,7 @@ _CAUSES = {
     "late_event": "late",
     "manual": "by hand",
     "merge": "identities",
+    "rebuild": "all events replayed",
     "event": "",
     "refund": "",
 }

@@ -5,7 +5,7 @@ Revisions are not: how often a path was corrected depends on how events were bat
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ from schemas import money
 from schemas.decisions import Value
 from services.analyst import words
 from services.scorer.domain import entries as kinds
-from services.scorer.domain.entries import REST, TOUCHES, Entry, read_profile
+from services.scorer.domain.entries import REST, TOUCHES, Entry, read_profile, write_profile
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import FULL
 from services.scorer.domain.merging import joined
@@ -206,8 +206,19 @@ def _entries(live: Customer, again: Customer, *, exact: bool) -> Iterable[Differ
 
 
 def _all(customer: Customer) -> list[Entry]:
-    """Those that count, and those that will when their time has come."""
-    return [*customer.ledger.entries, *(w.entry for w in customer.waiting)]
+    """Those that count, and those that will when their time has come; of each what the policies name, though a rebuild
+    may have asked for more."""
+    fields = customer.life.policies.fields
+    return [_as_named(e, fields) for e in (*customer.ledger.entries, *(w.entry for w in customer.waiting))]
+
+
+def _as_named(entry: Entry, fields: Collection[str]) -> Entry:
+    profile = read_profile(entry.profile)
+    named = tuple(field for field in profile.fields if field[0] in fields)
+    if profile.kind == kinds.OVERRIDE or len(named) == len(profile.fields):
+        return entry
+    named_only = msgspec.structs.replace(profile, fields=named)
+    return msgspec.structs.replace(entry, profile=write_profile(named_only))
 
 
 def _folds(entry: Entry, floor_ms: int, *, exact: bool) -> bool:

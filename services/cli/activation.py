@@ -14,13 +14,14 @@ from services.analyst import words
 from services.analyst.backtest.evaluate import Document
 from services.analyst.backtest.summary import share
 from services.analyst.backtest.tally import Tally
-from services.cli import histories
+from services.cli import histories, kept
 from services.cli.policy import text_of
 from services.ingest import timestamps
 from services.local.errors import MISUSED, CannotStart
 from services.scorer.domain.eras import Policies, kept_for
 from services.scorer.domain.instants import to_datetime, to_ms
-from services.scorer.domain.policy import Policy, PolicyError
+from services.scorer.domain.packing import StateError
+from services.scorer.domain.policy import PolicyError
 from services.scorer.sequence import Book, first
 from services.shared.control import Control, Overtaken, Unreadable
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
@@ -76,7 +77,7 @@ def wish(given: dict[str, Any]) -> Wish:
     until_ms = _instant("--until", given["until"])
     return Wish(
         effective_ms=_instant("--effective-at", given["effective_at"]),
-        by=given["by"] or _user(),
+        by=given["by"] or user(),
         playbooks=given["playbooks"],
         confirmed=given["confirm"],
         most_percent=given["most"],
@@ -89,11 +90,11 @@ def wish(given: dict[str, Any]) -> Wish:
 
 def control() -> Control:
     """CannotStart if it can't be reached, or isn't as it has to be."""
-    return _told(lambda: Control(KafkaSettings()))
+    return told(lambda: Control(KafkaSettings()))
 
 
 def sequence(of: Control) -> list[Activation]:
-    return _told(of.read)
+    return told(of.read)
 
 
 def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wish, restores: int | None = None) -> None:
@@ -107,7 +108,7 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
         raise CannotStart(f"{new.source} is longer than {_MOST_BYTES:,} bytes", exit_code=MISUSED)
     _check_order(known, asked.effective_ms if asked.effective_ms is not None else _now_ms())
     old = current(known)
-    _check_kept(known, old, policy)
+    _check_kept(of, known, old, new)
     tally, until_ms = histories.tried(new, old, asked.source, until_ms=asked.until_ms, workers=asked.workers)
     moved = f"{tally.movers:,} of {words.counted(tally.customers, 'customer')} ({share(tally.movers, tally.customers)})"
     _guard(tally, until_ms, asked, moved)
@@ -133,12 +134,12 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
         )
         return [*begins, one]
 
-    written = _told(lambda: of.append(following))[-1]
+    written = told(lambda: of.append(following))[-1]
     until = words.instant(to_datetime(until_ms))
     if asked.as_json:
-        told = {name: value for name, value in msgspec.to_builtins(written).items() if name not in ("record", "text")}
+        said = {name: value for name, value in msgspec.to_builtins(written).items() if name not in ("record", "text")}
         tried = {"customers": tally.customers, "move": tally.movers, "tried_until": until}
-        click.echo(msgspec.json.encode(told | tried).decode())
+        click.echo(msgspec.json.encode(said | tried).decode())
         return
     what = f"number {written.sequence}: {written.policy} ({written.digest})"
     click.echo(f"{what}, effective at {words.instant(written.effective_at)}")
@@ -162,16 +163,23 @@ def _check_order(known: Sequence[Activation], effective_ms: int) -> None:
         raise CannotStart(message, exit_code=MISUSED)
 
 
-def _check_kept(known: Sequence[Activation], old: Document, new: Policy) -> None:
-    """Of an event only the fields are kept that a rule named when it came."""
-    policies = _told(lambda: Book(known)).policies if known else Policies.only(old.policy())
-    missing = kept_for(new) - policies.fields
-    if missing:
-        named = ", ".join(sorted(missing))
-        raise CannotStart(
-            f"{new.name} asks for {named}, which is not kept of the events so far: no policy before named it",
-            exit_code=MISUSED,
-        )
+def _check_kept(of: Control, known: Sequence[Activation], old: Document, new: Document) -> None:
+    """Of an event only the fields are kept that a rule named when it came, or that a rebuild has found since."""
+    policy = new.policy()
+    named = told(lambda: Book(known)).policies.fields if known else Policies.only(old.policy()).fields
+    missing = kept_for(policy) - named
+    if not missing:
+        return
+    settings, number = KafkaSettings(), kept.found_by(told(of.records), missing)
+    fields, rebuild = ", ".join(sorted(missing)), f"`tierline rebuild --for {new.source} --wait`"
+    if number is None:
+        why = f"which is not kept of the events so far: {rebuild} has them replayed"
+    else:
+        reached = told(lambda: kept.progress(settings, number))
+        if reached.is_done:
+            return
+        why = f"which rebuild {number} has found in {reached.done} of {reached.partitions} partitions: {rebuild} waits"
+    raise CannotStart(f"{policy.name} asks for {fields}, {why}", exit_code=MISUSED)
 
 
 def _guard(tally: Tally, until_ms: int, asked: Wish, moved: str) -> None:
@@ -185,12 +193,13 @@ def _guard(tally: Tally, until_ms: int, asked: Wish, moved: str) -> None:
     )
 
 
-def _told(call: Callable[[], Result]) -> Result:
+def told(call: Callable[[], Result]) -> Result:
+    """CannotStart for what is wrong with Kafka, the topic, a policy or the state."""
     try:
         return call()
     except (KafkaUnavailable, TopicMissing, TopicMismatch) as error:
         raise CannotStart(str(error), exit_code=error.exit_code) from error
-    except (Overtaken, Unreadable, PolicyError) as error:
+    except (Overtaken, Unreadable, PolicyError, StateError) as error:
         raise CannotStart(str(error)) from error
 
 
@@ -205,7 +214,8 @@ def _now_ms() -> int:
     return to_ms(datetime.now(UTC))
 
 
-def _user() -> str:
+def user() -> str:
+    """Who does it, if that is not said."""
     try:
         return getuser()
     except (KeyError, OSError, ImportError):

@@ -27,6 +27,7 @@ COMMANDS = {
         "See events that were not taken, repair them, send them again.",
     ),
     "audit": ("services.cli.audit:audit", "Recompute customers from the topics and compare with the live state."),
+    "rebuild": ("services.cli.rebuild:rebuild", "Make every customer anew from all events, while the old ones serve."),
     "fit": ("services.cli.fit:fit", "Estimate a policy's calibration from purchases."),
     "schemas": ("services.cli.schemas:schemas", "Publish the contracts; for those who work on tierline."),
 }

@@ -18,6 +18,7 @@ CAUSES = {
     "policy": "a policy",
     "manual": "an override",
     "merge": "a merge",
+    "rebuild": "a rebuild",
 }
 
 

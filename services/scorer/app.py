@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
-from schemas.control import Activation
+from schemas.control import Activation, Record
 from schemas.identities import Identity
 from schemas.topics import CONTROL, IDENTITIES
 from services.scorer import policies, sequence
@@ -23,7 +23,7 @@ from services.scorer.engine.worker import Worker
 from services.scorer.sequence import Book
 from services.shared import kafka, logging
 from services.shared.connection import for_librdkafka
-from services.shared.control import Control, Overtaken, Unreadable
+from services.shared.control import Control, Overtaken, Unreadable, decode
 from services.shared.following import Following, Told
 from services.shared.metrics import ScorerMetrics
 from services.shared.settings import ScorerSettings
@@ -53,7 +53,7 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
     book = Book()
 
     def reread() -> Policies:
-        return book.learned(Control(settings).read())
+        return book.learned(Control(settings).records())
 
     kinship = Kinship(settings.partitions)
     worker = Worker(
@@ -123,15 +123,19 @@ def _following_policies(
 ) -> Following:
     """Topic `control` as it grows, into the book; to be called from the event loop."""
     loop = asyncio.get_running_loop()
-    known: list[Activation] = []
+    known: list[Record] = []
 
     def on_record(told: Told) -> None:
-        known.append(msgspec.json.decode(told.value, type=Activation))
+        known.append(decode(told.value))
 
     def on_end() -> None:
-        if len(known) > len(book.activations):
-            newest = book.learned(known).newest
-            log.info("a policy was activated", number=len(known), policy=newest.name, digest=newest.digest)
+        news = known[len(book.records) :]
+        book.learn(known)
+        for one in news:
+            if isinstance(one, Activation):
+                log.info("a policy was activated", number=one.sequence, policy=one.policy, digest=one.digest)
+            else:
+                log.info("a rebuild was asked for", number=one.sequence, fields=one.fields)
         loop.call_soon_threadsafe(worker.policies_changed)
 
     def failed(error: Exception) -> None:

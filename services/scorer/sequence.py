@@ -1,4 +1,4 @@
-"""The sequence of policies an installation decides by, as topic `control` tells it (rule 9): only ever added to.
+"""What topic `control` tells: the sequence of policies an installation decides by (rule 9), and what to rebuild.
 
 The first of it is the policy of the first start and holds from the beginning; each later one from its `effective_at`.
 """
@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from schemas.control import Activation
+from schemas.control import Activation, Rebuild, Record
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.policy import PolicyError, compiled
@@ -22,11 +22,11 @@ _PAUSE_S = 0.1
 
 
 class Book:
-    """All policies known so far; any thread may add what it has read."""
+    """All policies and rebuilds known so far; any thread may add what it has read."""
 
-    def __init__(self, known: Sequence[Activation] = ()) -> None:
+    def __init__(self, known: Sequence[Record] = ()) -> None:
         self._lock = threading.Lock()
-        self._activations: list[Activation] = []
+        self._records: list[Record] = []
         self._policies: Policies | None = None
         self.learn(known)
 
@@ -37,20 +37,27 @@ class Book:
         return self._policies
 
     @property
-    def activations(self) -> Sequence[Activation]:
-        return self._activations
+    def records(self) -> Sequence[Record]:
+        return self._records
 
-    def learned(self, known: Sequence[Activation]) -> Policies:
+    @property
+    def activations(self) -> Sequence[Activation]:
+        return [one for one in self._records if isinstance(one, Activation)]
+
+    def learned(self, known: Sequence[Record]) -> Policies:
         """All of them, once `known` was added."""
         self.learn(known)
         return self.policies
 
-    def learn(self, known: Sequence[Activation]) -> None:
-        """Add what of the sequence, told from its beginning, is not known yet. PolicyError if one cannot be read."""
+    def learn(self, known: Sequence[Record]) -> None:
+        """Add what of the records, told from the first one, is not known yet. PolicyError if one cannot be read."""
         with self._lock:
-            for one in known[len(self._activations) :]:
-                self._policies = _followed(self._policies, one)
-                self._activations.append(one)
+            for one in known[len(self._records) :]:
+                if isinstance(one, Rebuild):
+                    self._policies = self.policies.keeping(one.fields, one.sequence)
+                else:
+                    self._policies = _followed(self._policies, one)
+                self._records.append(one)
 
 
 def first(text: str) -> Activation:
@@ -68,8 +75,8 @@ def first(text: str) -> Activation:
     )
 
 
-def begun(control: Control, text: str) -> list[Activation]:
-    """The sequence as it stands; begun with this policy if it is empty. Of several who begin it at once one does.
+def begun(control: Control, text: str) -> list[Record]:
+    """The records as they stand; begun with this policy if it is empty. Of several who begin it at once one does.
 
     Blocks. PolicyError, and what `Control` raises.
     """
@@ -78,7 +85,7 @@ def begun(control: Control, text: str) -> list[Activation]:
         return [] if known else [first(text)]
 
     deadline = time.monotonic() + _WITHIN_S
-    known = control.read()
+    known = control.records()
     while not known:
         try:
             control.append(following)
@@ -87,7 +94,7 @@ def begun(control: Control, text: str) -> list[Activation]:
             if time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE_S)
-        known = control.read()
+        known = control.records()
     return known
 
 

@@ -1,4 +1,4 @@
-"""The sequence of policies on topic `control`: read to its end, and written by one writer at a time.
+"""Topic `control`, the sequence of policies and the rebuilds asked for: read to its end, written by one at a time.
 
 All writers have the same transactional id, so that whoever begins to write ends what another has begun: a record is
 only ever written by somebody who has read all before it. Everything here blocks.
@@ -6,11 +6,12 @@ only ever written by somebody who has read all before it. Everything here blocks
 
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
+from typing import TypeVar
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from schemas.control import Activation
+from schemas.control import Activation, Rebuild, Record
 from schemas.topics import CONTROL
 from services.shared.connection import SILENT, for_librdkafka
 from services.shared.kafka import KafkaUnavailable, verify_topics
@@ -21,8 +22,19 @@ _WITHIN_S = 30.0
 _PAUSE_S = 0.05
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 
-_decode = msgspec.json.Decoder(Activation).decode
 _encode = msgspec.json.Encoder().encode
+Written = TypeVar("Written", bound=Record)
+
+
+class _Head(msgspec.Struct):
+    record: str = ""
+
+
+def decode(value: bytes) -> Record:
+    """A record of the topic. msgspec.DecodeError if it is none."""
+    if msgspec.json.decode(value, type=_Head).record == "rebuild":
+        return msgspec.json.decode(value, type=Rebuild)
+    return msgspec.json.decode(value, type=Activation)
 
 
 class Overtaken(Exception):
@@ -30,7 +42,7 @@ class Overtaken(Exception):
 
 
 class Unreadable(Exception):
-    """Topic `control` holds something that is no activation; one line."""
+    """Topic `control` holds something that does not belong there; one line."""
 
 
 class Control:
@@ -44,6 +56,10 @@ class Control:
 
     def read(self) -> list[Activation]:
         """All activations, the first one first. Unreadable."""
+        return [record for record in self.records() if isinstance(record, Activation)]
+
+    def records(self) -> list[Record]:
+        """All there is, activations and rebuilds, the first one first. Unreadable."""
         consumer = Consumer(
             self._connection
             | {
@@ -69,27 +85,36 @@ class Control:
         Overtaken if somebody else writes at the same time. Once it returns, whoever reads finds what was written: the
         coordinator says that a transaction is committed before the partition lets its records be read.
         """
+        return self._write(lambda: following(self.read()), lambda last: len(self.read()) >= last.sequence)
+
+    def ask(self, following: Callable[[Sequence[Record]], Sequence[Rebuild]]) -> Sequence[Rebuild]:
+        """Write rebuilds behind all there is, as `append` does activations."""
+        return self._write(lambda: following(self.records()), lambda last: last in self.records())
+
+    def _write(self, make: Callable[[], Sequence[Written]], is_there: Callable[[Written], bool]) -> Sequence[Written]:
         producer = Producer(self._connection | {"transactional.id": self._writer}, logger=SILENT)
         try:
             producer.init_transactions(_WITHIN_S)
-            activations = following(self.read())
-            if not activations:
+            written = make()
+            if not written:
                 return []
             producer.begin_transaction()
-            for activation in activations:
-                producer.produce(self._topic, _encode(activation), KEY, 0)
+            for record in written:
+                producer.produce(self._topic, _encode(record), KEY, 0)
             producer.commit_transaction(_WITHIN_S)
             given_up = monotonic() + _WITHIN_S
-            while len(self.read()) < activations[-1].sequence and monotonic() < given_up:
+            while not is_there(written[-1]) and monotonic() < given_up:
                 sleep(_PAUSE_S)
         except KafkaException as error:
             if error.args[0].code() in _FENCED:
-                raise Overtaken("somebody else is activating a policy at this moment; look at the history") from error
+                raise Overtaken(
+                    "somebody else is activating a policy or asking for a rebuild at this moment; try again"
+                ) from error
             raise self._away(error) from error
-        return activations
+        return written
 
-    def _to_the_end(self, consumer: Consumer) -> list[Activation]:
-        found: list[Activation] = []
+    def _to_the_end(self, consumer: Consumer) -> list[Record]:
+        found: list[Record] = []
         while True:
             message = consumer.poll(_WITHIN_S)
             if message is None:
@@ -100,9 +125,9 @@ class Control:
                     return found
                 raise KafkaException(error)
             try:
-                found.append(_decode(message.value() or b""))
+                found.append(decode(message.value() or b""))
             except msgspec.DecodeError as undecoded:
-                raise Unreadable(f"{self._topic} offset {message.offset()} is no activation: {undecoded}") from None
+                raise Unreadable(f"{self._topic} offset {message.offset()} cannot be read: {undecoded}") from None
 
     def _away(self, error: KafkaException) -> KafkaUnavailable:
         return KafkaUnavailable(f"Kafka at {self._bootstrap}: {error.args[0].str()}")

@@ -116,6 +116,12 @@ class ScorerMetrics:
             ["partition"],
             registry=registry,
         )
+        self.rebuilding = Gauge(
+            "tierline_scorer_rebuild_remaining_records",
+            "Records of `events` still to replay and customers still to switch before a rebuild is done",
+            ["partition"],
+            registry=registry,
+        )
         self.operations = Counter(
             "tierline_scorer_identity_operations", "Merges, unmerges and erasures begun", ["kind"], registry=registry
         )

@@ -44,5 +44,5 @@ def test_references_inside_lead_somewhere_and_those_outside_to_published_files()
             assert follow(message["$ref"])
     files = publish.documents()
     payloads = [m["payload"]["schema"]["$ref"] for m in DOCUMENT["components"]["messages"].values() if "payload" in m]
-    assert len(payloads) == 18
+    assert len(payloads) == 19
     assert set(payloads) <= files.keys()

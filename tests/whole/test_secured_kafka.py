@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.whole, pytest.mark.timeout(180)]
 
 POLICY = Path("policies/retail.yaml").absolute()
 GUIDE = Path("docs/security.md").read_text("utf-8")
-WHO = ("setup", "ingest", "scorer", "notifier", "tierline policy", "tierline audit")
+WHO = ("setup", "ingest", "scorer", "notifier", "tierline policy", "tierline audit", "tierline rebuild")
 PURCHASE = {
     "id": "order-1", "source": "shop", "type": "purchase", "subject": "c-1", "amount": "900.00", "currency": "USD",
 }  # fmt: skip
@@ -132,6 +132,7 @@ async def test_an_event_goes_all_its_way_by_the_guide(
         assert b'"gold"' in announced
         policy = ("policy", "activate", str(POLICY), "--by", "li", "--json", "--topic")
         assert (await run(*policy, env=of("tierline policy"))).code == 0
+        assert (await run("rebuild", "--wait", "--by", "li", env=of("tierline rebuild"))).code == 0
         code, history = await run("policy", "history", env=of("tierline policy"))
         assert code == 0
         assert [line.split("Z ")[-1] for line in history if "activated" in line][-1] == "by li", history

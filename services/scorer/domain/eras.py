@@ -1,5 +1,6 @@
 """Eras: which policy holds when, in event time (rule 9). One sequence, only ever added to."""
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -33,16 +34,18 @@ class Policies:
     """eras: the first holds from the beginning; `effective_ms` and `activated_ms` never decrease. `count` of them,
     `newest` is the last one's policy; `machines` and `marks` are theirs, by index
 
-    fields: what entries must keep for their rules
+    fields:  what entries must keep: for their rules, and as asked for by rebuilds
+    rebuild: the number of the newest rebuild asked for, 0 without any
     known:  how many eras the sequence had up to and with that of a mark
     priced: profiles of which nothing is kept: without a currency, and of an order in the newest policy's
     """
 
-    def __init__(self, eras: tuple[Era, ...]) -> None:
+    def __init__(self, eras: tuple[Era, ...], asked: frozenset[str] = frozenset(), rebuild: int = 0) -> None:
+        self._asked, self.rebuild = asked, rebuild
         self.eras, self.count = eras, len(eras)
         self.machines, self.marks = [era.machine for era in eras], [era.mark for era in eras]
         self.newest = eras[-1].policy
-        self.fields = frozenset().union(*(kept_for(era.policy) for era in eras))
+        self.fields = asked.union(*(kept_for(era.policy) for era in eras))
         self.known = {era.mark: i + 1 for i, era in enumerate(eras)}
         self.priced = frozenset((letter(PURCHASE) + self.newest.currency, *map(letter, range(OVERRIDE + 1))))
 
@@ -57,7 +60,11 @@ class Policies:
         if effective_ms < last.effective_ms or activated_ms < last.activated_ms:
             raise ValueError("a policy cannot take effect before the one activated last")
         era = Era(effective_ms, activated_ms, Machine(policy), _mark(last.mark, policy, effective_ms))
-        return Policies((*self.eras, era))
+        return Policies((*self.eras, era), self._asked, self.rebuild)
+
+    def keeping(self, fields: Iterable[str], rebuild: int) -> "Policies":
+        """The same, with these fields kept too from now on; a rebuild of this number is to find them in what was."""
+        return Policies(self.eras, self._asked.union(fields), rebuild)
 
     def known_by(self, at_ms: int) -> int:
         """How many eras count at the instant: those activated by then, and those that will be before they begin."""

@@ -1,4 +1,4 @@
-"""Two identities become one customer, are parted again, or a person is erased (rules 11 and 12).
+"""Two identities become one customer, are parted again, a person is erased (rules 11 and 12), or is made anew.
 
 Entries keep the subject they were filed under as their origin, so that a merge can be undone. What two identities both
 have counts once: the other entry is kept aside, in the shadow of the one that counts.
@@ -10,9 +10,10 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.decisions import Value
-from services.scorer.domain.entries import Entry, read_profile, write_profile
+from services.scorer.domain.entries import TOUCHES, Entry, read_profile, write_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.outcomes import Change
 from services.scorer.domain.packing import decode, encode
 from services.scorer.domain.shadows import origin_of
@@ -173,6 +174,48 @@ def _begin_anew(
     before = customer.rare.erased.get("", at_ms) if customer.rare else at_ms
     customer.rare = Rare(erased={"": max(at_ms, before)}, left=_left(customer))
     turn.rebase([_filed(e, "", origin) for e in later if origin_of(e) == origin], subject, at_ms, "manual", None)
+
+
+def renew(
+    customer: Customer, anew: Customer, policies: Policies, *, subject: str, origin: str, at_ms: int, whole: bool
+) -> list[Change] | None:
+    """Let what was filed under `origin` ("" is the customer's own) be what became of it in `anew`, who has lived on
+    those events alone; `customer` is changed in place. None if there is no difference, and nothing is done.
+
+    whole: `anew` knows all of those events. Otherwise what it does not know stays, but for what is kept by the hour
+    """
+    erased_ms = customer.rare.erased.get(origin, -NEVER) if customer.rare else -NEVER
+    theirs = [_filed(e, origin) for e in _all(anew) if e.time_ms > erased_ms]
+    ahead = [_waits_for(w, origin) for w in anew.waiting if w.entry.time_ms > erased_ms]
+    mine = [e for e in _all(customer) if origin_of(e) == origin]
+    waiting = [w for w in customer.waiting if origin_of(w.entry) == origin]
+    if not whole:
+        known = {e.id for e in (*theirs, *(w.entry for w in ahead))}
+        theirs += [e for e in mine if e.id not in known and not (e.kind in TOUCHES and e.amount)]
+        ahead += [w for w in waiting if w.entry.id not in known]
+    frozen = _renewed(customer, anew.frozen, origin, erased_ms)
+    before, after = (*mine, *(w.entry for w in waiting)), (*theirs, *(w.entry for w in ahead))
+    if frozen == customer.frozen and set(before) == set(after):
+        return None
+    turn = Turn(customer, policies)
+    turn.advance(at_ms)
+    others = [e for e in _all(customer) if origin_of(e) != origin]
+    customer.waiting = _in_order([*(w for w in customer.waiting if origin_of(w.entry) != origin), *ahead])
+    floors = [f.floor_ms for f in (frozen, customer.frozen) if f is not None]
+    turn.rebase([*others, *theirs], subject, at_ms, "rebuild", frozen, max(floors, default=-NEVER))
+    return turn.changes
+
+
+def _renewed(customer: Customer, anew: Frozen | None, origin: str, erased_ms: int) -> Frozen | None:
+    """Where the ledger is folded once the entries of `origin` are those of one who is folded like `anew`."""
+    if anew is not None and anew.floor_ms <= erased_ms:
+        anew = None
+    old = customer.frozen
+    if all(origin_of(e) == origin for e in _all(customer)):
+        return anew
+    if anew is None or (old is not None and old.floor_ms >= anew.floor_ms):
+        return old
+    return _higher(old, anew)
 
 
 def joined(customer: Customer) -> dict[str, Joined]:

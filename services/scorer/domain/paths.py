@@ -24,6 +24,12 @@ class Paths:
             self.steps.setdefault(moved.dimension.name, []).append((instant.at_ms, moved.after))
             self.dimensions[moved.dimension.name] = moved.dimension
 
+    def begin_at(self, at_ms: int) -> None:
+        """Forget what was before the instant, but for what held there."""
+        for name, path in self.steps.items():
+            earlier = sum(step[0] <= at_ms for step in path)
+            self.steps[name] = path[max(0, earlier - 1) :]
+
 
 def fold(
     policies: Policies, ledger: Ledger, until_ms: int, known: int, frozen: Frozen | None = None

@@ -124,6 +124,7 @@ class Position(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     appended_ms:   the broker's append time of the last event taken, the newest so far
     identities:    the newest operation of topic `identities` that this partition has done its part of
     transfers:     the next offset of `transfers` to take
+    rebuilt:       the newest rebuild that this partition has done
     """
 
     events_offset: int
@@ -134,6 +135,7 @@ class Position(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     caught_up: bool = True
     identities: int = 0
     transfers: int = 0
+    rebuilt: int = 0
 
 
 class Body(msgspec.Struct, array_like=True):

@@ -226,10 +226,19 @@ class Turn:
             new_paths.take(instant)
         self._chronicle.correct(common, old_paths, new_paths, now, now_ms, cause, trigger)
 
-    def rebase(self, entries: Sequence[Entry], subject: str, at_ms: int, cause: Cause, frozen: Frozen | None) -> None:
+    def rebase(
+        self,
+        entries: Sequence[Entry],
+        subject: str,
+        at_ms: int,
+        cause: Cause,
+        frozen: Frozen | None,
+        since_ms: int = -NEVER,
+    ) -> None:
         """Live on with other entries altogether, played from their beginning or from where they are frozen.
 
         What waits is parted with them, and of what counts now that waits which is ahead of the clock.
+        since_ms: what the paths were before this instant is not compared
         """
         customer = self._customer
         now_ms = max(at_ms, customer.life.played_ms)
@@ -237,7 +246,8 @@ class Turn:
         counted, shadowed = part_shadows([*entries, *(w.entry for w in customer.waiting)], subject)
         ahead = [e for e in counted if e.time_ms > now_ms]
         customer.waiting = [waiting.get((e.id, e.profile)) or wait_unnamed(e) for e in ahead]
-        self._replay_whole(Ledger.of(e for e in counted if e.time_ms <= now_ms), now_ms, cause, None, frozen, None)
+        after = Ledger.of(e for e in counted if e.time_ms <= now_ms)
+        self._replay_whole(after, now_ms, cause, None, frozen, None, since_ms)
         if customer.rare is not None or shadowed or frozen is not None:
             rare = customer.rarely()
             rare.shadowed, rare.frozen = shadowed, frozen
@@ -252,11 +262,15 @@ class Turn:
         trigger: Trigger | None,
         frozen: Frozen | None,
         known: int | None,
+        since_ms: int = -NEVER,
     ) -> None:
         customer = self._customer
         old = customer.life
         _, old_paths = self._fold(old.ledger, old.played_ms, old.known)
         now, new_paths = fold(self._policies, after, now_ms, old.known if known is None else known, frozen)
+        if since_ms > -NEVER:
+            old_paths.begin_at(since_ms)
+            new_paths.begin_at(since_ms)
         self._chronicle.correct(Paths(), old_paths, new_paths, now, now_ms, cause, trigger)
 
 

@@ -46,7 +46,7 @@ class PartitionMetrics:
         self._all.batch_time.labels("decide").observe(decided_s)
         self._all.batch_time.labels("commit").observe(committed_s)
 
-    def state(self, shard: Shard, lag: int) -> None:
+    def state(self, shard: Shard, lag: int, rebuild: int) -> None:
         label = self._label
         self._all.lag.labels(label).set(lag)
         self._all.customers.labels(label).set(len(shard.records))
@@ -55,6 +55,7 @@ class PartitionMetrics:
         self._all.to_look_at_again.labels(label).set(shard.sweep.left)
         self._all.set_aside.labels(label).set(len(shard.aside))
         self._all.halted.labels(label).set(0)
+        self._all.rebuilding.labels(label).set(rebuild)
 
     def failed(self) -> None:
         self._all.failed.inc()
@@ -71,6 +72,7 @@ class PartitionMetrics:
             metrics.state_bytes,
             metrics.timers,
             metrics.to_look_at_again,
+            metrics.rebuilding,
             metrics.restoring,
             metrics.set_aside,
             metrics.halted,

@@ -37,6 +37,7 @@ class Kinship:
         self._lock = threading.Lock()
         self._directory = Directory()
         self._of: dict[int, list[Operation]] = {}
+        self._erased: dict[str, int] = {}
 
     def learn(self, one: Identity) -> int | None:
         """Add the operation that follows; the partition that has to begin it, None if it was known."""
@@ -45,6 +46,8 @@ class Kinship:
                 return None
             operation = self._operation(one)
             self._directory.take(one)
+            if operation.kind == "erasure":
+                self._erased |= dict.fromkeys((operation.subject, *operation.with_), operation.at_ms)
             home = partition_of(operation.subject.encode(), self._partitions)
             self._of.setdefault(home, []).append(operation)
             return home
@@ -68,6 +71,11 @@ class Kinship:
                 return True
             place += 1
         return False
+
+    def erased(self) -> dict[str, int]:
+        """By name the instant (ms) up to which its events are forgotten."""
+        with self._lock:
+            return dict(self._erased)
 
     def _operation(self, one: Identity) -> Operation:
         at_ms, known = to_ms(one.at), self._directory

@@ -25,6 +25,7 @@ from services.scorer.engine.clock import Clock, Playback
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.letter_limit import LetterLimit, TooManyDeadLetters
+from services.scorer.engine.rebuilding import Rebuilding, Rebuilds
 from services.scorer.engine.sweep import Lane
 from services.scorer.engine.takeover import Taken
 from services.scorer.engine.transfers import TransferInbox
@@ -49,7 +50,7 @@ class Partition:
     """take_over:      blocks; see takeover.Takeover
     policies:       those to decide by now; asked before each turn
     kinship:        the merges, unmerges and erasures to do
-    lane:           shared by all partitions of the worker
+    lane, rebuilds: shared by all partitions of the worker
     on_position:    told from which offset of `transfers` on to hand over; None when nothing is to come any more
     fenced_pause_s: after being fenced, how long to wait for the rebalance that most likely was the reason
     letter_share:   see LetterLimit
@@ -66,6 +67,7 @@ class Partition:
         policies: Callable[[], Policies],
         kinship: Kinship,
         lane: Lane,
+        rebuilds: Rebuilds,
         on_position: Callable[[int | None], None],
         takeovers: ThreadPoolExecutor,
         commits: ThreadPoolExecutor,
@@ -82,6 +84,7 @@ class Partition:
         self._arrivals = Arrivals(number, feed, room)
         self._transfers = TransferInbox()
         self._limit, self._halted = LetterLimit(letter_share), ""
+        self._rebuilding = Rebuilding(number, rebuilds, self.wake)
         self._pace, self._timer_pace = Pace(most=max_batch), Pace(most=_TIMERS_A_TURN)
         self._sweep_pace = Pace(most=_SWEPT_A_TURN, target_s=_SWEEP_S)
         self._taken: Taken | None = None
@@ -170,6 +173,8 @@ class Partition:
             "transfers_waiting": len(self._transfers),
             "identities": taken.position.identities,
             "to_look_at_again": taken.shard.sweep.left,
+            "rebuilt": taken.position.rebuilt,
+            "rebuild": self._rebuilding.detail(),
         }
 
     # Taking over, and losing
@@ -241,6 +246,7 @@ class Partition:
     def _release(self) -> None:
         taken, self._taken = self._taken, None
         self._lane.leave(self.number)
+        self._rebuilding.stop()
         self._on_position(None)
         self._arrivals.clear()
         self._metrics.clear()
@@ -312,13 +318,14 @@ class Partition:
         identities = self._relate(taken, turn, until_ms)
         fired = self._fire(taken, turn, until_ms)
         swept = self._sweep(taken, turn, until_ms)
+        rebuilt = self._rebuilding.work(taken.shard, turn, batch, taken.position, offset, until_ms)
         self._limit.check(batch, turn)
         if turn.catching_up and self._arrivals.reaches(offset, taken.backlog_end) and not self._more_due:
             turn.caught_up(self.number)
         if not turn.writes:
             self._lane.leave(self.number)
             await asyncio.sleep(0)
-            return fired > 0 or swept
+            return fired > 0 or swept or rebuilt
         decided_s = time.perf_counter()
         position = replace(
             taken.position,
@@ -330,6 +337,7 @@ class Partition:
             caught_up=not turn.catching_up,
             identities=identities,
             transfers=self._transfers.position,
+            rebuilt=max(taken.position.rebuilt, turn.rebuilt),
         )
         await self._commit(taken, position, turn)
         self._lane.leave(self.number)
@@ -402,7 +410,8 @@ class Partition:
 
     def _measure(self, taken: Taken) -> None:
         offset = taken.position.events_offset
-        self._metrics.state(taken.shard, self._arrivals.end - offset if self._arrivals.behind(offset) else 0)
+        lag = self._arrivals.end - offset if self._arrivals.behind(offset) else 0
+        self._metrics.state(taken.shard, lag, self._rebuilding.remaining)
 
     async def _in_thread(self, pool: ThreadPoolExecutor, call: Callable[..., Any], *args: Any) -> Any:
         run = contextvars.copy_context().run  # so that logs name the service

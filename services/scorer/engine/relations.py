@@ -1,15 +1,20 @@
-"""Merges, unmerges and erasures as they are done to a partition's customers (rules 11 and 12).
+"""Merges, unmerges, erasures and rebuilds as they are done to a partition's customers (rules 4, 11 and 12).
 
 What has to cross to another partition goes over topic `transfers`, in the transaction of the turn that sends it.
 """
 
-from services.scorer.domain.merging import depart, erase, joined, receive, unmerge
+import structlog
+from msgspec.structs import replace
+
+from services.scorer.domain.merging import depart, erase, joined, receive, renew, unmerge
 from services.scorer.domain.packing import decode, encode, mark
 from services.scorer.domain.state import Customer
 from services.scorer.engine.kinship import Kinship, Operation
 from services.scorer.engine.shard import Shard
-from services.scorer.engine.transfers import Forwarded, Moved, Returned, Transfer
+from services.scorer.engine.transfers import Forwarded, Moved, Renewed, Returned, Transfer
 from services.scorer.engine.turn import Turn
+
+log = structlog.get_logger()
 
 
 def begin(shard: Shard, turn: Turn, operation: Operation) -> bool:
@@ -37,8 +42,10 @@ def take(shard: Shard, turn: Turn, transfer: Transfer, until_ms: int, kinship: K
     begun: the operation up to which this partition has done its part.  more: whether something has come behind it
     """
     match transfer:
-        case Forwarded():
-            _take_event(shard, turn, transfer, until_ms)
+        case Forwarded() | Renewed():
+            if transfer.rebuild > shard.policies.rebuild:
+                return False
+            _take_for_a_name(shard, turn, transfer, until_ms)
         case Moved(sequence=sequence, subject=subject):
             if not (kinship.knows(sequence) and _can_read(shard, transfer.record)):
                 return False
@@ -106,21 +113,59 @@ def _erase(shard: Shard, turn: Turn, operation: Operation, customer: Customer) -
         shard.forward(turn, Returned(operation.sequence, alias, at_ms, encode(freed.customer), decisions))
 
 
-def _take_event(shard: Shard, turn: Turn, forwarded: Forwarded, until_ms: int) -> None:
-    """Of an event for another name: here, on to whom that one has been merged into, or back to the name it came for."""
-    key = forwarded.subject.encode()
+def take_anew(shard: Shard, turn: Turn, key: bytes, record: bytes | None, offset: int, until_ms: int) -> bool:
+    """Let what came for the name `key` be what a rebuild has made of it; False if that is what it is already.
+
+    record: of a customer who lived on those events alone, up to `offset`; None if there are none
+    """
+    name, into = key.decode(), shard.aliases.get(key)
+    if into is None:
+        return _renew(shard, turn, name, "", record, until_ms, whole=True)
+    if record is None:
+        return False
+    shard.forward(turn, Renewed(into, name, until_ms, shard.policies.rebuild, offset, record))
+    return True
+
+
+def _renew(
+    shard: Shard, turn: Turn, subject: str, origin: str, record: bytes | None, at_ms: int, *, whole: bool
+) -> bool:
+    """Where the core fails they stay as they are, so that a fault of ours stops nobody else."""
+    policies = shard.policies
+    try:
+        customer = _customer(shard, subject)
+        anew = Customer.new(policies) if record is None else decode(record, policies)
+        changes = renew(customer, anew, policies, subject=subject, origin=origin, at_ms=at_ms, whole=whole)
+        if changes is None:
+            return False
+        told, after = turn.told(changes, subject), encode(customer)
+    except MemoryError:
+        raise  # no customer's fault
+    except Exception as error:  # whatever it is, it is told
+        log.error("a rebuild fails at a customer", partition=shard.number, subject=subject, exc_info=error)
+        return False
+    turn.tell(told, subject.encode())
+    shard.put(turn, subject, after)
+    return True
+
+
+def _take_for_a_name(shard: Shard, turn: Turn, transfer: Forwarded | Renewed, until_ms: int) -> None:
+    """Of what came for another name: here, on to whom that one has been merged into, or back to the name it came for.
+
+    On these ways an event may come before what a rebuild has made of those before it: that one is not the whole then.
+    """
+    key = transfer.subject.encode()
     if key in shard.aliases:
-        shard.forward(turn, _addressed(forwarded, shard.aliases[key]))
+        shard.forward(turn, replace(transfer, subject=shard.aliases[key]))
         return
-    origin = shard.subject_of(forwarded)
-    if origin == forwarded.subject or origin in joined(_customer(shard, forwarded.subject)):
-        shard.take_forwarded(turn, forwarded, until_ms)
+    name = transfer.name if isinstance(transfer, Renewed) else shard.subject_of(transfer)
+    if name != transfer.subject and name not in joined(_customer(shard, transfer.subject)):
+        shard.forward(turn, replace(transfer, subject=name))
+    elif isinstance(transfer, Forwarded):
+        shard.take_forwarded(turn, transfer, until_ms)
     else:
-        shard.forward(turn, _addressed(forwarded, origin))
-
-
-def _addressed(forwarded: Forwarded, subject: str) -> Forwarded:
-    return Forwarded(subject, forwarded.event, forwarded.at_ms, forwarded.partition, forwarded.offset)
+        origin = "" if name == transfer.subject else name
+        _renew(shard, turn, transfer.subject, origin, transfer.record, transfer.at_ms, whole=False)
 
 
 def _customer(shard: Shard, subject: str) -> Customer:

@@ -131,7 +131,7 @@ class Shard:
                 key, value = cast(bytes, record.key), cast(bytes, record.value)
                 into = self.aliases.get(key)
                 if into is not None:
-                    self.forward(turn, Forwarded(into, value, record.timestamp, self.number, record.offset))
+                    self.forward(turn, self._forwarded(into, value, record))
                 else:
                     arrivals.setdefault(key, []).append(Arrival(event, record.timestamp, record.offset, value))
         failing: dict[bytes, list[Arrival]] = {}
@@ -162,6 +162,9 @@ class Shard:
     def subject_of(forwarded: Forwarded) -> str:
         """The name the event came for."""
         return _read_event(forwarded.event).subject
+
+    def _forwarded(self, into: str, event: bytes, record: Record) -> Forwarded:
+        return Forwarded(into, event, record.timestamp, self.number, record.offset, self._policies.rebuild)
 
     def forward(self, turn: Turn, transfer: Transfer) -> None:
         """Send something to where its subject lives."""

@@ -128,7 +128,10 @@ class Takeover:
         """The policies to decide by; the former owner may have known more than we do."""
         policies = self._policies()
         named = set(map(mark, restored.records.values()))
-        if restored.position is not None and restored.position.policy_digest not in _digests(policies):
+        position = restored.position
+        if position is not None and position.policy_digest not in _digests(policies):
+            return self._reread()
+        if position is not None and position.rebuilt > policies.rebuild:
             return self._reread()
         return policies if named <= policies.known.keys() else self._reread()
 
@@ -159,10 +162,22 @@ class Takeover:
                     "Restore the topic, or start with --fresh"
                 )
             newest = policies.newest
-            return Position(events_offset=first, sequence=0, policy=newest.name, policy_digest=newest.digest)
+            return Position(
+                events_offset=first,
+                sequence=0,
+                policy=newest.name,
+                policy_digest=newest.digest,
+                rebuilt=policies.rebuild,
+            )
         if position.policy_digest not in _digests(policies):
             raise Refusal(
                 f"{state} was decided under policy {position.policy} ({position.policy_digest}), which is not on topic "
+                f"{self._settings.topic(topics.CONTROL.name)}: that topic was lost or made anew. Restore it, or start "
+                "with --fresh"
+            )
+        if position.rebuilt > policies.rebuild:
+            raise Refusal(
+                f"{state} has done rebuild {position.rebuilt}, which is not on topic "
                 f"{self._settings.topic(topics.CONTROL.name)}: that topic was lost or made anew. Restore it, or start "
                 "with --fresh"
             )

@@ -40,16 +40,34 @@ class Returned(msgspec.Struct, array_like=True, frozen=True, tag="returned"):
 
 
 class Forwarded(msgspec.Struct, array_like=True, frozen=True, tag="forwarded"):
-    """An event that came for another name of `subject`, with its place on topic `events`."""
+    """An event that came for another name of `subject`, with its place on topic `events`.
+
+    rebuild: the newest that was known where it came: it is kept with the fields that one asks for
+    """
 
     subject: str
     event: bytes
     at_ms: int
     partition: int
     offset: int
+    rebuild: int = 0
 
 
-Transfer = Moved | Returned | Forwarded
+class Renewed(msgspec.Struct, array_like=True, frozen=True, tag="renewed"):
+    """What a rebuild has made of the events that came for `name`, which is another name of `subject`.
+
+    record: of a customer who lived on them alone.  offset: those from it on are not among them
+    """
+
+    subject: str
+    name: str
+    at_ms: int
+    rebuild: int
+    offset: int
+    record: bytes
+
+
+Transfer = Moved | Returned | Forwarded | Renewed
 """subject: whom it is for.  at_ms: not to be taken before this instant is played"""
 
 
@@ -69,10 +87,13 @@ _read_transfer = msgspec.msgpack.Decoder(Transfer).decode
 
 def pieces(transfer: Transfer) -> Iterator[bytes]:
     """The records it takes."""
-    if isinstance(transfer, Forwarded):
-        name = f"{transfer.partition}/{transfer.offset}/{transfer.subject}"
-    else:
-        name = f"{transfer.sequence}/{transfer.subject}"
+    match transfer:
+        case Forwarded():
+            name = f"{transfer.partition}/{transfer.offset}/{transfer.subject}"
+        case Renewed():
+            name = f"rebuild {transfer.rebuild}/{transfer.offset}/{transfer.name}/{transfer.subject}"
+        case _:
+            name = f"{transfer.sequence}/{transfer.subject}"
     whole = _encode(transfer)
     count = max(1, -(-len(whole) // _PIECE_BYTES))
     for number in range(count):

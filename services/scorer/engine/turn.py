@@ -36,6 +36,7 @@ class Turn:
     received_ms:   when ingest took the events that moved somebody, for end-to-end latency
     fired_due_ms:  when the timers that changed something were due
     refused:       partition and offset of an event with a dead letter -> its reason
+    rebuilt:       the rebuild that is done with this turn, 0 if none is
     """
 
     sequence: int
@@ -59,11 +60,13 @@ class Turn:
     flaps: dict[str, int] = field(default_factory=dict)
     received_ms: list[int] = field(default_factory=list)
     fired_due_ms: list[int] = field(default_factory=list)
+    rebuilt: int = 0
 
     @property
     def writes(self) -> bool:
         """Whether there is anything to commit: a look at time that changed nothing writes nothing."""
-        return bool(self.events or self.customers or self.decisions or self.received)
+        written = self.customers or self.decisions or self.transfers
+        return bool(self.events or self.received or self.rebuilt or written)
 
     def change(self, change: Change, key: bytes, subject: str) -> None:
         """A change of a customer's path: always a decision, announced too if the position is another one."""

@@ -19,6 +19,8 @@ from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.partition import Partition
+from services.scorer.engine.rebuilding import Rebuilds
+from services.scorer.engine.replay import TopicReplay
 from services.scorer.engine.sweep import Lane
 from services.scorer.engine.takeover import Takeover
 from services.scorer.engine.transactions import GroupOffsets
@@ -64,6 +66,7 @@ class Worker:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._assigned = self._failed = self._stopping = False
         self._kinship, self._lane = kinship, Lane()
+        self._rebuilds = Rebuilds(settings.partitions, functools.partial(TopicReplay, settings), kinship.erased)
         self._transfers = TransferFeed(settings, self._transferred, on_failure)
         self.room = Room(_INBOX_BYTES)
 
@@ -145,6 +148,7 @@ class Worker:
             policies=lambda: self._book.policies,
             kinship=self._kinship,
             lane=self._lane,
+            rebuilds=self._rebuilds,
             on_position=functools.partial(self._transfers.read_from, number),
             takeovers=self._takeovers,
             commits=self._commits,

@@ -1,7 +1,7 @@
 """A log in memory instead of Kafka, and a partition's actor on it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -18,6 +18,8 @@ from services.scorer.engine.eventlog import Next
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.partition import Partition
+from services.scorer.engine.rebuilding import Rebuilds
+from services.scorer.engine.replay import CutOff, Past
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.sweep import Lane
 from services.scorer.engine.takeover import Taken
@@ -44,7 +46,8 @@ class Log:
         self.takeovers = 0
         self.fail: list[Exception] = []
         self.refuse: Exception | None = None
-        self.hold_commits = False
+        self.hold_commits = self.cut = False
+        self.on_commit: Callable[[], object] = lambda: None
         self.policies = POLICIES
 
     # as the feed
@@ -60,6 +63,11 @@ class Log:
             if record.offset >= offset:
                 return Next(True, record.offset)
         return Next(False, self.end(partition))
+
+    # as what is read again for a rebuild
+
+    def replay(self, partition: int, on_more: Callable[[], None]) -> "Again":
+        return Again(self, on_more)
 
     # as the takeover and the transactions
 
@@ -81,6 +89,7 @@ class Log:
         if turn is not None:
             self.turns.append(turn)
             self.state |= turn.customers
+            self.on_commit()
 
     def drop(self) -> None:
         pass
@@ -90,6 +99,27 @@ class Log:
     def said(self) -> list[Decision | CaughtUp]:
         values = [value for turn in self.turns for _, value in turn.decisions]
         return [msgspec.json.decode(value, type=DecisionRecord) for value in values]
+
+
+class Again:
+    """A hundred records at a time, each time not at once."""
+
+    def __init__(self, log: Log, on_more: Callable[[], None]) -> None:
+        self._log, self._on_more, self._next, self._is_here = log, on_more, 0, False
+
+    def more(self) -> list[Past]:
+        if self._log.cut:
+            raise CutOff("events-0 begins at offset 7: what came before is gone")
+        self._is_here = not self._is_here
+        if self._is_here:
+            asyncio.get_running_loop().call_later(0.001, self._on_more)
+            return []
+        found = [r for r in self._log.records if r.offset >= self._next][:100]
+        self._next += len(found)
+        return [Past(r.offset, r.timestamp, r.key, r.value) for r in found]
+
+    def close(self) -> None:
+        pass
 
 
 def kafka_error(code: int) -> KafkaException:
@@ -112,6 +142,7 @@ async def actor(
             policies=lambda: log.policies,
             kinship=Kinship(1),
             lane=Lane(),
+            rebuilds=Rebuilds(1, log.replay, dict),
             on_position=lambda _: None,
             takeovers=pool,
             commits=pool,

@@ -178,12 +178,15 @@ class Partitioned:
                 return False
             case "time":
                 shard.fire(turn, END_MS, 1000)
+        self.commit(p, turn)
+        self.done[p] = taken, begun, position
+        return True
+
+    def commit(self, p: int, turn: Turn) -> None:
         for to, _, value in turn.transfers:
             self.transfers[to].append(value)
         self.state[p] |= turn.customers
         self.decisions[p] += [msgspec.json.decode(value, type=DecisionRecord) for _, value in turn.decisions]
-        self.done[p] = taken, begun, position
-        return True
 
     def run(self, random: Random) -> None:
         """Until nothing is left to do, in any order of turns."""

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from schemas.decisions import CaughtUp
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import decode_position, encode, encode_position
 from services.scorer.domain.state import POSITION_KEY, Customer, Position
@@ -35,16 +36,21 @@ class Owner:
 
     def __init__(self, installation: Installation) -> None:
         self.registry = CollectorRegistry()
+        self.rereads = 0
         self._offsets = GroupOffsets(installation.settings)
         self._taken: list[Taken] = []
         self._take_over = Takeover(
             installation.settings,
             lambda: installation.policies,
-            lambda: installation.policies,
+            lambda: self._reread(installation),
             ScorerMetrics(self.registry),
             self._offsets,
             FailPoints(""),
         )
+
+    def _reread(self, installation: Installation) -> Policies:
+        self.rereads += 1
+        return installation.policies.keeping(["channel"], 1)
 
     def take_over(self, partition: int = 0) -> Taken:
         self._taken.append(self._take_over(partition))
@@ -199,6 +205,18 @@ def test_another_policy_over_kept_data_is_refused_in_one_line(installation: Inst
 def test_a_topic_made_anew_under_kept_state_is_refused(installation: Installation, owner: Owner) -> None:
     installation.write("scorer-state", encode_position(position(installation, 50)), POSITION_KEY, 0)
     with pytest.raises(Refusal, match=r"stands at offset 50, but .*events-0 ends at 0"):
+        owner.take_over()
+
+
+def test_what_a_rebuild_has_kept_is_kept_by_the_next_owner_too(installation: Installation, owner: Owner) -> None:
+    done = msgspec.structs.replace(position(installation, 0), rebuilt=1)
+    installation.write("scorer-state", encode_position(done), POSITION_KEY, 0)
+    assert owner.take_over().shard.policies.fields == {"channel"}, "it has not looked at what it had not heard of"
+    assert owner.take_over(1).position.rebuilt == 0
+    assert owner.rereads == 1
+    unknown = msgspec.structs.replace(done, rebuilt=2)
+    installation.write("scorer-state", encode_position(unknown), POSITION_KEY, 0)
+    with pytest.raises(Refusal, match=r"has done rebuild 2, which is not on topic .*control"):
         owner.take_over()
 
 

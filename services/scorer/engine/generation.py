@@ -1,0 +1,125 @@
+"""A new generation of a partition's customers, made from its events alone while the old one serves (rule 4).
+
+Each name lives on the events that came for it, as if nobody had ever been merged; then, name by name, what became of
+them takes the place of what is kept of them, wherever the name's customer lives.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from schemas.events import Event
+from services.scorer.domain.packing import decode, encode
+from services.scorer.domain.scoring import Arrival, Outcome, score
+from services.scorer.domain.state import Customer, Rare
+from services.scorer.engine import poison, relations
+from services.scorer.engine.replay import Past
+from services.scorer.engine.shard import Shard
+from services.scorer.engine.turn import Turn
+from services.shared.partitioner import partition_of
+
+_read_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
+
+
+class Generation:
+    """The names of a partition's `shard`.
+
+    erased:   by name the instant up to which its events are forgotten
+    replayed: the next offset of `events` to take
+    renewed:  how many names were put in the place of something else
+    """
+
+    def __init__(self, shard: Shard, partitions: int, erased: Mapping[str, int]) -> None:
+        self._shard, self._partitions, self._erased = shard, partitions, erased
+        self._records: dict[bytes, bytes] = {}
+        self._left: dict[bytes, bytes | None] | None = None
+        self.replayed = self.renewed = 0
+
+    @property
+    def left(self) -> int:
+        """How many names are still to be put in their place, as far as is known."""
+        return len(self._records) if self._left is None else len(self._left)
+
+    @property
+    def switching(self) -> bool:
+        """Whether the new generation has begun to take the old one's place."""
+        return self._left is not None
+
+    def take(self, past: Iterable[Past]) -> None:
+        """Events that follow those taken; what was taken already is passed over."""
+        arrivals: dict[bytes, list[Arrival]] = {}
+        until_ms = 0
+        for record in past:
+            if record.offset < self.replayed:
+                continue
+            self.replayed, until_ms = record.offset + 1, max(until_ms, record.timestamp)
+            event = self._event(record)
+            if event is not None:
+                key, raw = event.subject.encode(), record.value or b""
+                arrivals.setdefault(key, []).append(Arrival(event, record.timestamp, record.offset, raw))
+        for key, of_name in arrivals.items():
+            if self._left is None:
+                after = self._decided(key, self._records.get(key), of_name, until_ms)
+                if after is not None:
+                    self._records[key] = after
+            elif key in self._left:  # all others have been put in their place, and take their events there
+                self._left[key] = self._decided(key, self._left[key], of_name, until_ms)
+
+    def switch(self, turn: Turn, until_ms: int, limit: int) -> int:
+        """Put at most `limit` names in their place, once all events have been taken that the shard has; how many."""
+        if self._left is None:
+            self._left = {**dict.fromkeys(self._shard.records), **self._records}
+            self._records = {}
+        looked_at = 0
+        while self._left and looked_at < limit:
+            key, record = self._left.popitem()
+            self.renewed += relations.take_anew(self._shard, turn, key, record, self.replayed, until_ms)
+            looked_at += 1
+        return looked_at
+
+    def _decided(self, key: bytes, before: bytes | None, arrivals: list[Arrival], until_ms: int) -> bytes | None:
+        """The name's next record; what the core fails at is left out, as the shard leaves it out."""
+        subject = key.decode()
+        if before is None and subject in self._erased:
+            before = self._forgotten(key, self._erased[subject])
+        attempt = partial(self._attempt, subject)
+        try:
+            after, _ = attempt(before, arrivals, until_ms)
+        except poison.CoreFailed:
+            parted = poison.part(attempt, before, arrivals, until_ms)
+            return parted.taken[-1][0] if parted.taken else before
+        return after
+
+    def _attempt(
+        self, subject: str, record: bytes | None, arrivals: Sequence[Arrival], until_ms: int
+    ) -> tuple[bytes, Outcome]:
+        try:
+            return score(record, self._shard.policies, arrivals, until_ms, subject, reasons=False)
+        except MemoryError:
+            raise  # no event's fault
+        except Exception as error:
+            raise poison.CoreFailed(error) from error
+
+    def _forgotten(self, key: bytes, erased_ms: int) -> bytes:
+        """The record to begin with of a name that is erased: what has been done already of a name with a customer here.
+
+        An erasure that is known may still be to come; then it will find what there is to forget.
+        """
+        record, policies = self._shard.records.get(key), self._shard.policies
+        erased = {"": erased_ms}
+        if record is not None:
+            rare = decode(record, policies).rare
+            erased = {"": rare.erased[""]} if rare is not None and "" in rare.erased else {}
+        customer = Customer.new(policies)
+        customer.rare = Rare(erased=erased)
+        return encode(customer)
+
+    def _event(self, record: Past) -> Event | None:
+        """None for what the shard has put to the dead letters too."""
+        try:
+            event = _read_event(record.value or b"")
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        key = event.subject.encode()
+        return event if key == record.key and partition_of(key, self._partitions) == self._shard.number else None
