@@ -74,6 +74,20 @@ def active(of: Installation) -> set[str]:
     return {subject for subject, after in said.items() if after is True}
 
 
+def called(names: list[str], merged: list[str]) -> dict[str, list[str | None]]:
+    """The channels of all calls of the test below, by customer."""
+    wanted: dict[str, list[str | None]] = {
+        name: ["phone", "phone" if n % 2 else "mail"] for n, name in enumerate(names)
+    }
+    for name in names[:50]:
+        wanted[name] += ["mail"]
+    for name in names[:500]:
+        wanted[name] += ["phone"]
+    for into in merged:
+        wanted[into] += ["phone", "mail", "phone"]
+    return {name: sorted(of, key=str) for name, of in wanted.items()}
+
+
 async def test_a_field_no_policy_named_is_found_again_and_nothing_is_lost_or_doubled_whoever_is_killed(
     install: Install, tmp_path: Path
 ) -> None:
@@ -115,16 +129,7 @@ async def test_a_field_no_policy_named_is_found_again_and_nothing_is_lost_or_dou
             await asyncio.to_thread(installation.send, live[begin : begin + 20])
         assert await waiting == (0, "rebuild 1 for channel: done\n")
         await everything_taken(installation)
-        wanted: dict[str, list[str | None]] = {
-            name: ["phone", "phone" if n % 2 else "mail"] for n, name in enumerate(names)
-        }
-        for name in names[:50]:
-            wanted[name] += ["mail"]
-        for name in names[:500]:
-            wanted[name] += ["phone"]
-        for _, into in pairs:
-            wanted[into] += ["phone", "mail", "phone"]
-        wanted = {name: sorted(of, key=str) for name, of in wanted.items()}
+        wanted = called(names, [into for _, into in pairs])
         await until(lambda: asyncio.to_thread(lambda: channels(installation) == wanted), within=30)
         causes = {d.cause for d in await asyncio.to_thread(installation.decisions)}
         assert "rebuild" not in causes, "no policy has looked at the channel yet"
