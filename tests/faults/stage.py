@@ -93,7 +93,7 @@ class Stage:
 
         await until(is_further, within=_FURTHER_S, what=f"further than {begins}")
 
-    async def everything_taken(self, within: float = 120.0) -> None:
+    async def everything_taken(self, within: float = 240.0) -> None:
         """Wait until the workers stand where the events end."""
         wanted = await asyncio.to_thread(ends, self.installation, "events")
 

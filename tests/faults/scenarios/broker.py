@@ -11,6 +11,7 @@ from tests.faults.stage import Options, Stage
 from tests.waiting import until
 
 _RATE = 1_000
+_RATE_AWAY = 100  # what piles up in five minutes is to be worked off in seconds
 
 
 class BrokerDown(Scenario):
@@ -72,7 +73,7 @@ class BrokerAway(BrokerDown):
 
     async def play(self, stage: Stage) -> None:
         workers = [await stage.start(), await stage.start()]
-        async with stage.upstream.flowing(_RATE):
+        async with stage.upstream.flowing(_RATE_AWAY):
             for _ in range(self.times):
                 await stage.further()
                 await self.down(stage, stage.options.away_s)
