@@ -70,8 +70,9 @@ class TopicReplay:
             following = 0
             while not self._stopping.is_set():
                 records = self._some(consumer)
-                if records and records[0].offset > following:
-                    self._check_nothing_is_gone(consumer, following)
+                missing = first_missing(records, following)
+                if missing is not None:
+                    self._check_nothing_is_gone(consumer, missing)
                 if records:
                     following = records[-1].offset + 1
                     self._hand_over(records, loop)
@@ -90,8 +91,8 @@ class TopicReplay:
             if message.error() is None
         ]
 
-    def _check_nothing_is_gone(self, consumer: Consumer, following: int) -> None:
-        """Offsets are missing: nothing stood there, or it was deleted before it was read."""
+    def _check_nothing_is_gone(self, consumer: Consumer, missing: int) -> None:
+        """Offsets from this one on are missing: no records stood there, or they were deleted before they were read."""
         while not self._stopping.is_set():
             try:
                 first, _ = eventlog.bounds(consumer, self._topic, self._partition)
@@ -99,7 +100,7 @@ class TopicReplay:
                 if error.args[0].code() not in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT):
                     raise
                 continue
-            if first > following:
+            if first > missing:
                 raise CutOff(f"{self._topic}-{self._partition} begins at offset {first}: what came before is gone")
             return
 
@@ -111,3 +112,14 @@ class TopicReplay:
                 continue
             loop.call_soon_threadsafe(self._on_more)
             return
+
+
+def first_missing(records: list[Past], following: int) -> int | None:
+    """The first offset from `following` on that the records pass over; None if they are all there."""
+    if records and records[-1].offset - following + 1 == len(records):
+        return None
+    for record in records:
+        if record.offset > following:
+            return following
+        following = record.offset + 1
+    return None

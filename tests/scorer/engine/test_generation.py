@@ -26,6 +26,7 @@ from services.scorer.engine.generation import Generation
 from services.scorer.engine.replay import Past
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.turn import Turn
+from services.shared.partitioner import partition_of
 from tests.scorer.engine.poisoned import POISON, failing_score
 from tests.scorer.engine.records import Fetched
 from tests.scorer.engine.test_relations import (
@@ -299,3 +300,24 @@ def test_where_the_core_fails_at_the_switch_a_customer_stays_as_they_are(monkeyp
     monkeypatch.setattr(relations, "renew", broken)
     assert generation.switch(turn, past[-1].timestamp, 10) == 1
     assert (generation.left, generation.renewed, turn.writes, shard.records) == (0, 0, False, before)
+
+
+def test_an_event_for_another_name_waits_until_the_rebuild_that_was_known_where_it_came_is_known_here() -> None:
+    #  b's partition   ─● 60 ──▮ merge b into a ──▮ rebuild 1 ──● call ─▶      a's partition   ── waits ──▮ rebuild 1 ─▶
+    drawn = [("order", "b", "", 20), ("merge", "b", "a", 1), ("call", "b", "", 5)]
+    steps = history(drawn)
+    called = msgspec.structs.replace(steps[2], data=InteractionData(channel="phone"))  # type: ignore[call-arg]
+    many = Installation([*steps[:2], called], POLICIES)
+    home, there = partition_of(b"b", PARTITIONS), partition_of(b"a", PARTITIONS)
+    assert home != there
+    many.policies = KEEPING
+    assert many.move(home, "event")
+    assert many.move(home, "operation")
+    assert many.move(there, "transfer")
+    assert many.move(home, "hear")
+    assert many.move(home, "event")
+    assert not many.move(there, "transfer"), "its channel would be lost"
+    assert many.move(there, "hear")
+    assert many.move(there, "transfer")
+    fields = [dict(read_profile(e.profile).fields) for e in many.entries()["a"]]
+    assert fields == [{}, {"channel": "phone"}]
