@@ -70,10 +70,13 @@ class Watching:
         self._stopping.set()
         self._ended.set()
 
-    async def run(self) -> None:
-        """Until `stop`. OSError if the port is taken."""
+    async def start(self) -> None:
+        """Serve /metrics and /livez. OSError if the port is taken."""
         await self.server.start()
         log.info("auditing", every_s=self._every_s, slices=self._slices, port=self.server.port)
+
+    async def run(self) -> None:
+        """Until `stop`; after `start`."""
         number = random.randrange(self._slices)  # or a service often started anew would look at the same ones
         try:
             while not self._stopping.is_set():
@@ -118,6 +121,7 @@ class Watching:
 
 async def until_signalled(watching: Watching) -> None:
     """Audit until SIGINT or SIGTERM, behind whatever else this machine does. OSError if the port is taken."""
+    await watching.start()
     os.nice(_NICE)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -297,6 +297,7 @@ async def watching(settled: Installation) -> AsyncIterator[tuple[Watching, list[
         kafka_bootstrap=settled.bootstrap, topic_prefix=settled.prefix, partitions=settled.partitions, port=0
     )
     watching = Watching(settings, every_s=0.05, slices=2, most=None, workers=1, on_found=told.append)
+    await watching.start()
     running = asyncio.create_task(watching.run())
     try:
         yield watching, told
@@ -339,10 +340,11 @@ async def test_watching_counts_outcomes_slice_after_slice_and_finds_what_is_dama
 async def test_watching_goes_on_when_the_broker_is_away(tmp_path: Any) -> None:
     settings = AuditSettings(kafka_bootstrap=f"127.0.0.1:{free_port()}", port=0)
     watching = Watching(settings, every_s=0.01, slices=1, most=None, workers=1)
+    await watching.start()
     running = asyncio.create_task(watching.run())
 
     async def failed() -> bool:
-        return watching.server.port > 0 and (await scraped(watching))["tierline_audit_failures_total"] >= 1
+        return (await scraped(watching))["tierline_audit_failures_total"] >= 1
 
     try:
         await until(failed, within=40, what="a failure is counted")

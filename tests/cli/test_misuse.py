@@ -136,3 +136,27 @@ def test_a_database_that_is_no_address(tierline, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "somewhere")
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
     misused(tierline("setup"), "DATABASE_URL")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--sample", "0%"), ("'0%'", "write it as 1%")),
+        (("--sample", "some"), ("'some'", "write it as 1%")),
+        (("--every", "soon"), ("'soon'", "30s, 15min, 1h or 1d")),
+        (("--customer", "c-1", "--sample", "1%"), ("--customer goes alone",)),
+        (("--slice", "2"), ("--slice goes with --sample",)),
+        (("--sample", "50%", "--slice", "3"), ("--slice", "at most as many")),
+        (("--port", "8083"), ("--port goes with --every",)),
+    ],
+)
+def test_an_audit_of_what_cannot_be(tierline, arguments, words):
+    misused(tierline("audit", *arguments), *words)
+
+
+def test_an_audit_again_and_again_on_a_port_that_is_taken(tierline, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        misused(tierline("audit", "--every", "1h", "--port", port), f"cannot listen on 127.0.0.1:{port}")
