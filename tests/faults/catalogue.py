@@ -12,7 +12,6 @@ from tests.faults.scenarios.kills import (
     KillsAfterCommit,
     KillsAfterOffsets,
     KillsAfterProduce,
-    KillsEverywhere,
     KillsInCommit,
     TwelveKills,
 )
@@ -43,12 +42,11 @@ ALL: tuple[type[Scenario], ...] = (
 )
 
 SHORT: tuple[tuple[type[Scenario], int, int], ...] = (
-    (KillsEverywhere, 3_000, 1),
     (TakeoverInCommit, 2_000, 1),
     (FilesWiped, 2_000, 1),
     (Compacted, 2_000, 1),
     (PostgresAway, 2_000, 1),
-    (FilesLimited, 2_000, 1),
 )
-"""What `make test` plays, with how many records and how often. Frozen workers, those that join, leave and die under
-load, a broker that is killed and offsets that are gone are there already (tests/scorer/engine)."""
+"""What `make test` plays, with how many records and how often. Workers killed at each step of a batch, frozen, that join,
+leave and die under load, a broker that is killed and offsets that are gone are there already (tests/scorer/engine). A
+full disk is not: whether so short a run meets it in the middle of a transaction is a matter of luck."""

@@ -19,7 +19,7 @@ class ContestedControl:
     def __init__(self, told: Exception) -> None:
         self._told, self._stands = told, []
 
-    def read(self) -> list[Activation]:
+    def records(self) -> list[Activation]:
         return self._stands
 
     def append(self, following: Following) -> Sequence[Activation]:
@@ -37,7 +37,7 @@ def test_of_two_workers_that_begin_the_sequence_at_once_the_loser_goes_on_with_w
 
 def test_a_broker_that_is_away_is_told_of() -> None:
     class Away:
-        def read(self) -> list[Activation]:
+        def records(self) -> list[Activation]:
             raise KafkaUnavailable("Kafka is away")
 
     with pytest.raises(KafkaUnavailable):

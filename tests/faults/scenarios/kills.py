@@ -40,16 +40,6 @@ class KillsAfterCommit(KillsAtOnePlace):
     about = "kill -9 between the commit and the worker's hearing of it"
 
 
-class KillsEverywhere(Scenario):
-    name = "kill-each-step"
-    about = "kill -9 at each of the four steps of a batch, one after the other"
-    times = 1
-    aborts = True
-
-    async def play(self, stage: Stage) -> None:
-        await _kill(stage, PLACES * self.times)
-
-
 class TwelveKills(Scenario):
     """One of two workers is killed in the middle of its work; the other takes over while the next victim joins."""
 
