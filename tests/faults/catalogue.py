@@ -47,6 +47,6 @@ SHORT: tuple[tuple[type[Scenario], int, int], ...] = (
     (Compacted, 2_000, 1),
     (PostgresAway, 2_000, 1),
 )
-"""What `make test` plays, with how many records and how often. Workers killed at each step of a batch, frozen, that join,
-leave and die under load, a broker that is killed and offsets that are gone are there already (tests/scorer/engine). A
-full disk is not: whether so short a run meets it in the middle of a transaction is a matter of luck."""
+"""What `make test` plays, with how many records and how often. Workers killed at each step of a batch, frozen, that
+join, leave and die under load, a broker that is killed and offsets that are gone are there already
+(tests/scorer/engine). A full disk is not: whether so short a run meets it in a transaction is a matter of luck."""
