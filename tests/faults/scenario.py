@@ -10,6 +10,7 @@ import secrets
 import sys
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ WINDOW, QUIET = "2s", "4s"
 """Of the policy: short, so that time itself moves customers while the fault is on, and comes to rest soon after."""
 
 
-class Scenario:
+class Scenario(ABC):
     """name: as `--only` takes it.  about: one line.  records: sent if nobody says otherwise.  times: it strikes
     aborts:    whether the fault must leave records that never were committed; without them it did not bite
     bites:     whether it must be felt otherwise (Stage.bitten)
@@ -65,17 +66,17 @@ class Scenario:
         """A broker to be harmed."""
         return embedded_kafka()
 
-    async def prepare(self, stage: Stage) -> None:
+    async def prepare(self, stage: Stage) -> None:  # noqa: B027  # most need nothing
         """Before any event is sent and any worker runs."""
 
+    @abstractmethod
     async def play(self, stage: Stage) -> None:
         """Traffic and faults; calls `stage.strike` each time. What it leaves unsent is sent afterwards."""
-        raise NotImplementedError
 
-    async def after(self, stage: Stage) -> None:
+    async def after(self, stage: Stage) -> None:  # noqa: B027
         """Everything is taken, the workers have ended; AssertionError if something is not as it should be."""
 
-    def measure(self, stage: Stage, made: list[Commit]) -> None:
+    def measure(self, stage: Stage, made: list[Commit]) -> None:  # noqa: B027
         """What the commits tell beyond the time to recover goes into `stage.facts`."""
 
     def extra(self, stage: Stage, verdict: Verdict) -> int:

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import time
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -24,9 +25,9 @@ class FullDisk(BrokerDown):
 
     times = 2
 
+    @abstractmethod
     def full(self, broker: EmbeddedKafka) -> AbstractAsyncContextManager[None]:
         """Inside it the broker can write nothing more."""
-        raise NotImplementedError
 
     async def play(self, stage: Stage) -> None:
         workers = [await stage.start(), await stage.start()]
