@@ -10,6 +10,11 @@ from tests.waiting import until
 async def freeze(pid: int) -> None:
     """SIGSTOP; returns when every thread of the process has stopped."""
     os.kill(pid, signal.SIGSTOP)
+    await frozen(pid)
+
+
+async def frozen(pid: int) -> None:
+    """Returns when every thread of the process has stopped."""
     await until(lambda: is_still(pid), what=f"process {pid} stands still")
 
 

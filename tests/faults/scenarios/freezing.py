@@ -26,6 +26,8 @@ async def wake(stage: Stage, frozen: WorkerProcess) -> None:
 
 
 class Frozen(Scenario):
+    """It bit if the other took over all: whether the sleeper finds out by a fenced commit or by a heartbeat is chance."""
+
     name = "freeze"
     about = "SIGSTOP of one of two workers past its session, then SIGCONT, under load"
     bites = True
@@ -42,7 +44,8 @@ class Frozen(Scenario):
                 await freeze(frozen.process.pid)
                 stage.strike()
                 await other.owning(4, 60)
-                await wake(stage, frozen)
+                stage.bitten += 1
+                frozen.process.send(signal.SIGCONT)
             await asyncio.gather(first.owning(2, 60), second.owning(2, 60))
 
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from services.scorer.engine.failpoints import PLACES
-from tests.freezing import freeze
+from tests.freezing import frozen
 from tests.scorer.engine.conftest import Install
 from tests.scorer.engine.traffic import check, everything_taken, feed, traffic
 from tests.scorer.engine.workers import WorkerProcess
@@ -64,16 +64,15 @@ async def test_workers_may_join_and_leave_and_die(install: Install) -> None:
 
 
 async def test_a_worker_frozen_past_its_session_is_fenced_and_comes_back(install: Install) -> None:
-    #  first   ●── takes ──▮ SIGSTOP · · fetched events in hand · · ▮ SIGCONT, fenced, rejoins ──▶
-    #  second                ●── takes all over, takes those events ─────────────── shares ──▶
+    #  first   ●── takes ──▮ stands still, a transaction open, events in hand ▮ SIGCONT, fenced, rejoins ──▶
+    #  second                 ●── takes all over, takes those events ──────────────────── shares ──▶
     installation = await install(partitions=2)
     events = traffic(3000, customers=40)
-    async with await WorkerProcess.start(installation) as first:
+    stop = {"TIERLINE_FAILPOINT": "after_produce:5:stop", "TIERLINE_SCORER_MAX_POLL_RECORDS": "100"}
+    async with await WorkerProcess.start(installation, **stop) as first:
         await first.owning(2)
-        await asyncio.to_thread(installation.send, events[:1000])
-        await everything_taken(installation)
-        await freeze(first.process.pid)
-        await asyncio.to_thread(installation.send, events[1000:1200])
+        await asyncio.to_thread(installation.send, events[:1200])
+        await frozen(first.process.pid)
         async with await WorkerProcess.start(installation) as second:
             await second.owning(2)
             await everything_taken(installation)
