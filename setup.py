@@ -18,14 +18,16 @@ from pathlib import Path
 from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
 
-DOMAIN = Path("services/scorer/domain")
+SCORER = Path("services/scorer")
 NATIVE = (
     *("admission", "basis", "blends", "buying", "changes", "decaying", "entering", "eras"),
     *("expected", "explain", "folding", "gauges", "instants", "intervals", "ledger", "life"),
     *("machine", "packing", "paths", "playing", "poisson", "profiles", "scoring", "shadows"),
     *("short", "timers", "triggers", "turns", "windows"),
 )
-"""What an event passes through. mypyc drops the options of a msgspec Struct, so none of these may define one."""
+NATIVE_ENGINE = ("shard", "turn")
+"""What an event passes through, in the core and around it. mypyc drops the options of a msgspec Struct, so none of
+these may define one."""
 
 NEEDS = ["mypy==2.4.1", "msgspec==0.22.0"]
 """To translate; msgspec for its types. No other mypy: what this one makes of the core is what the tests have seen."""
@@ -92,7 +94,8 @@ def translated(folder: str) -> list[Extension]:
     if here not in NEEDS:
         raise ImportError(f"{here}, where {NEEDS[0]} is needed")
     options = ["--config-file=", f"--cache-dir={folder}/cache", "--ignore-missing-imports", "--follow-imports=silent"]
-    paths = [str(DOMAIN / f"{name}.py") for name in NATIVE]
+    paths = [str(SCORER / "domain" / f"{name}.py") for name in NATIVE]
+    paths += [str(SCORER / "engine" / f"{name}.py") for name in NATIVE_ENGINE]
     made = mypycify([*options, *paths], target_dir=folder, group_name="tierline_core", opt_level="2", debug_level="0")
     for extension in made:  # another compiler's warnings are no reason to do without
         extension.extra_compile_args = [a for a in extension.extra_compile_args if a not in {"-Werror", "/WX"}]

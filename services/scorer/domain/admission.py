@@ -1,7 +1,7 @@
 """Admission: which arrivals become entries, settled in log order: the first in the log stands (rules 5 and 7)."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.decisions import DeadLetterReason
 from schemas.events import Event
@@ -53,7 +53,7 @@ def _are_new(customer: Customer, entries: Sequence[tuple[Entry, Arrival]]) -> bo
     return not any(entry.order or entry.profile[0] == _REFUND or ledger.holds(entry.id) for entry, _ in entries)
 
 
-_REFUND = letter(REFUND)
+_REFUND: Final = letter(REFUND)
 
 
 class _Gate:

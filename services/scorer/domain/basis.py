@@ -1,14 +1,14 @@
 """What a value rests on: how many events contributed to it, the first and last of them, and how sure that is."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.scorer.domain.entries import read_profile
 from services.scorer.domain.gauges import Gauge, Registers
 from services.scorer.domain.ledger import Ledger
 from services.scorer.domain.rules import Policy
 
-HOUR_MS = 3_600_000
+HOUR_MS: Final = 3_600_000
 
 
 class Basis(NamedTuple):
@@ -24,7 +24,7 @@ class Basis(NamedTuple):
     bound: int
 
 
-NOTHING = Basis(0, None, None, 0, 0)
+NOTHING: Final = Basis(0, None, None, 0, 0)
 
 
 def basis_of(gauge: Gauge, registers: Registers, ledger: Ledger, at_ms: int, policy: Policy) -> Basis:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from services.scorer.domain import churn
@@ -64,7 +65,7 @@ class Days(Gauge):
         return list(ledger.orders(at_ms))
 
 
-LONGEST_DAY_MS = 26 * 3_600_000
+LONGEST_DAY_MS: Final = 26 * 3_600_000
 """No day of any zone is longer, clocks set back included."""
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
+from typing import Final
 
 from services.scorer.domain.comparisons import Above, Threshold
 from services.scorer.domain.entries import PURCHASE, REFUND, read_profile
@@ -16,13 +17,15 @@ from services.scorer.domain.gauges import Figure, Gauge, Reading, Registers, Set
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.orders import Take
 
-_CLEAR = 1e-12  # of the sum of all points without their signs: far above what floats lose
-_NEAR_MS = 0.001  # of a whole ms
-_DIGITS = (60, 600, 3_000)
+_CLEAR: Final = 1e-12  # of the sum of all points without their signs: far above what floats lose
+_NEAR_MS: Final = 0.001  # of a whole ms
+_DIGITS: Final = (60, 600, 3_000)
 """Digits to tell a value from a limit: what is a thousand half-lives old still makes 10 points more than 10."""
-_LOST = 20  # digits that rounding may have cost
+_LOST: Final = 20  # digits that rounding may have cost
 
-AMOUNT, AT, SIZE = range(3)
+AMOUNT: Final = 0
+AT: Final = 1
+SIZE: Final = 2
 """Registers: the value at AT, that instant, and the value it would have were all points positive."""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
@@ -28,8 +29,8 @@ from services.scorer.domain.entries import (
 )
 from services.scorer.domain.instants import to_ms
 
-_LETTERS = [letter(kind) for kind in range(OVERRIDE + 1)]
-_EMPTY = blake2b(digest_size=7)  # to be copied: making one costs more than all it digests
+_LETTERS: Final = [letter(kind) for kind in range(OVERRIDE + 1)]
+_EMPTY: Final = blake2b(digest_size=7)  # to be copied: making one costs more than all it digests
 
 
 def hash_of(*parts: str) -> int:
@@ -76,8 +77,8 @@ def _kind(event: events.Event) -> int:
     return _PLAIN[type(event)]
 
 
-_FEEDBACK = {"rating": RATING, "nps": NPS, "complaint": COMPLAINT}
-_PLAIN: dict[type, int] = {
+_FEEDBACK: Final = {"rating": RATING, "nps": NPS, "complaint": COMPLAINT}
+_PLAIN: Final[dict[type, int]] = {
     events.Click: CLICK,
     events.Form: FORM,
     events.Stage: STAGE,

@@ -1,16 +1,28 @@
 """Entries: what is kept of an event."""
 
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 
-(PURCHASE, REFUND, CLICK, INTERACTION, OUTBOUND, FORM, RATING, NPS, COMPLAINT, STAGE, PROFILE, OVERRIDE) = range(12)
+PURCHASE: Final = 0
+REFUND: Final = 1
+CLICK: Final = 2
+INTERACTION: Final = 3
+OUTBOUND: Final = 4
+FORM: Final = 5
+RATING: Final = 6
+NPS: Final = 7
+COMPLAINT: Final = 8
+STAGE: Final = 9
+PROFILE: Final = 10
+OVERRIDE: Final = 11
 """Kinds of entries. An interaction that the house began is a kind of its own, and so is each kind of feedback."""
 
-TOUCHES = (CLICK, INTERACTION, OUTBOUND)
+TOUCHES: Final = (CLICK, INTERACTION, OUTBOUND)
 """What a long ledger keeps by the hour only; the amount of such an entry is how many it stands for, 0 means one."""
 
-REST = -1
+REST: Final = -1
 """The amount of a refund that takes what is left of its order."""
 
 _SEPARATOR = "\x1f"  # ids and texts have no control characters

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.scorer.domain.entries import OVERRIDE, PURCHASE, letter
 from services.scorer.domain.features import Stage
@@ -10,7 +10,7 @@ from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.machine import Machine
 from services.scorer.domain.rules import Policy
 
-STAGE_FIELDS = frozenset(("opportunity", "stage"))
+STAGE_FIELDS: Final = frozenset(("opportunity", "stage"))
 
 
 class Era(NamedTuple):

@@ -10,9 +10,10 @@ where the horizon is short or purchases are many. Both ways taken here add posit
 """
 
 import math
+from typing import Final
 
-_SERIES_AT_MOST = 400.0  # terms; beyond that the integral is as quick
-_NEGLIGIBLE = 1e-17
+_SERIES_AT_MOST: Final = 400.0  # terms; beyond that the integral is as quick
+_NEGLIGIBLE: Final = 1e-17
 
 
 def per_survivor(a: float, b: float, s: float, u: float) -> float:

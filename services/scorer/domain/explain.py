@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.decisions import Condition, Figure, Next, Value
 from schemas.explanations import Explanation, FeatureValue, Held, OverrideView, RuleView
@@ -26,7 +26,7 @@ from services.scorer.domain.state import Customer
 Known = int | Fraction | float | str | None
 Shown = Figure | list[Figure]
 
-DIGITS = 6
+DIGITS: Final = 6
 """Numbers that are no money and no count are shown with so many decimals."""
 
 

@@ -7,6 +7,7 @@ newest time folded: nothing up to it is played again, and no click or interactio
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -16,17 +17,17 @@ from services.scorer.domain.ledger import Ledger
 from services.scorer.domain.paths import fold
 from services.scorer.domain.state import Customer
 
-CAP = 1_000
+CAP: Final = 1_000
 """Up to so many entries nothing is folded."""
 
-KEPT = 256
+KEPT: Final = 256
 """So many of each kind, origin and kept fields stay exact."""
 
-HORIZON_MS = 400 * 86_400_000
+HORIZON_MS: Final = 400 * 86_400_000
 """What is older than this before the newest entry is folded too; no window over clicks and interactions is longer."""
 
-_STEP = 256  # look whether there is something to fold once in so many entries
-_HOUR_MS = 3_600_000
+_STEP: Final = 256  # look whether there is something to fold once in so many entries
+_HOUR_MS: Final = 3_600_000
 
 
 def is_due(ledger: Ledger, taken: int) -> bool:

@@ -10,7 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.scorer.domain.comparisons import Above, Equals, Known, Reached, Threshold
@@ -22,7 +22,7 @@ from services.scorer.domain.prices import Prices
 from services.scorer.domain.spans import anniversary
 from services.scorer.domain.where import KIND_SAYS
 
-ORDERS = Which((PURCHASE,))
+ORDERS: Final = Which((PURCHASE,))
 
 Registers = list[Any]
 

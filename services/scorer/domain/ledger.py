@@ -8,27 +8,28 @@ others, so nothing is unpacked that is not looked at.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from struct import Struct
+from typing import Final
 
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
 from services.scorer.domain.moments import Effect
 from services.scorer.domain.orders import NOTHING, Settlement, Take, settle
 
-NEVER = 2**62
+NEVER: Final = 2**62 - 1
 """An instant later than any other."""
 
-FULL = 45_000
+FULL: Final = 45_000
 """No ledger holds more entries: a record must stay below the 1 MiB that Kafka takes."""
 
-ROW = Struct("<QIhI")  # id << 8 | profile number, time's low 32 bits, its high 16 bits, amount
-SIZE = ROW.size
-_pack = ROW.pack
-_time = Struct("<6xq").unpack_from  # the time is the upper six bytes of the eight that end with it
-_amount = Struct("<14xI").unpack_from
-_WIDE = 2**32 - 1  # the amount stands in the extras
-_ELSEWHERE = 255  # the profile stands in the extras
-_REFUND = letter(REFUND)
-_PURCHASE = letter(PURCHASE)
-_TOUCH = tuple(letter(kind) for kind in TOUCHES)
+ROW: Final = Struct("<QIhI")  # id << 8 | profile number, time's low 32 bits, its high 16 bits, amount
+SIZE: Final = 18  # bytes; ROW.size as a number, which the compiler writes into the code
+_pack: Final = ROW.pack
+_time: Final = Struct("<6xq").unpack_from  # the time is the upper six bytes of the eight that end with it
+_amount: Final = Struct("<14xI").unpack_from
+_WIDE: Final = 2**32 - 1  # the amount stands in the extras
+_ELSEWHERE: Final = 255  # the profile stands in the extras
+_REFUND: Final = letter(REFUND)
+_PURCHASE: Final = letter(PURCHASE)
+_TOUCH: Final = tuple(letter(kind) for kind in TOUCHES)
 
 Extra = tuple[int, int, int, str]
 """(amount, order, named id, profile or "") of an entry that needs more than its row."""

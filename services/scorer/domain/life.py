@@ -5,7 +5,7 @@ played on from where it stands; from the beginning it comes out the same, whatev
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -21,10 +21,10 @@ from services.scorer.domain.now import Now
 from services.scorer.domain.positions import Mover, Standing
 from services.scorer.domain.rules import Segment
 
-_OVERRIDE = letter(OVERRIDE)
-_standings = msgspec.msgpack.Decoder(list[Standing])
-_encoder = msgspec.msgpack.Encoder()
-_NO_STANDINGS = msgspec.Raw(_encoder.encode([]))
+_OVERRIDE: Final = letter(OVERRIDE)
+_standings: Final = msgspec.msgpack.Decoder(list[Standing])
+_encoder: Final = msgspec.msgpack.Encoder()
+_NO_STANDINGS: Final = msgspec.Raw(_encoder.encode([]))
 
 Override = list[Any]
 """[until (ms), time (ms), id, dimension, value]: somebody's word, while it holds. `value` None masks nothing."""

@@ -1,7 +1,7 @@
 """A policy made ready to run: a gauge for each feature that some rule asks for, a mover for each dimension."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -40,10 +40,10 @@ from services.scorer.domain.positions import Mover, SegmentMover, Standing, move
 from services.scorer.domain.profiles import Noted, Staged
 from services.scorer.domain.rules import Policy
 
-_MOST_KEPT = 4_096
-_each_packed = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
-_standing = msgspec.msgpack.Decoder(Standing).decode
-_encode = msgspec.msgpack.Encoder().encode
+_MOST_KEPT: Final = 4_096
+_each_packed: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_standing: Final = msgspec.msgpack.Decoder(Standing).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 Step = tuple[int, int, Standing]
 """(a mover's index, the place that was left, the standing now)"""
@@ -53,6 +53,7 @@ class Machine:
     """gauges: with their bits.  movers: a dimension each, in the policy's order
 
     all:    the movers' indexes.  places: the same by their dimension's name
+    begun:  the standings of one whose first event has come, before it is looked at
     asked:  by mover, the gauges that have a say, each with its index
     alone:  by mover, the gauge of a segment that is one threshold of its, asked nothing else, and exact; else None
     """
@@ -72,6 +73,7 @@ class Machine:
         self.alone = tuple(self._alone(mover, asked) for mover, asked in zip(self.movers, self.asked, strict=True))
         self.refundable = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.refundable())
         self.kept = {name: i for i, name in enumerate(features)}
+        self.begun = msgspec.Raw(_encode([Standing(mover.initial).packed() for mover in self.movers]))
         self.worded: dict[tuple[str, str | bool, str | bool], list[Any]] = {}
         """By move (dimension, before, after), what its conditions say whoever is asked; kept for `explain.py`."""
         self._concerned: dict[int, tuple[int, ...]] = {}

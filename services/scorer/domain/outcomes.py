@@ -31,12 +31,15 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """altered: the state must be written.  moved: only its due instant is another, which need not be."""
+    """altered:   the state must be written; if only its due instant is another, it need not be
+    due_before_ms, due_ms: when the customer's record said to look, and when to look now; NEVER if nothing is waited for
+    """
 
     changes: list[Change]
     reports: list[Report]
     altered: bool
-    moved: bool
+    due_before_ms: int
+    due_ms: int
     taken: int
     duplicates: int
     unpriced: int

@@ -5,7 +5,7 @@ been decided under without decoding the rest. Bytes are not canonical: two recor
 """
 
 import struct
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,20 +14,22 @@ from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.state import Body, Customer, Position, Rare
 
-VERSION = 3
+VERSION: Final = 4
 
-_HEADER = struct.Struct(">Bq8s")  # version, due (ms), mark of the newest era decided under
-_pack, _header, _BEGIN = _HEADER.pack, _HEADER.unpack_from, _HEADER.size
+_HEADER: Final = struct.Struct(">Bq8s")  # version, due (ms), mark of the newest era decided under
+_BEGIN: Final = 17  # its size, as a number: the compiler writes it into the code
+_pack: Final = _HEADER.pack
+_header: Final = _HEADER.unpack_from
 
 
 class StateError(Exception):
     """The bytes are not a record this version reads."""
 
 
-_body = msgspec.msgpack.Decoder(Body).decode
-_position = msgspec.msgpack.Decoder(Position).decode
-_bytes = msgspec.msgpack.Encoder().encode
-_WIDEST = 1 << 63  # truths up to here are a number, above bytes, little endian
+_body: Final = msgspec.msgpack.Decoder(Body).decode
+_position: Final = msgspec.msgpack.Decoder(Position).decode
+_bytes: Final = msgspec.msgpack.Encoder().encode
+_WIDEST: Final = 1 << 63  # truths up to here are a number, above bytes, little endian
 
 
 Opened = tuple[int, int, Body]
@@ -130,7 +132,7 @@ def mark(record: bytes) -> bytes:
     return found
 
 
-ALIAS = 0x41
+ALIAS: Final = 0x41
 """In the place of the version: this subject is another name for somebody."""
 
 

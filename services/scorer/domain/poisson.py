@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from functools import lru_cache
+from typing import Final
 
 from services.scorer.domain.comparisons import Above, Known, Threshold
 
-_CLEAR = 1e-9
-_DIGITS = 50
+_CLEAR: Final = 1e-9
+_DIGITS: Final = 50
 
 
 class Tails:

@@ -3,15 +3,17 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import Final
 
 from services.scorer.domain.admission import Admitted, admit
 from services.scorer.domain.arrivals import Arrival, Report
 from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import fold_touches, is_due
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.outcomes import Change, Outcome
 from services.scorer.domain.packing import encode, opened, revived
-from services.scorer.domain.short import is_unpriced, meet, take
+from services.scorer.domain.short import begin, is_unpriced, meet, take
 from services.scorer.domain.state import Customer
 from services.scorer.domain.turns import Turn
 
@@ -34,11 +36,23 @@ def decide(
     arrivals this is a timer firing. subject: the customer's own, by default that of the first arrival. reasons: see
     `Chronicle`; a back-test does without.
     """
+    return _decide(customer, customer.due_ms, policies, arrivals, until_ms, subject, reasons)
+
+
+def _decide(
+    customer: Customer,
+    due_before_ms: int,
+    policies: Policies,
+    arrivals: Sequence[Arrival],
+    until_ms: int,
+    subject: str | None,
+    reasons: bool,
+) -> Outcome:
+    """due_before_ms: when to look by the record; a policy that has been activated since may be due earlier."""
     if len(arrivals) == 1:
         met = meet(customer, policies, arrivals[0], subject, until_ms, reasons)
         if met is not None:
             return met
-    due_before = customer.due_ms
     turn = Turn(customer, policies, reasons=reasons)
     admitted = NOBODY
     if arrivals:
@@ -66,7 +80,8 @@ def decide(
         changes=turn.changes,
         reports=admitted.reports,
         altered=altered,
-        moved=customer.due_ms != due_before,
+        due_before_ms=due_before_ms,
+        due_ms=customer.due_ms,
         taken=taken,
         duplicates=admitted.duplicates,
         unpriced=sum(is_unpriced(entry, policies) for entry, _ in admitted.entries),
@@ -83,7 +98,12 @@ def score(
     reasons: bool = True,
 ) -> tuple[bytes, Outcome]:
     """The same from record to record, None being that of a customer not known before: the next one, and the outcome."""
+    due_before_ms = NEVER
     if record is None:
+        if len(arrivals) == 1:
+            taken = begin(policies, arrivals[0], subject, until_ms, reasons)
+            if taken is not None:
+                return taken
         customer = Customer.new(policies)
     else:
         before = opened(record, policies)
@@ -91,12 +111,12 @@ def score(
             taken = take(before, policies, arrivals[0], subject, until_ms, reasons)
             if taken is not None:
                 return taken
-        customer = revived(before, policies)
-    outcome = decide(customer, policies, arrivals, until_ms, subject, reasons=reasons)
+        due_before_ms, customer = before[1], revived(before, policies)
+    outcome = _decide(customer, due_before_ms, policies, arrivals, until_ms, subject, reasons)
     return encode(customer), outcome
 
 
-NOBODY = Admitted([], [], 0)
+NOBODY: Final = Admitted([], [], 0)
 
 
 def _places(changed_ms: int) -> Callable[[tuple[Entry, Arrival]], tuple[int, bool, int]]:

@@ -5,6 +5,7 @@ nothing has been done. A record goes it too, without becoming a customer unless 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -26,8 +27,8 @@ from services.scorer.domain.state import Body, Customer
 from services.scorer.domain.triggers import trigger_of
 from services.scorer.domain.turns import Turn
 
-_REFUND = letter(REFUND)
-_CAP_BYTES = CAP * SIZE
+_REFUND: Final = letter(REFUND)
+_CAP_BYTES: Final = CAP * SIZE
 
 
 def meet(
@@ -35,7 +36,7 @@ def meet(
 ) -> Outcome | None:
     """Play what is due before the event, take it, and play time up to `until_ms`; None if it is not for this way."""
     life, event = customer.life, arrival.event
-    ledger, due_ms = life.ledger, life.due_ms
+    ledger, due_before_ms = life.ledger, life.due_ms
     if ledger.refunds or customer.rare or customer.waiting or life.overrides:
         return None
     if life.known < policies.count or life.era < 0 or (subject is not None and event.subject != subject):
@@ -51,7 +52,24 @@ def meet(
         chronicle.announce(instant, (trigger_of(event),))
     if customer.life.due_ms <= until_ms:
         Turn(customer, policies, chronicle=chronicle).advance(until_ms)
-    return Outcome(chronicle.changes, [], True, customer.life.due_ms != due_ms, 1, 0, is_unpriced(entry, policies))
+    due_ms, unpriced = customer.life.due_ms, is_unpriced(entry, policies)
+    return Outcome(chronicle.changes, [], True, due_before_ms, due_ms, 1, 0, unpriced)
+
+
+def begin(
+    policies: Policies, arrival: Arrival, subject: str | None, until_ms: int, reasons: bool
+) -> tuple[bytes, Outcome] | None:
+    """The same with the first event of one not known before: the record, and the outcome."""
+    newest, event = policies.eras[-1], arrival.event
+    if newest.activated_ms > arrival.appended_ms or (subject is not None and event.subject != subject):
+        return None
+    ledger = Ledger.empty()
+    entry = _fitting(arrival, policies, ledger, -NEVER)
+    if entry is None or newest.effective_ms > entry.time_ms:
+        return None
+    machine = newest.machine
+    body = Body(b"", [], machine.fresh(), 0, machine.begun)
+    return _enter(policies, policies.count, body, 0, ledger, entry, event, entry.time_ms, until_ms, reasons)
 
 
 def take(
@@ -62,14 +80,31 @@ def take(
     rows, event = body.rows, arrival.event
     if known < policies.count or body.rare or body.waiting or not rows:
         return None
-    ledger, truths, registers = Ledger(rows, body.profiles, body.extras), body.truths, body.registers
+    ledger, truths = Ledger(rows, body.profiles, body.extras), body.truths
     if ledger.refunds or isinstance(truths, bytes) or (subject is not None and event.subject != subject):
         return None
-    last_ms, changed, era = ledger.last_ms, body.changed, known - 1
-    played_ms = last_ms - body.played
+    played_ms = ledger.last_ms - body.played
     entry = _fitting(arrival, policies, ledger, played_ms)
-    if entry is None or (era and policies.at(played_ms, known) < era):  # another policy is still to come
+    if entry is None or (known > 1 and policies.at(played_ms, known) < known - 1):  # another policy is still to come
         return None
+    return _enter(policies, known, body, truths, ledger, entry, event, due_ms, until_ms, reasons)
+
+
+def _enter(
+    policies: Policies,
+    known: int,
+    body: Body,
+    truths: int,
+    ledger: Ledger,
+    entry: Entry,
+    event: AcceptedEvent,
+    due_ms: int,
+    until_ms: int,
+    reasons: bool,
+) -> tuple[bytes, Outcome]:
+    """due_ms: when to look at all, the event's own time if it is the first."""
+    due_before_ms = due_ms if body.rows else NEVER
+    era, registers, changed, last_ms = known - 1, body.registers, body.changed, ledger.last_ms
     machine, at_ms, standings, next_ms = policies.machines[era], entry.time_ms, body.standings, due_ms
     changes: list[Change] = []
     if due_ms < at_ms:
@@ -94,12 +129,12 @@ def take(
     unpriced = entry.profile not in policies.priced and is_unpriced(entry, policies)
     if next_ms > until_ms:
         record = packed(next_ms, policies.marks[era], ledger, registers, now_true, standings, changed)
-        return record, Outcome(changes, [], True, next_ms != due_ms, 1, 0, unpriced)
+        return record, Outcome(changes, [], True, due_before_ms, next_ms, 1, 0, unpriced)
     life = Life(policies, ledger, known, era, machine, now_true, registers, standings, at_ms, next_ms)
     customer = Customer(life, -NEVER if changed is None else at_ms - changed)
     chronicle = Chronicle(customer, reasons, changes)
     Turn(customer, policies, chronicle=chronicle).advance(until_ms)
-    return encode(customer), Outcome(changes, [], True, customer.life.due_ms != due_ms, 1, 0, unpriced)
+    return encode(customer), Outcome(changes, [], True, due_before_ms, customer.due_ms, 1, 0, unpriced)
 
 
 def _play(

@@ -11,9 +11,10 @@ Times are ms since 1970 UTC. Nothing here scans all customers.
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import Final
 
-HOUR_MS = 3_600_000
-_BEFORE_ALL_TIME = -(1 << 62)
+HOUR_MS: Final = 3_600_000
+_BEFORE_ALL_TIME: Final = -(1 << 62)
 
 
 class TimerQueue:

@@ -1,5 +1,7 @@
 """The event that moved a customer, as decision records name it."""
 
+from typing import Final
+
 from schemas.decisions import Cause, Trigger
 from schemas.events import AcceptedEvent, Override, Refund
 from services.scorer.domain.entries import Entry
@@ -14,7 +16,7 @@ def cause_late(event: AcceptedEvent) -> Cause:
     return "refund" if isinstance(event, Refund) else "late_event"
 
 
-_TYPES: dict[type, str] = {}  # by class, once asked for
+_TYPES: Final[dict[type, str]] = {}  # by class, once asked for
 
 
 def type_of(event: AcceptedEvent) -> str:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Final
 
 from services.scorer.domain.comparisons import Threshold
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
@@ -17,13 +18,17 @@ from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.orders import Take
 from services.scorer.domain.spans import window_exit
 
-_PURCHASE, _REFUND = letter(PURCHASE), letter(REFUND)
+_PURCHASE: Final = letter(PURCHASE)
+_REFUND: Final = letter(REFUND)
 
-FURTHEST = 64
+FURTHEST: Final = 64
 """How many exits or entries ahead are looked at for the one that changes an answer; if none does, look again then, or
 search the other way."""
 
-VALUE, HEAD, CROSSING, PASSED = range(4)
+VALUE: Final = 0
+HEAD: Final = 1
+CROSSING: Final = 2
+PASSED: Final = 3
 """A total's registers: what the window holds (below 0 by refunds of their own), its head, and for as long as it is
 above PASSED limits, the entry with whose exit it falls to the next lower one (-1: not known)."""
 

@@ -5,9 +5,9 @@ runs ahead of Kafka by the one turn that is not committed yet: if its transactio
 and restored.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 import structlog
@@ -30,10 +30,10 @@ from services.shared.partitioner import partition_of
 
 log = structlog.get_logger()
 
-_FEW = 3  # arrivals of one customer; more are cheaper together
-_SOON_MS = 60_000
-_MOVES_REMEMBERED = 20_000  # to know a flap by; about 6 MB
-_read_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
+_FEW: Final = 3  # arrivals of one customer; more are cheaper together
+_SOON_MS: Final = 60_000
+_MOVES_REMEMBERED: Final = 20_000  # to know a flap by; about 6 MB
+_read_event: Final[Callable[[bytes], Event]] = msgspec.json.Decoder(Event).decode
 
 
 def _due_ms(record: bytes | None) -> int:
@@ -108,32 +108,37 @@ class Shard:
         for key in keys:
             before = self.records[key]
             try:
-                after, _ = self._decide(turn, key, before, (), until_ms)
+                after, outcome = self._decide(turn, key, before, (), until_ms)
             except poison.CoreFailed as failure:
                 failures[key] = failure
                 continue
-            _, due_ms = self._keep(turn, key, before, after)
-            if due_ms < NEVER:
-                self.timers.schedule(key, due_ms)
+            self._keep(turn, key, before, after, outcome.due_before_ms, outcome.due_ms)
+            if outcome.due_ms < NEVER:
+                self.timers.schedule(key, outcome.due_ms)
             self.aside.discard(key)
         if failures:
             self._set_aside(failures)
         return len(keys)
 
-    def take(self, turn: Turn, batch: Iterable[Record], until_ms: int) -> None:
+    def take(self, turn: Turn, batch: Sequence[Record], until_ms: int) -> None:
         """Decide a micro-batch, a customer at a time, with time played up to `until_ms`."""
         arrivals: dict[bytes, list[Arrival]] = {}
+        turn.events += len(batch)
         for record in batch:
-            turn.events += 1
             event = self._read(turn, record)
-            if event is not None:
-                # _read has seen to it that there is a key and a value
-                key, value = cast(bytes, record.key), cast(bytes, record.value)
-                into = self.aliases.get(key)
-                if into is not None:
-                    self.forward(turn, self._forwarded(into, value, record))
-                else:
-                    arrivals.setdefault(key, []).append(Arrival(event, record.timestamp, record.offset, value))
+            if event is None:
+                continue
+            # _read has seen to it that there is a key and a value
+            key, value = cast(bytes, record.key), cast(bytes, record.value)
+            into = self.aliases.get(key)
+            if into is not None:
+                self.forward(turn, self._forwarded(into, value, record))
+                continue
+            arrival, before = Arrival(event, record.timestamp, record.offset, value), arrivals.get(key)
+            if before is None:
+                arrivals[key] = [arrival]
+            else:
+                before.append(arrival)
         failing: dict[bytes, list[Arrival]] = {}
         for key, of_customer in arrivals.items():
             left = of_customer
@@ -178,7 +183,8 @@ class Shard:
         key = subject.encode()
         self.aliases.pop(key, None)
         self.aside.discard(key)
-        _, due_ms = self._keep(turn, key, self.records.get(key), record)
+        before, due_ms = self.records.get(key), _due_ms(record)
+        self._keep(turn, key, before, record, _due_ms(before), due_ms)
         if due_ms < NEVER:
             self.timers.schedule(key, due_ms)
 
@@ -202,10 +208,11 @@ class Shard:
         self._took(turn, key, before, after, outcome)
 
     def _took(self, turn: Turn, key: bytes, before: bytes | None, after: bytes, outcome: Outcome) -> None:
-        if outcome.altered or outcome.moved:
-            due_before_ms, due_after_ms = self._keep(turn if outcome.altered else None, key, before, after)
-            if due_after_ms < due_before_ms:
-                self.timers.schedule(key, due_after_ms)
+        due_before_ms, due_ms = outcome.due_before_ms, outcome.due_ms
+        if outcome.altered or due_ms != due_before_ms:
+            self._keep(turn if outcome.altered else None, key, before, after, due_before_ms, due_ms)
+            if due_ms < due_before_ms:
+                self.timers.schedule(key, due_ms)
         if key in self.aside:
             self.aside.remove(key)
             if (due := self._due_of(key)) is not None:
@@ -223,11 +230,12 @@ class Shard:
                 failures[key] = failure
                 continue
             # A look that changed nothing is not written, but the next one has moved on: that is kept in memory.
-            due_before_ms, due_after_ms = self._keep(turn if outcome.altered else None, key, before, after)
+            due_before_ms, due_ms = outcome.due_before_ms, outcome.due_ms
+            self._keep(turn if outcome.altered else None, key, before, after, due_before_ms, due_ms)
             if outcome.altered:
                 turn.fired_due_ms.append(due_before_ms)
-            if due_after_ms < NEVER:
-                self.timers.schedule(key, due_after_ms)
+            if due_ms < NEVER:
+                self.timers.schedule(key, due_ms)
         if failures:
             self._set_aside(failures)
         return len(keys)
@@ -324,15 +332,15 @@ class Shard:
             return False
         return self._flaps.moved((key, name), before, after, change.effective_ms)
 
-    def _keep(self, turn: Turn | None, key: bytes, before: bytes | None, after: bytes) -> tuple[int, int]:
-        """Put the customer's new record in its place; `turn` if it is to be written too. When it was due, and is."""
+    def _keep(
+        self, turn: Turn | None, key: bytes, before: bytes | None, after: bytes, due_before_ms: int, due_ms: int
+    ) -> None:
+        """Put the customer's new record in its place; `turn` if it is to be written too."""
         self.records[key] = after
         if turn is not None:
             turn.customers[key] = after
         self.bytes += len(after) - (0 if before is None else len(before))
-        due_before_ms, due_after_ms = _due_ms(before), _due_ms(after)
-        self.timed += (due_after_ms < NEVER) - (due_before_ms < NEVER)
-        return due_before_ms, due_after_ms
+        self.timed += (due_ms < NEVER) - (due_before_ms < NEVER)
 
     def _due_of(self, key: bytes) -> int | None:
         record = self.records.get(key)

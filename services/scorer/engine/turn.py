@@ -1,8 +1,7 @@
 """A turn: what one micro-batch or one slice of timers wants written, all of it in one Kafka transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -12,7 +11,7 @@ from services.scorer.domain import records
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.scoring import Change
 
-_encode = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Told(NamedTuple):
@@ -24,7 +23,6 @@ class Told(NamedTuple):
     received_ms: int | None
 
 
-@dataclass(slots=True)
 class Turn:
     """sequence: of the last record of `decisions`, those of this turn included.
 
@@ -39,28 +37,22 @@ class Turn:
     rebuilt:       the rebuild that is done with this turn, 0 if none is
     """
 
-    sequence: int
-    decided_ms: int
-    catching_up: bool
-    customers: dict[bytes, bytes] = field(default_factory=dict)
-    decisions: list[tuple[bytes, bytes]] = field(default_factory=list)
-    announcements: list[tuple[str, bytes, bytes]] = field(default_factory=list)
-    transfers: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    received: int = 0
-    operations: dict[str, int] = field(default_factory=dict)
-    forwarded: int = 0
-    dead_letters: list[tuple[bytes | None, bytes]] = field(default_factory=list)
-    events: int = 0
-    taken: int = 0
-    duplicates: int = 0
-    unpriced: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    refused: dict[tuple[int, int], str] = field(default_factory=dict)
-    transitions: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    flaps: dict[str, int] = field(default_factory=dict)
-    received_ms: list[int] = field(default_factory=list)
-    fired_due_ms: list[int] = field(default_factory=list)
-    rebuilt: int = 0
+    def __init__(self, sequence: int, decided_ms: int, catching_up: bool) -> None:
+        self.sequence, self.decided_ms, self.catching_up = sequence, decided_ms, catching_up
+        self.customers: dict[bytes, bytes] = {}
+        self.decisions: list[tuple[bytes, bytes]] = []
+        self.announcements: list[tuple[str, bytes, bytes]] = []
+        self.transfers: list[tuple[int, bytes, bytes]] = []
+        self.received = self.forwarded = self.rebuilt = 0
+        self.operations: dict[str, int] = {}
+        self.dead_letters: list[tuple[bytes | None, bytes]] = []
+        self.events = self.taken = self.duplicates = self.unpriced = 0
+        self.reasons: dict[str, int] = {}
+        self.refused: dict[tuple[int, int], str] = {}
+        self.transitions: dict[tuple[str, str, str], int] = {}
+        self.flaps: dict[str, int] = {}
+        self.received_ms: list[int] = []
+        self.fired_due_ms: list[int] = []
 
     @property
     def writes(self) -> bool:

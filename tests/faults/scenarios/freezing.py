@@ -26,7 +26,7 @@ async def wake(stage: Stage, frozen: WorkerProcess) -> None:
 
 
 class Frozen(Scenario):
-    """It bit if the other took over all: whether the sleeper finds out by a fenced commit or by a heartbeat is chance."""
+    """It bit if the other took over all; whether the sleeper hears of it from a commit or a heartbeat is chance."""
 
     name = "freeze"
     about = "SIGSTOP of one of two workers past its session, then SIGCONT, under load"

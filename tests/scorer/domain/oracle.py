@@ -25,7 +25,7 @@ from tests.scorer.domain.oracle_orders import Orders, hash_of, sorted_by_time
 __all__ = ["Complaint", "Era", "Intake", "Life", "Oracle", "Steps"]
 
 Steps = list[tuple[int, Value]]
-ALWAYS = -(2**62)
+ALWAYS = -(2**62 - 1)
 FAR = 366 * 86_400_000 * 10
 BISECTED = ("score", "p_alive", "expected")
 

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.decisions import Decision, Value
 from schemas.events import Event, Purchase
 from services.scorer.domain import policy as core_policy
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.packing import decode, due_ms, encode
 from services.scorer.domain.records import announcement, decision
 from services.scorer.domain.scoring import Arrival, Outcome, decide, score
@@ -118,9 +121,12 @@ class Played:
         customer = decode(self.record, self.policies)
         places = range(len(self.log), len(self.log) + len(arrivals))
         numbered = [Arrival(a.event, a.appended_ms, place, b"raw") for place, a in zip(places, arrivals, strict=True)]
-        fresh, outcome = score(self.record, self.policies, numbered, until, SUBJECT)
+        before_all = bool(arrivals) and not self.log
+        fresh, outcome = score(None if before_all else self.record, self.policies, numbered, until, SUBJECT)
+        assert outcome.due_before_ms == (NEVER if due is None else due)
         if len(arrivals) == 1:  # what a record becomes and what a customer becomes is the same
-            assert decide(customer, self.policies, numbered, until, SUBJECT) == outcome
+            became = decide(customer, self.policies, numbered, until, SUBJECT)
+            assert replace(became, due_before_ms=outcome.due_before_ms) == outcome
             assert everything(customer) == everything(decode(fresh, self.policies))
         made = self.made_of(outcome)
         if not arrivals and not self.grown and (due is None or until < due):

@@ -13,6 +13,7 @@ from schemas.decisions import DeadLetter, Decision, DecisionRecord
 from schemas.events import Event
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.outcomes import Outcome
 from services.scorer.domain.packing import decode
 from services.scorer.domain.scoring import Arrival
@@ -196,7 +197,7 @@ class Notes:
         known = {int(n) for n in (record or b"").split()} | {a.offset for a in arrivals}
         if any(bad <= known for bad in self.bad):
             raise poison.CoreFailed(ValueError("no"))
-        return b" ".join(b"%d" % n for n in sorted(known)), Outcome([], [], True, False, len(arrivals), 0, 0)
+        return b" ".join(b"%d" % n for n in sorted(known)), Outcome([], [], True, NEVER, NEVER, len(arrivals), 0, 0)
 
 
 def parted(*bad: set[int], count: int = 5) -> tuple[list[bytes], list[int], int]:
@@ -235,7 +236,7 @@ def test_each_is_tried_at_its_own_append_time_never_beyond_what_is_played() -> N
 
     def attempt(record: bytes | None, arrivals: Sequence[Arrival], until_ms: int) -> tuple[bytes, Outcome]:
         asked.append(until_ms - T0_MS)
-        return b"", Outcome([], [], True, False, 1, 0, 0)
+        return b"", Outcome([], [], True, NEVER, NEVER, 1, 0, 0)
 
     poison.part(attempt, None, [arrival(1), arrival(2), arrival(9)], T0_MS + 5_000)
     assert asked == [1_000, 2_000, 5_000]

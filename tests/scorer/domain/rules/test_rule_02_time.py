@@ -38,7 +38,8 @@ def test_rule_02_an_instant_due_is_a_lower_bound_and_a_look_before_it_changes_no
     life.sees(buy("2026-03-01T12:00Z", 100_00))
     assert life.due() == "2026-03-31T12:00Z"
     outcome = life.turn(until_ms=ms("2026-03-31T12:00Z") - 1)
-    assert (outcome.altered, outcome.moved, outcome.changes) == (False, False, [])
+    assert (outcome.altered, outcome.changes) == (False, [])
+    assert outcome.due_before_ms == outcome.due_ms == ms("2026-03-31T12:00Z")
 
 
 def test_rule_02_whoever_can_change_no_more_is_never_due():
