@@ -122,28 +122,24 @@ class Shard:
 
     def take(self, turn: Turn, batch: Sequence[Record], until_ms: int) -> None:
         """Decide a micro-batch, a customer at a time, with time played up to `until_ms`."""
-        arrivals: dict[bytes, list[Arrival]] = {}
         turn.events += len(batch)
+        of_key: dict[bytes | None, list[Record]] = {}
         for record in batch:
-            event = self._read(turn, record)
-            if event is None:
-                continue
-            # _read has seen to it that there is a key and a value
-            key, value = cast(bytes, record.key), cast(bytes, record.value)
-            into = self.aliases.get(key)
-            if into is not None:
-                self.forward(turn, self._forwarded(into, value, record))
-                continue
-            arrival, before = Arrival(event, record.timestamp, record.offset, value), arrivals.get(key)
+            before = of_key.get(record.key)
             if before is None:
-                arrivals[key] = [arrival]
+                of_key[record.key] = [record]
             else:
-                before.append(arrival)
+                before.append(record)
         failing: dict[bytes, list[Arrival]] = {}
-        for key, of_customer in arrivals.items():
-            left = of_customer
+        for key, records in of_key.items():
+            # Read one by one: what is read and let go at once stays near the processor.
+            arrivals = self._arrivals(turn, key, records)
+            if not arrivals:
+                continue
+            key = cast(bytes, key)  # without one nothing arrives
+            left = arrivals
             try:
-                if 1 < len(of_customer) <= _FEW and _in_order(of_customer):
+                if 1 < len(arrivals) <= _FEW and _in_order(arrivals):
                     while len(left) > 1:
                         self._arrive(turn, key, left[:1], left[0].appended_ms)
                         left = left[1:]
@@ -152,6 +148,21 @@ class Shard:
                 failing[key] = left
         if failing:
             self._take_apart(turn, failing, until_ms, self.number)
+
+    def _arrivals(self, turn: Turn, key: bytes | None, records: list[Record]) -> list[Arrival]:
+        """What these records of one key bring to a customer who lives here; what they do not is seen to."""
+        into = None if key is None else self.aliases.get(key)
+        arrivals = []
+        for record in records:
+            event = self._read(turn, record)
+            if event is None:
+                continue
+            value = cast(bytes, record.value)  # _read has seen to it that there is one
+            if into is None:
+                arrivals.append(Arrival(event, record.timestamp, record.offset, value))
+            else:
+                self.forward(turn, self._forwarded(into, value, record))
+        return arrivals
 
     def take_forwarded(self, turn: Turn, forwarded: Forwarded, until_ms: int) -> None:
         """Decide an event that came for another name of one who lives here."""
