@@ -22,7 +22,7 @@ SCORER = Path("services/scorer")
 NATIVE = (
     *("admission", "basis", "blends", "buying", "changes", "decaying", "entering", "eras"),
     *("expected", "explain", "folding", "gauges", "instants", "intervals", "ledger", "life"),
-    *("machine", "packing", "paths", "playing", "poisson", "profiles", "scoring", "shadows"),
+    *("machine", "packing", "paths", "playing", "poisson", "positions", "profiles", "scoring", "shadows"),
     *("short", "timers", "triggers", "turns", "windows"),
 )
 NATIVE_ENGINE = ("shard", "turn")

@@ -15,9 +15,9 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import encode, encode_position
 from services.scorer.domain.policy import Policy, parse
-from services.scorer.domain.positions import Standing
 from services.scorer.domain.records import decision
 from services.scorer.domain.scoring import Arrival, decide
+from services.scorer.domain.standing import Standing
 from services.scorer.domain.state import POSITION_KEY, Customer, Position
 from services.scorer.sequence import Book, first
 

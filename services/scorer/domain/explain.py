@@ -18,9 +18,10 @@ from services.scorer.domain.machine import Machine, alone, gauge_of
 from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths
 from services.scorer.domain.playing import coming, fold_customer
-from services.scorer.domain.positions import LadderMover, Mover, Standing
+from services.scorer.domain.positions import LadderMover, Mover
 from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, Policy, Rule
 from services.scorer.domain.spans import Span, anniversary
+from services.scorer.domain.standing import Standing
 from services.scorer.domain.state import Customer
 
 Known = int | Fraction | float | str | None

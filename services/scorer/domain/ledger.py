@@ -82,9 +82,9 @@ class Ledger:
     def append(self, entry: Entry) -> int:
         """Put the entry behind all others, where it belongs; its place."""
         profile, amount, elsewhere, known = entry.profile, entry.amount, "", self.profiles
-        try:
+        if profile in known:
             number = known.index(profile)
-        except ValueError:
+        else:
             number = len(known)
             if number < _ELSEWHERE:
                 self.profiles = [*known, profile]

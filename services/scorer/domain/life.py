@@ -18,8 +18,9 @@ from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.machine import Machine
 from services.scorer.domain.moments import Effect, Instant, Moved
 from services.scorer.domain.now import Now
-from services.scorer.domain.positions import Mover, Standing
+from services.scorer.domain.positions import Mover
 from services.scorer.domain.rules import Segment
+from services.scorer.domain.standing import Standing
 
 _OVERRIDE: Final = letter(OVERRIDE)
 _standings: Final = msgspec.msgpack.Decoder(list[Standing])

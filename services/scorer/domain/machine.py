@@ -36,9 +36,10 @@ from services.scorer.domain.gauges import Gauge, Reading, Registers, Setting
 from services.scorer.domain.intervals import Beginning, First, Rhythm, Since
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.moments import Effect
-from services.scorer.domain.positions import Mover, SegmentMover, Standing, mover_of
+from services.scorer.domain.positions import Mover, SegmentMover, mover_of
 from services.scorer.domain.profiles import Noted, Staged
 from services.scorer.domain.rules import Policy
+from services.scorer.domain.standing import Standing
 
 _MOST_KEPT: Final = 4_096
 _each_packed: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode

@@ -9,7 +9,7 @@ from services.scorer.domain.life import Life
 from services.scorer.domain.moments import Effect
 from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths, fold
-from services.scorer.domain.positions import Standing
+from services.scorer.domain.standing import Standing
 from services.scorer.domain.state import Customer
 
 

@@ -59,6 +59,7 @@ def _months_later(day: date, months: int) -> tuple[date, bool]:
     return date(year, month, min(day.day, last)), day.day > last
 
 
+@lru_cache(maxsize=16_384)
 def _midnight(day: date, zone: ZoneInfo) -> int:
     """The first instant of the local day."""
     return to_ms(datetime(day.year, day.month, day.day, tzinfo=zone))

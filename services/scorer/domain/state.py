@@ -10,7 +10,7 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.ledger import NEVER, Extra, Ledger
 from services.scorer.domain.life import Life, Override
-from services.scorer.domain.positions import Standing
+from services.scorer.domain.standing import Standing
 
 POSITION_KEY = b"\x00"
 """The changelog key of a partition's position; no subject can be it."""
