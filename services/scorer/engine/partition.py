@@ -207,8 +207,8 @@ class Partition:
         self._more_due = self._unproven = False
         self._measure(taken)
         self.settled.set()
-        if not first:
-            await self._arrivals.seek(taken.position.events_offset)
+        # A group without offsets would not begin by itself until it is seen that nothing comes.
+        await self._arrivals.seek(taken.position.events_offset)
 
     async def _prove(self, taken: Taken) -> None:
         """Another worker may have had the partition while we were thought dead: then this fails as fenced."""
