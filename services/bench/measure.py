@@ -23,7 +23,7 @@ from services.local.process import Process, describe_exit
 
 T = TypeVar("T")
 
-LOOK_S = 0.025
+LOOK_S = 0.05
 _START_S = 120.0
 
 
