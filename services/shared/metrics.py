@@ -129,7 +129,7 @@ class ScorerMetrics:
         self.owned = Gauge("tierline_scorer_partitions_owned", "Partitions this worker owns", registry=registry)
         self.halted = Gauge(
             "tierline_scorer_partitions_halted",
-            "1 while a partition is halted because of too many dead letters",
+            "1 while a partition is halted: too many dead letters, or a merge that fails",
             ["partition"],
             registry=registry,
         )

@@ -1,7 +1,8 @@
 """Further figures of Tierline alone: `make bench-more`. Each question by its name, all of them without one.
 
 sizes: cost of an event, memory and restore by customers.  workers: one process and two.  timers: how late they fire.
-latency: from POST to tier change.  Exit codes: 0 measured, 1 it came to nothing.
+latency: from POST to tier change.  sweep: live events while a new policy is put to all.
+Exit codes: 0 measured, 1 it came to nothing.
 """
 
 import argparse
@@ -18,13 +19,14 @@ from services.bench.measure import Failed
 from services.bench.more.latency import latency
 from services.bench.more.place import Place
 from services.bench.more.sizes import sizes
+from services.bench.more.sweep import sweep
 from services.bench.more.timers import timers
 from services.bench.more.workers import workers
 from services.local.errors import CannotStart
 from services.local.kafka import EmbeddedKafka
 from services.scorer.domain.policy import Policy, parse
 
-QUESTIONS = ("sizes", "workers", "timers", "latency")
+QUESTIONS = ("sizes", "workers", "timers", "latency", "sweep")
 
 
 async def ask(given: argparse.Namespace, policy: Policy, folder: Path) -> None:
@@ -37,6 +39,7 @@ async def ask(given: argparse.Namespace, policy: Policy, folder: Path) -> None:
         "workers": lambda: workers(place, load, [1, 2]),
         "timers": lambda: timers(place, given.timers, given.rate, span_s=given.timers / 1000, seconds=60),
         "latency": lambda: latency(place, given.rate, seconds=30),
+        "sweep": lambda: sweep(place, given.dormant, given.rate / 2, rounds=5),
     }
     try:
         for name in given.questions:
@@ -54,6 +57,7 @@ def main() -> int:
     options.add_argument("--events", type=int, default=200_000)
     options.add_argument("--customers", type=int, nargs="+", default=[50_000, 1_000_000, 5_000_000])
     options.add_argument("--timers", type=int, default=1_000_000, help="pending; a thousand of them are due a second")
+    options.add_argument("--dormant", type=int, default=300_000, help="customers a new policy is put to")
     options.add_argument("--rate", type=float, default=15_000, help="events a second at half load")
     given = options.parse_args()
     given.questions = given.questions or list(QUESTIONS)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.state import Position
-from services.scorer.engine import relations
+from services.scorer.engine import poison, relations
 from services.scorer.engine.arrivals import Arrivals, Feed
 from services.scorer.engine.batches import Pace, Record, Room, Run
 from services.scorer.engine.clock import Clock, Playback
@@ -44,6 +44,10 @@ _TICK_S = 1.0
 _COMMIT_HANGS_S = 90.0
 _HOLD_S = 15.0  # below Faust's rebalance timeout
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+
+
+class RelationFailed(Exception):
+    """A merge, unmerge or erasure at which the core fails; nothing may go past it. str() is one line."""
 
 
 class Partition:
@@ -105,7 +109,7 @@ class Partition:
                     await self._work()
                 except KafkaException as error:
                     await self._lose(error)
-                except TooManyDeadLetters as error:
+                except (TooManyDeadLetters, RelationFailed) as error:
                     await self._halt(error)
         finally:
             self.settled.set()
@@ -227,7 +231,7 @@ class Partition:
             await self._pause(self._fenced_pause_s)
         await self._acquire()
 
-    async def _halt(self, error: TooManyDeadLetters) -> None:
+    async def _halt(self, error: TooManyDeadLetters | RelationFailed) -> None:
         """Nothing more is taken until somebody takes the partition over anew; the turn that went too far is gone."""
         assert self._taken is not None
         self._halted = str(error)
@@ -236,6 +240,7 @@ class Partition:
             partition=self.number,
             position=self._taken.position.events_offset,
             reason=self._halted,
+            exc_info=error.__cause__,
         )
         self._release()
         self._metrics.halted()
@@ -366,7 +371,15 @@ class Partition:
 
     def _relate(self, taken: Taken, turn: Turn, until_ms: int) -> int:
         """Take what has come from other partitions, and begin merges, unmerges and erasures whose time has come; the
-        number of the newest one begun."""
+        number of the newest one begun. RelationFailed: then the turn and the shard are not to be used."""
+        try:
+            return self._relate_some(taken, turn, until_ms)
+        except MemoryError:
+            raise  # nobody's fault
+        except Exception as error:
+            raise RelationFailed(f"a merge, unmerge or erasure fails: {poison.CoreFailed(error)}") from error
+
+    def _relate_some(self, taken: Taken, turn: Turn, until_ms: int) -> int:
         done, until_s = taken.position.identities, time.perf_counter() + _RELATED_S
         while time.perf_counter() < until_s:
             if self._receive(taken, turn, until_ms, done):

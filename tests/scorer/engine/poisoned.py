@@ -1,14 +1,14 @@
 """A core that fails, as a release with a fault in it would: `python -m tests.scorer.engine.poisoned` is a scorer on it.
 
 It fails at every event whose id begins with `poison`, and at time for every customer whose name begins with `stuck`
-once an hour of time has passed since `stuck_from_ms`.
+once an hour of time has passed since `stuck_from_ms`, and at merges of whoever's name begins with `torn`.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from services.scorer.domain.scoring import Arrival, Outcome, score
-from services.scorer.engine import shard
+from services.scorer.engine import relations, shard
 
 POISON = "poison"
 stuck_from_ms: int | None = None
@@ -28,8 +28,18 @@ def failing_score(
     return score(record, policies, arrivals, until_ms, subject)
 
 
+_merge = relations._merge
+
+
+def failing_merge(of: Any, turn: Any, operation: Any, customer: Any) -> None:
+    if operation.subject.startswith("torn"):
+        raise Broken("cannot be joined")
+    _merge(of, turn, operation, customer)
+
+
 if __name__ == "__main__":
     from services.scorer.__main__ import main
 
+    relations._merge = failing_merge
     shard.score = failing_score
     main()

@@ -2,54 +2,22 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
 
 from schemas.decisions import Decision
 from services.scorer.domain.packing import alias_of
-from services.shared.identities import Sequencer
 from services.shared.partitioner import partition_of
 from tests.scorer.engine.conftest import Install
-from tests.scorer.engine.installation import Installation, ago, now, purchase
+from tests.scorer.engine.families import erase, has, merge, part
+from tests.scorer.engine.installation import Installation, ago, purchase
 from tests.scorer.engine.traffic import everything_taken, feed
 from tests.scorer.engine.workers import WorkerProcess
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(240)
 PAIRS = [(f"old{n}", f"new{n}") for n in range(40)]
-
-
-def merge(of: Installation, pairs: Iterable[tuple[str, str]]) -> None:
-    sequencer = Sequencer(of.settings)
-    for other, into in pairs:
-        sequencer.append(lambda known, o=other, i=into: known.merge(o, i, now()))  # type: ignore[misc]
-    sequencer.close()
-
-
-def part(of: Installation, pairs: Iterable[tuple[str, str]]) -> None:
-    sequencer = Sequencer(of.settings)
-    for other, into in pairs:
-        sequencer.append(lambda known, o=other, i=into: known.unmerge(o, i, now()))  # type: ignore[misc]
-    sequencer.close()
-
-
-def erase(of: Installation, subjects: Iterable[str]) -> None:
-    sequencer = Sequencer(of.settings)
-    for subject in subjects:
-        sequencer.append(lambda known, s=subject: known.erase(s, now()))  # type: ignore[misc]
-    sequencer.close()
-
-
-def entries(of: Installation) -> dict[str, int]:
-    """By customer how many entries, those that waited for their time in the record written last included."""
-    held = {name: len(customer.ledger) + len(customer.waiting) for name, customer in of.state()[0].items()}
-    return {name: count for name, count in held.items() if count}
-
-
-async def has(of: Installation, wanted: dict[str, int]) -> None:
-    await until(lambda: asyncio.to_thread(lambda: entries(of) == wanted), within=60, what="the ledgers wanted")
 
 
 def revisions_are_gapless(of: Installation) -> None:
