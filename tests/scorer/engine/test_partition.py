@@ -40,7 +40,7 @@ async def test_runs_are_taken_in_order_and_the_position_follows() -> None:
         partition.hand_over(log.records[4:])
         await until(taken_up_to(log, 6))
     assert log.position.sequence == len(log.said())
-    assert log.seeks == []
+    assert log.seeks == [0]  # by the takeover
 
 
 async def test_a_run_is_split_into_bounded_batches() -> None:
@@ -68,9 +68,9 @@ async def test_records_missed_on_the_way_are_sought_again() -> None:
     async with actor(log) as partition:
         log.records = fetched(orders(6))
         partition.hand_over(log.records[2:])
-        await until(lambda: log.seeks == [0])
-        partition.hand_over(log.records[4:])  # still from before the seek
         await until(lambda: log.seeks == [0, 0])
+        partition.hand_over(log.records[4:])  # still from before the seek
+        await until(lambda: log.seeks == [0, 0, 0])
         assert log.position.events_offset == 0
         partition.hand_over(log.records)
         await until(taken_up_to(log, 6))
@@ -84,13 +84,13 @@ async def test_offsets_missing_in_the_log_itself_are_passed_over() -> None:
         partition.hand_over(log.records[:2])
         partition.hand_over(log.records[2:])
         await until(taken_up_to(log, 5))
-    assert log.seeks == []
+    assert log.seeks == [0]
 
 
 async def test_a_run_that_never_comes_is_sought_after_a_silence() -> None:
     log = Log(fetched(orders(3)))
     async with actor(log):
-        await until(lambda: log.seeks == [0], within=10)
+        await until(lambda: log.seeks == [0, 0], within=10)
 
 
 async def test_markers_at_the_end_of_the_log_are_no_backlog() -> None:
@@ -99,7 +99,7 @@ async def test_markers_at_the_end_of_the_log_are_no_backlog() -> None:
         assert partition.status == "catching_up"
         await until(lambda: partition.status == "ready", within=10)
     assert [type(record) for record in log.said()] == [CaughtUp]
-    assert log.seeks == []
+    assert log.seeks == [0]
 
 
 async def test_a_backlog_is_marked_while_it_lasts_and_its_end_is_told_once() -> None:
@@ -204,7 +204,7 @@ async def test_a_failed_transaction_throws_the_state_away_and_takes_over_again()
         await until(taken_up_to(log, 2))
         log.fail = [kafka_error(KafkaError._TIMED_OUT)]
         partition.hand_over(log.records[2:])
-        await until(lambda: log.takeovers == 2 and log.seeks == [2])
+        await until(lambda: log.takeovers == 2 and log.seeks == [0, 2])
         assert sum(turn.taken for turn in log.turns) == 2
         partition.hand_over(log.records[2:])
         await until(taken_up_to(log, 4))
@@ -218,7 +218,7 @@ async def test_takeover_is_tried_until_the_broker_answers() -> None:
         assert partition.status == "restoring"
         await until(lambda: partition.status == "ready", within=10)
     assert log.takeovers == 3
-    assert log.seeks == [0]  # Faust went on without it
+    assert log.seeks == [0]
 
 
 async def test_who_was_fenced_waits_for_the_rebalance() -> None:
@@ -271,12 +271,21 @@ async def test_a_refusal_ends_the_actor() -> None:
     assert str(raised) == "no"
 
 
+async def test_a_partition_taken_over_is_sought_to_whatever_the_group_knows() -> None:
+    log = Log(fetched(orders(6)))
+    log.position = msgspec.structs.replace(START, events_offset=4)
+    async with actor(log) as partition:
+        await until(lambda: log.seeks == [4], within=1)
+        partition.hand_over(log.records[4:])
+        await until(taken_up_to(log, 6))
+
+
 async def test_a_group_without_offsets_is_not_read_from_the_beginning() -> None:
     log = Log(fetched(orders(6)))
     log.position = msgspec.structs.replace(START, events_offset=6)
     async with actor(log) as partition:
         partition.hand_over(log.records[:3])
-        await until(lambda: log.seeks == [6])
+        await until(lambda: log.seeks == [6, 6])
     assert log.turns == []
 
 

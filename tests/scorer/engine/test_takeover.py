@@ -232,7 +232,7 @@ def test_state_of_another_version_is_refused_in_one_line_that_says_what_to_do(
     with pytest.raises(Refusal) as refused:
         owner.take_over()
     line = str(refused.value)
-    assert "scorer-state-0: not a state record of version 3" in line
+    assert "scorer-state-0: not a state record of version 4" in line
     assert f"its first bytes are {bytes([version])!r}"[:-1] in line
     assert "start the version you had" in line
     assert "start with --fresh and send the events again" in line

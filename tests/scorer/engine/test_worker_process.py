@@ -130,7 +130,7 @@ async def test_state_of_an_older_version_is_one_line_and_exit_code_2(install: In
     installation = await install(partitions=1)
     await asyncio.to_thread(installation.write, "scorer-state", b"\x01" + bytes(40), POSITION_KEY, 0)
     async with await WorkerProcess.start(installation) as worker:
-        await ends_with(worker, 2, "not a state record of version 3; its first bytes are b'\\x01")
+        await ends_with(worker, 2, "not a state record of version 4; its first bytes are b'\\x01")
 
 
 async def test_a_policy_that_cannot_be_used_is_one_line_and_exit_code_2(install: Install, tmp_path: Path) -> None:
