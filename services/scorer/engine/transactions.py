@@ -69,8 +69,8 @@ class Transactions:
                 "transactional.id": f"{self._settings.topic(self._settings.group)}-{self._partition}",
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                 "linger.ms": 2,
-                # A transaction that follows at once is told to wait until the last one's markers are written: by default
-                # it would ask again after 100 ms.
+                # A transaction that follows at once is told to wait for the markers of the one before: by default it
+                # would ask again after 100 ms.
                 "retry.backoff.ms": 10,
                 "batch.size": 1024 * 1024,
                 "message.max.bytes": _MOST_BYTES,
