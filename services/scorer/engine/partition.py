@@ -26,7 +26,7 @@ from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.letter_limit import LetterLimit, TooManyDeadLetters
 from services.scorer.engine.rebuilding import Rebuilding, Rebuilds
-from services.scorer.engine.sweep import Lane
+from services.scorer.engine.sweep import RestingLane
 from services.scorer.engine.takeover import Taken
 from services.scorer.engine.transfers import TransferInbox
 from services.scorer.engine.turn import Turn
@@ -39,7 +39,7 @@ _TIMERS_A_TURN = 1_000
 _SWEPT_A_TURN = 500
 _RELATED_S = 0.02  # a turn, of merges and what has come from other partitions
 _SWEEP_S = 0.005  # of a slice: so long live events may have to wait for it
-_LANE_S = 0.02  # until it is tried again whether another partition has done with its slice
+_LANE_S = 0.02  # until it is tried again whether the next slice may be made
 _TICK_S = 1.0
 _COMMIT_HANGS_S = 90.0
 _HOLD_S = 15.0  # below Faust's rebalance timeout
@@ -70,7 +70,7 @@ class Partition:
         take_over: Callable[[int], Taken],
         policies: Callable[[], Policies],
         kinship: Kinship,
-        lane: Lane,
+        lane: RestingLane,
         rebuilds: Rebuilds,
         on_position: Callable[[int | None], None],
         takeovers: ThreadPoolExecutor,
@@ -318,6 +318,7 @@ class Partition:
         until_ms = self._playback.until_ms(behind=behind)
         turn = Turn(taken.position.sequence, self._clock.now_ms(), taken.catching_up)
         if batch:
+            self._lane.heard()
             taken.shard.take(turn, batch, until_ms)
             self._pace.took(len(batch), time.thread_time() - began_cpu_s)
         identities = self._relate(taken, turn, until_ms)

@@ -5,7 +5,9 @@ keep: whoever takes the partition over goes on with those that are left, and a p
 back, begins a new sweep of all that do not know it.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.packing import StateError, mark
@@ -68,3 +70,38 @@ class Lane:
     def leave(self, partition: int) -> None:
         if self._taken_by == partition:
             self._taken_by = None
+
+
+class RestingLane(Lane):
+    """While events come it rests between slices, RESTS times as long as a slice took until it was committed.
+
+    So live events seldom find their partition, or the broker, at a slice. Times are seconds of a clock that only goes
+    forward.
+    """
+
+    RESTS = 3
+    LIVE_S = 1.0  # so long after an event more are expected
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock_s = clock_s
+        self._began_s = self._rests_until_s = self._heard_s = -math.inf
+
+    def heard(self) -> None:
+        """Events have come."""
+        self._heard_s = self._clock_s()
+
+    def take(self, partition: int) -> bool:
+        if self._taken_by is None:
+            now_s = self._clock_s()
+            if now_s < self._rests_until_s:
+                return False
+            self._began_s = now_s
+        return super().take(partition)
+
+    def leave(self, partition: int) -> None:
+        if self._taken_by == partition:
+            now_s = self._clock_s()
+            if now_s - self._heard_s < self.LIVE_S:
+                self._rests_until_s = now_s + self.RESTS * (now_s - self._began_s)
+        super().leave(partition)

@@ -21,7 +21,7 @@ from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.partition import Partition
 from services.scorer.engine.rebuilding import Rebuilds
 from services.scorer.engine.replay import TopicReplay
-from services.scorer.engine.sweep import Lane
+from services.scorer.engine.sweep import RestingLane
 from services.scorer.engine.takeover import Takeover
 from services.scorer.engine.transactions import GroupOffsets
 from services.scorer.engine.transferfeed import TransferFeed
@@ -65,7 +65,7 @@ class Worker:
         self._partitions: dict[int, Partition] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._assigned = self._failed = self._stopping = False
-        self._kinship, self._lane = kinship, Lane()
+        self._kinship, self._lane = kinship, RestingLane()
         self._rebuilds = Rebuilds(settings.partitions, functools.partial(TopicReplay, settings), kinship.erased)
         self._transfers = TransferFeed(settings, self._transferred, on_failure)
         self.room = Room(_INBOX_BYTES)

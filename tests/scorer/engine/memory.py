@@ -21,7 +21,7 @@ from services.scorer.engine.partition import Partition
 from services.scorer.engine.rebuilding import Rebuilds
 from services.scorer.engine.replay import CutOff, Past
 from services.scorer.engine.shard import Shard
-from services.scorer.engine.sweep import Lane
+from services.scorer.engine.sweep import RestingLane
 from services.scorer.engine.takeover import Taken
 from services.scorer.engine.turn import Turn
 from services.shared.metrics import ScorerMetrics
@@ -141,7 +141,7 @@ async def actor(
             take_over=log.take_over,
             policies=lambda: log.policies,
             kinship=Kinship(1),
-            lane=Lane(),
+            lane=RestingLane(),
             rebuilds=Rebuilds(1, log.replay, dict),
             on_position=lambda _: None,
             takeovers=pool,

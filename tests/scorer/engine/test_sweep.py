@@ -5,6 +5,7 @@ from datetime import timedelta
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import mark
 from services.scorer.domain.scoring import Arrival, score
+from services.scorer.engine.sweep import RestingLane
 from tests.scorer.engine.installation import ago, now, policy, purchase
 from tests.scorer.engine.memory import POLICIES, Log, actor, kafka_error
 from tests.scorer.engine.records import fetched
@@ -103,3 +104,30 @@ async def test_live_events_are_taken_between_the_slices() -> None:
         await until(lambda: log.position.events_offset == 1)
         assert not all_know(log), "it had to wait for the whole sweep"
         await until(lambda: all_know(log))
+
+
+def test_while_events_come_the_lane_rests_between_slices_three_times_as_long_as_one_took() -> None:
+    # events  ●
+    # lane    ▪▪ · · · · · ·▪▪        nothing for a second: ▪▪▪▪
+    clock = [100.0]
+    lane = RestingLane(lambda: clock[0])
+    lane.heard()
+    assert lane.take(1)
+    assert lane.take(1)
+    assert not lane.take(2)
+    clock[0] = 100.25
+    lane.leave(1)  # rests until 101
+    clock[0] = 100.99
+    assert not lane.take(2)
+    clock[0] = 101.0
+    assert lane.take(2)
+    clock[0] = 102.0
+    lane.leave(2)  # the last event came two seconds ago
+    assert lane.take(1)
+
+
+def test_a_lane_left_by_another_than_who_has_it_is_kept() -> None:
+    lane = RestingLane(lambda: 0.0)
+    assert lane.take(1)
+    lane.leave(2)
+    assert not lane.take(2)
