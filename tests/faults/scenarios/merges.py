@@ -7,7 +7,7 @@ from tests.faults.expectation import expect
 from tests.faults.reading import read
 from tests.faults.scenario import Scenario
 from tests.faults.stage import Stage
-from tests.scorer.engine.test_identities import entries, merge, part
+from tests.scorer.engine.families import entries, merge, part
 from tests.waiting import until
 
 _PAIRS = [(f"c{n}", f"c{n + 1}") for n in range(0, 80, 2)]
