@@ -32,9 +32,9 @@ from services.shared.settings import AuditSettings
 from tests.audit.conftest import Tierline
 from tests.fixtures.broker import Broker
 from tests.scorer.engine.conftest import Install
+from tests.scorer.engine.families import erase, has, merge, part
 from tests.scorer.engine.installation import Installation, ago, interaction, policy_text, purchase
 from tests.scorer.engine.test_activation import activate, all_looked_at
-from tests.scorer.engine.test_identities import erase, has, merge, part
 from tests.scorer.engine.traffic import everything_taken, feed
 from tests.scorer.engine.workers import WorkerProcess
 from tests.waiting import until

@@ -16,8 +16,9 @@ from services.scorer.domain.entries import read_profile
 from services.scorer.sequence import Book
 from services.shared.control import Control
 from tests.scorer.engine.conftest import Install
+from tests.scorer.engine.families import merge
 from tests.scorer.engine.installation import Installation, ago, now, policy_text
-from tests.scorer.engine.test_identities import merge, revisions_are_gapless
+from tests.scorer.engine.test_identities import revisions_are_gapless
 from tests.scorer.engine.traffic import everything_taken
 from tests.scorer.engine.workers import ROOT, WorkerProcess
 from tests.waiting import until
