@@ -34,7 +34,7 @@ class FullDisk(BrokerDown):
         async with stage.upstream.flowing(_RATE):
             for _ in range(self.times):
                 await stage.further()
-                async with self.going_down(), self.full(stage.broker), asyncio.timeout(60):
+                async with self.going_down(stage), self.full(stage.broker), asyncio.timeout(60):
                     code = await stage.broker.wait()
                 assert len(stage.running) == len(workers), "a worker has given up"
                 stage.facts["broker's exit code"] = code
