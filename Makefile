@@ -77,13 +77,15 @@ bench-core: $(VENV)/.ready
 # What is in .venv stays plain Python, the sources as they are: a compiled module beside a source would go stale. The
 # copy is made again when a source is newer; the safe path keeps the sources here from going before it.
 NATIVE := build/native
+native_shard := $(addprefix tests/scorer/engine/test_,$(addsuffix .py,every_type falls flaps generation long_ledgers partition \
+	relations shard sweep turn))
 native_python = PYTHONPATH=$(CURDIR)/$(NATIVE) PYTHONSAFEPATH=1 $(BIN)/python
 
 native: $(NATIVE)/.ready
 	@$(native_python) -m services.bench.core --million 0
 
 test-native: $(NATIVE)/.ready
-	@CORE=compiled $(native_python) -m pytest --import-mode=append tests/scorer/domain \
+	@CORE=compiled $(native_python) -m pytest --import-mode=append tests/scorer/domain $(native_shard) \
 	--numprocesses auto --maxprocesses 4 --dist loadfile
 
 pure:
