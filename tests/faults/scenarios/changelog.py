@@ -52,7 +52,7 @@ class Compacted(Scenario):
         for place in islice(cycle(("after_produce", "after_offsets")), self.times):
             await stage.upstream.send(portion)
             victim = await stage.start_armed(place, 18, **settings)
-            await victim.killed(within=60)
+            await victim.killed(within=120)
             self._aborted += await asyncio.to_thread(extra, of)
             await asyncio.to_thread(_set, of, ResourceType.TOPIC, topic, AT_ONCE)
             before, after = await self._compacted(of)
@@ -80,7 +80,7 @@ class Compacted(Scenario):
             keys = Counter((record.partition, record.key) for record in records)
             return len(keys) if set(keys.values()) == {1} else 0
 
-        return before, await until(once_each, within=60, what="the changelog has one record a key")
+        return before, await until(once_each, within=120, what="the changelog has one record a key")
 
 
 def _write_and_abort(of: Installation) -> None:
