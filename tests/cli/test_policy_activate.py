@@ -11,7 +11,6 @@ from confluent_kafka import Producer
 
 from schemas.control import Activation
 from services.analyst import words
-from services.cli.main import main
 from services.cli.policy_rollback import previous
 from services.ingest.normalise import Normaliser
 from services.local.ports import free_port
@@ -19,6 +18,7 @@ from services.scorer.domain.instants import to_datetime
 from services.shared.control import Control, Overtaken
 from services.shared.kafka import create_topics
 from services.shared.settings import KafkaSettings
+from tests import commandline
 from tests.analyst.scripts import POLICY, bought
 from tests.fixtures.broker import Broker
 
@@ -50,18 +50,7 @@ async def tierline(kafka: Broker, topic_prefix: str, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
 
     async def run(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["tierline", "policy", *map(str, args)])
-
-        def ended() -> int:
-            try:
-                main()
-            except SystemExit as end:
-                return end.code or 0
-            return 0
-
-        code = await asyncio.to_thread(ended)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return await commandline.tierline(monkeypatch, capsys, "policy", *args)
 
     return run
 

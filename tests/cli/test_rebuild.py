@@ -9,7 +9,6 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.control import Activation
-from services.cli.main import main
 from services.scorer.domain.packing import encode_position
 from services.scorer.domain.policy import parse
 from services.scorer.domain.state import POSITION_KEY, Position
@@ -18,6 +17,7 @@ from services.scorer.sequence import first
 from services.shared.control import Control
 from services.shared.kafka import create_topics
 from services.shared.settings import KafkaSettings
+from tests import commandline
 from tests.analyst.scripts import POLICY
 from tests.fixtures.broker import Broker
 
@@ -42,18 +42,7 @@ async def settings(kafka: Broker, topic_prefix: str, tmp_path: Path, monkeypatch
 @pytest.fixture
 def tierline(settings: KafkaSettings, monkeypatch, capsys):
     async def run(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["tierline", *map(str, args)])
-
-        def ended() -> int:
-            try:
-                main()
-            except SystemExit as end:
-                return end.code or 0
-            return 0
-
-        code = await asyncio.to_thread(ended)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        return await commandline.tierline(monkeypatch, capsys, *args)
 
     return run
 

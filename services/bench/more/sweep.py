@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
+from msgspec.structs import replace
+
 from schemas import events
 from schemas.control import Activation
 from schemas.decisions import Announcement
@@ -20,11 +22,11 @@ from services.bench.measure import Failed, Worker
 from services.bench.more.place import Place
 from services.bench.more.subscriber import Subscriber, percentile
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.instants import to_ms
+from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.packing import encode
-from services.scorer.domain.policy import Policy, parse
 from services.scorer.domain.scoring import Arrival, decide
 from services.scorer.domain.state import Customer
+from services.scorer.sequence import first
 from services.shared.control import Control
 
 PREFIX = "sweep."
@@ -133,24 +135,12 @@ def p99_ms(posted: dict[str, float], seen: dict[str, float], from_s: float, to_s
 
 
 def _activate(topics: Topics, text: str) -> None:
-    one = parse(text, "bench.yaml")
-    Control(topics.settings(PREFIX)).append(lambda known: [_following(known, one, text)])
+    at = to_datetime(int(time.time() * 1000))
 
+    def following(known: Sequence[Activation]) -> list[Activation]:
+        return [replace(first(text), sequence=len(known) + 1, effective_at=at, activated_at=at, activated_by="bench")]
 
-def _following(known: Sequence[Activation], policy: Policy, text: str) -> Activation:
-    at = datetime.now(UTC)
-    at = at.replace(microsecond=at.microsecond // 1000 * 1000)
-    return Activation(
-        record="activation",
-        sequence=len(known) + 1,
-        policy=policy.name,
-        digest=policy.digest,
-        text=text,
-        effective_at=at,
-        activated_at=at,
-        activated_by="bench",
-        playbooks=False,
-    )
+    Control(topics.settings(PREFIX)).append(following)
 
 
 async def _done(worker: Worker, policies: int) -> float:
