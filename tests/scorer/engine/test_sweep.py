@@ -1,5 +1,7 @@
 """A policy activated while customers lie dormant: they are decided under it a slice at a time, live events first."""
 
+import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 from services.scorer.domain.instants import to_ms
@@ -26,6 +28,11 @@ def dormant() -> Log:
 
 def moved_by_policy(log: Log) -> list[str]:
     return [getattr(d, "subject", "") for d in log.said() if getattr(d, "cause", "") == "policy"]
+
+
+def after_slices(log: Log, number: int, do: Callable[[], object]) -> None:
+    """Do it, in the thread that commits, once so many slices are committed; there are three at the least."""
+    log.on_commit = lambda: do() if len(log.turns) == number else None
 
 
 def all_know(log: Log) -> bool:
@@ -62,12 +69,11 @@ async def test_a_policy_that_takes_effect_later_moves_nobody_before_its_instant(
 
 async def test_a_sweep_goes_on_where_it_was_after_a_failed_transaction() -> None:
     log = dormant()
+    after_slices(log, 2, lambda: log.fail.append(kafka_error(-1)))
     async with actor(log) as partition:
         at_ms = to_ms(now())
         log.policies = POLICIES.then(STRICT, at_ms, at_ms)
         partition.wake()
-        await until(lambda: len(log.turns) >= 2)
-        log.fail = [kafka_error(-1)]
         await until(lambda: log.takeovers == 2, what="taken over again")
         await until(lambda: all_know(log))
     assert sorted(moved_by_policy(log)) == sorted(e.subject for e in DORMANT[::2]), "lost or doubled"
@@ -75,14 +81,17 @@ async def test_a_sweep_goes_on_where_it_was_after_a_failed_transaction() -> None
 
 async def test_a_rollback_in_the_middle_of_a_sweep_leaves_everybody_as_the_old_policy_has_it() -> None:
     log = dormant()
+
+    def roll_back() -> None:
+        later_ms = to_ms(now())
+        log.policies = log.policies.then(POLICIES.newest, later_ms, later_ms)
+
+    after_slices(log, 2, roll_back)
     async with actor(log) as partition:
         at_ms = to_ms(now())
         log.policies = POLICIES.then(STRICT, at_ms, at_ms)
         partition.wake()
-        await until(lambda: len(log.turns) >= 2)
-        assert not all_know(log), "the sweep was over already"
-        later_ms = to_ms(now())
-        log.policies = log.policies.then(POLICIES.newest, later_ms, later_ms)
+        await until(lambda: log.policies.count == 3)
         partition.wake()
         await until(lambda: all_know(log))
     last: dict[str, object] = {}
@@ -93,17 +102,22 @@ async def test_a_rollback_in_the_middle_of_a_sweep_leaves_everybody_as_the_old_p
 
 
 async def test_live_events_are_taken_between_the_slices() -> None:
+    #  dormant  ▪ ▪ ▪        newcomer  · ●
     log = dormant()
+    loop = asyncio.get_running_loop()
     async with actor(log) as partition:
+
+        def hand_over() -> None:
+            log.records = fetched([purchase("newcomer", 60)])
+            loop.call_soon_threadsafe(partition.hand_over, log.records)
+
+        after_slices(log, 1, hand_over)
         at_ms = to_ms(now())
         log.policies = POLICIES.then(STRICT, at_ms, at_ms)
         partition.wake()
-        await until(lambda: len(log.turns) >= 1)
-        log.records = fetched([purchase("newcomer", 60)])
-        partition.hand_over(log.records)
-        await until(lambda: log.position.events_offset == 1)
-        assert not all_know(log), "it had to wait for the whole sweep"
-        await until(lambda: all_know(log))
+        await until(lambda: log.position.events_offset == 1 and all_know(log))
+    taken = [turn.events for turn in log.turns]
+    assert taken.index(1) < len(taken) - 1, "it had to wait for the whole sweep"
 
 
 def test_while_events_come_the_lane_rests_between_slices_three_times_as_long_as_one_took() -> None:
