@@ -1,5 +1,6 @@
 """TCP ports of this machine, on 127.0.0.1 only."""
 
+import collections
 import contextlib
 import random
 import socket
@@ -14,12 +15,25 @@ HOST = "127.0.0.1"
 _CHOICE = range(20_000, 32_768)
 
 
+# While a server that was given a port is not up yet (or down for a restart), nobody listens there, and another search
+# would find the port free as well, in this process or in one beside it. So the UDP port of the same number is held as
+# the sign that it is promised: by the last hundred promises, which outlast the start of anything.
+_promised: collections.deque[socket.socket] = collections.deque(maxlen=100)
+
+
 def free_port() -> int:
-    """A port nobody listens on at this moment; it is not held, so another process may take it first."""
+    """A port nobody listens on and no other call was given lately, by this process or by one beside it.
+
+    It is not held itself, so a program that does not ask here may take it first.
+    """
     for port in random.sample(_CHOICE, k=200):
+        promise = socket.socket(type=socket.SOCK_DGRAM)
         with socket.socket() as probe, contextlib.suppress(OSError):
+            promise.bind((HOST, port))
             probe.bind((HOST, port))
+            _promised.append(promise)
             return port
+        promise.close()
     raise CannotStart(f"no free port found between {_CHOICE.start} and {_CHOICE.stop - 1}")
 
 
