@@ -39,8 +39,8 @@ def read(installation: Installation, topic: str, *, committed: bool = True) -> l
         places = _places(installation, topic)
         # Asked for their beginnings the client learns who leads them: else it would rest for half a second.
         consumer.assign([TopicPartition(p.topic, p.partition, _beginning(consumer, p)) for p in places])
-        left = len(places)
-        while left:
+        ended: set[int | None] = set()  # a partition's end is told again if something has come after all
+        while len(ended) < len(places):
             first = consumer.poll(_SILENCE_S)
             assert first is not None, f"{topic} cannot be read"
             for message in [first, *consumer.consume(10_000, timeout=0)]:
@@ -50,7 +50,7 @@ def read(installation: Installation, topic: str, *, committed: bool = True) -> l
                     found.append(Record(*place, message.key() or b"", message.value() or b""))
                 else:
                     assert error.code() == KafkaError._PARTITION_EOF, error
-                    left -= 1
+                    ended.add(message.partition())
     found.sort()
     return found
 

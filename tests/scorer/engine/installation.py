@@ -186,8 +186,8 @@ class Installation:
             for place in places:  # so the client learns who leads it: else it would rest for half a second
                 consumer.get_watermark_offsets(place, timeout=20, cached=False)
             consumer.assign(places)
-            ended = 0
-            while ended < self.partitions:
+            ended = set()  # a partition's end is told again if something has come after all
+            while len(ended) < self.partitions:
                 message = consumer.poll(20)
                 assert message is not None, f"{topic} cannot be read"
                 error = message.error()
@@ -195,7 +195,7 @@ class Installation:
                     found.append(Stored(message.partition(), message.offset(), message.key(), message.value() or b""))
                 else:
                     assert error.code() == KafkaError._PARTITION_EOF, error
-                    ended += 1
+                    ended.add(message.partition())
         finally:
             consumer.close()
         return sorted(found)
