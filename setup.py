@@ -20,9 +20,9 @@ from setuptools.command.build_ext import build_ext
 
 SCORER = Path("services/scorer")
 NATIVE = (
-    *("admission", "basis", "blends", "buying", "changes", "decaying", "entering", "eras"),
+    *("admission", "arrivals", "basis", "blends", "buying", "changes", "decaying", "entering", "eras"),
     *("expected", "explain", "folding", "gauges", "instants", "intervals", "ledger", "life"),
-    *("machine", "packing", "paths", "playing", "poisson", "positions", "profiles", "scoring", "shadows"),
+    *("machine", "outcomes", "packing", "paths", "playing", "poisson", "positions", "profiles", "scoring", "shadows"),
     *("short", "timers", "triggers", "turns", "windows"),
 )
 NATIVE_ENGINE = ("shard", "turn")

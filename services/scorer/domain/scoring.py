@@ -100,15 +100,15 @@ def score(
     """The same from record to record, None being that of a customer not known before: the next one, and the outcome."""
     due_before_ms = NEVER
     if record is None:
-        if len(arrivals) == 1:
-            taken = begin(policies, arrivals[0], subject, until_ms, reasons)
+        if arrivals:
+            taken = begin(policies, arrivals, subject, until_ms, reasons)
             if taken is not None:
                 return taken
         customer = Customer.new(policies)
     else:
         before = opened(record, policies)
-        if len(arrivals) == 1:
-            taken = take(before, policies, arrivals[0], subject, until_ms, reasons)
+        if arrivals:
+            taken = take(before, policies, arrivals, subject, until_ms, reasons)
             if taken is not None:
                 return taken
         due_before_ms, customer = before[1], revived(before, policies)

@@ -1,7 +1,8 @@
 """The short way, which most events take: new, in order, with nothing to settle.
 
 It does what a turn does (`turns.py`), and leaves out what such an event cannot ask for. Where it does not apply,
-nothing has been done. A record goes it too, without becoming a customer unless more is due at once.
+nothing has been done. A record goes it too, with all its events in a row, and without becoming a customer unless more
+is due at once.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from services.scorer.domain.entering import entry_of
 from services.scorer.domain.entries import REFUND, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
+from services.scorer.domain.gauges import Registers
 from services.scorer.domain.ledger import NEVER, SIZE, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.machine import Machine
@@ -39,11 +41,12 @@ def meet(
     ledger, due_before_ms = life.ledger, life.due_ms
     if ledger.refunds or customer.rare or customer.waiting or life.overrides:
         return None
-    if life.known < policies.count or life.era < 0 or (subject is not None and event.subject != subject):
+    if life.known < policies.count or life.era < 0:
         return None
-    entry = _fitting(arrival, policies, ledger, life.played_ms)
-    if entry is None:
+    entries = _fitting((arrival,), policies, ledger, life.played_ms, subject)
+    if entries is None:
         return None
+    entry = entries[0]
     chronicle = Chronicle(customer, reasons)
     while life.due_ms < entry.time_ms:
         chronicle.announce(life.at(life.due_ms, ()), ())
@@ -57,37 +60,38 @@ def meet(
 
 
 def begin(
-    policies: Policies, arrival: Arrival, subject: str | None, until_ms: int, reasons: bool
+    policies: Policies, arrivals: Sequence[Arrival], subject: str | None, until_ms: int, reasons: bool
 ) -> tuple[bytes, Outcome] | None:
-    """The same with the first event of one not known before: the record, and the outcome."""
-    newest, event = policies.eras[-1], arrival.event
-    if newest.activated_ms > arrival.appended_ms or (subject is not None and event.subject != subject):
+    """The same with the first events of one not known before: the record, and the outcome."""
+    newest = policies.eras[-1]
+    if newest.activated_ms > arrivals[0].appended_ms:
         return None
     ledger = Ledger.empty()
-    entry = _fitting(arrival, policies, ledger, -NEVER)
-    if entry is None or newest.effective_ms > entry.time_ms:
+    entries = _fitting(arrivals, policies, ledger, -NEVER, subject)
+    if entries is None or newest.effective_ms > entries[0].time_ms:
         return None
     machine = newest.machine
     body = Body(b"", [], machine.fresh(), 0, machine.begun)
-    return _enter(policies, policies.count, body, 0, ledger, entry, event, entry.time_ms, until_ms, reasons)
+    begins_ms = entries[0].time_ms
+    return _enter(policies, policies.count, body, 0, ledger, entries, arrivals, begins_ms, until_ms, reasons)
 
 
 def take(
-    opened: Opened, policies: Policies, arrival: Arrival, subject: str | None, until_ms: int, reasons: bool
+    opened: Opened, policies: Policies, arrivals: Sequence[Arrival], subject: str | None, until_ms: int, reasons: bool
 ) -> tuple[bytes, Outcome] | None:
     """The same with a record: the next one, and the outcome."""
     known, due_ms, body = opened
-    rows, event = body.rows, arrival.event
+    rows = body.rows
     if known < policies.count or body.rare or body.waiting or not rows:
         return None
     ledger, truths = Ledger(rows, body.profiles, body.extras), body.truths
-    if ledger.refunds or isinstance(truths, bytes) or (subject is not None and event.subject != subject):
+    if ledger.refunds or isinstance(truths, bytes):
         return None
     played_ms = ledger.last_ms - body.played
-    entry = _fitting(arrival, policies, ledger, played_ms)
-    if entry is None or (known > 1 and policies.at(played_ms, known) < known - 1):  # another policy is still to come
+    entries = _fitting(arrivals, policies, ledger, played_ms, subject)
+    if entries is None or (known > 1 and policies.at(played_ms, known) < known - 1):  # another policy is still to come
         return None
-    return _enter(policies, known, body, truths, ledger, entry, event, due_ms, until_ms, reasons)
+    return _enter(policies, known, body, truths, ledger, entries, arrivals, due_ms, until_ms, reasons)
 
 
 def _enter(
@@ -96,56 +100,74 @@ def _enter(
     body: Body,
     truths: int,
     ledger: Ledger,
-    entry: Entry,
-    event: AcceptedEvent,
+    entries: Sequence[Entry],
+    arrivals: Sequence[Arrival],
     due_ms: int,
     until_ms: int,
     reasons: bool,
 ) -> tuple[bytes, Outcome]:
-    """due_ms: when to look at all, the event's own time if it is the first."""
+    """due_ms: when to look at all, the first event's own time if nobody was known."""
     due_before_ms = due_ms if body.rows else NEVER
-    era, registers, changed, last_ms = known - 1, body.registers, body.changed, ledger.last_ms
-    machine, at_ms, standings, next_ms = policies.machines[era], entry.time_ms, body.standings, due_ms
+    era, registers, standings, changed, last_ms = (
+        known - 1,
+        body.registers,
+        body.standings,
+        body.changed,
+        ledger.last_ms,
+    )
+    era, registers, standings, changed = known - 1, body.registers, body.standings, body.changed
+    machine, last_ms, at_ms, unpriced = policies.machines[era], ledger.last_ms, 0, 0
     changes: list[Change] = []
-    if due_ms < at_ms:
-        truths, next_ms, standings = _play(machine, ledger, body, due_ms, at_ms, changes, reasons)
-    place = ledger.append(entry)
-    if next_ms > at_ms:
-        now_true, next_ms, said = machine.meet(registers, ledger, place, entry, truths, next_ms)
-        stepping = machine.concerned(now_true ^ truths) if now_true != truths else ()
-    else:
-        machine.enter(registers, ledger, Effect(at_ms, place, None))
-        now_true, next_ms, said = machine.read(registers, ledger, at_ms)
-        stepping = machine.all
-    if stepping:
-        now = Now(machine, ledger, registers, now_true, at_ms, said)
-        standings, moves_ms = _step(now, standings, stepping, changes, event, reasons)
-        if moves_ms < next_ms:
-            next_ms = moves_ms
+    for i, entry in enumerate(entries):
+        at_ms = entry.time_ms
+        if due_ms < at_ms:
+            truths, due_ms, standings = _play(machine, ledger, registers, standings, due_ms, at_ms, changes, reasons)
+        place, before = ledger.append(entry), truths
+        if due_ms > at_ms:
+            truths, due_ms, said = machine.meet(registers, ledger, place, entry, before, due_ms)
+            stepping = machine.concerned(truths ^ before) if truths != before else ()
+        else:
+            machine.enter(registers, ledger, Effect(at_ms, place, None))
+            truths, due_ms, said = machine.read(registers, ledger, at_ms)
+            stepping = machine.all
+        if stepping:
+            now = Now(machine, ledger, registers, truths, at_ms, said)
+            standings, moves_ms = _step(now, standings, stepping, changes, arrivals[i].event, reasons)
+            if moves_ms < due_ms:
+                due_ms = moves_ms
+        if entry.profile not in policies.priced:
+            unpriced += is_unpriced(entry, policies)
     if changes:
         changed = at_ms - changes[-1].effective_ms
     elif changed is not None:
         changed += at_ms - last_ms
-    unpriced = entry.profile not in policies.priced and is_unpriced(entry, policies)
-    if next_ms > until_ms:
-        record = packed(next_ms, policies.marks[era], ledger, registers, now_true, standings, changed)
-        return record, Outcome(changes, [], True, due_before_ms, next_ms, 1, 0, unpriced)
-    life = Life(policies, ledger, known, era, machine, now_true, registers, standings, at_ms, next_ms)
+    taken = len(entries)
+    if due_ms > until_ms:
+        record = packed(due_ms, policies.marks[era], ledger, registers, truths, standings, changed)
+        return record, Outcome(changes, [], True, due_before_ms, due_ms, taken, 0, unpriced)
+    life = Life(policies, ledger, known, era, machine, truths, registers, standings, at_ms, due_ms)
     customer = Customer(life, -NEVER if changed is None else at_ms - changed)
     chronicle = Chronicle(customer, reasons, changes)
     Turn(customer, policies, chronicle=chronicle).advance(until_ms)
-    return encode(customer), Outcome(changes, [], True, due_before_ms, customer.due_ms, 1, 0, unpriced)
+    return encode(customer), Outcome(changes, [], True, due_before_ms, customer.due_ms, taken, 0, unpriced)
 
 
 def _play(
-    machine: Machine, ledger: Ledger, body: Body, due_ms: int, until_ms: int, changes: list[Change], reasons: bool
+    machine: Machine,
+    ledger: Ledger,
+    registers: list[Registers],
+    standings: msgspec.Raw,
+    due_ms: int,
+    until_ms: int,
+    changes: list[Change],
+    reasons: bool,
 ) -> tuple[int, int, msgspec.Raw]:
     """Play what is due before the instant: the thresholds that hold then, when something is due again, the standings.
     What that changes is put to the changes."""
-    truths, standings, ledger.entered = 0, body.standings, len(ledger)
+    truths, ledger.entered = 0, len(ledger)
     while due_ms < until_ms:
-        truths, next_ms, said = machine.read(body.registers, ledger, due_ms)
-        now = Now(machine, ledger, body.registers, truths, due_ms, said)
+        truths, next_ms, said = machine.read(registers, ledger, due_ms)
+        now = Now(machine, ledger, registers, truths, due_ms, said)
         standings, moves_ms = _step(now, standings, machine.all, changes, None, reasons)
         due_ms = min(next_ms, moves_ms)
     return truths, due_ms, standings
@@ -167,15 +189,28 @@ def _step(
     return standings, moves_ms
 
 
-def _fitting(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int) -> Entry | None:
-    """The entry, if it is one of those that take the short way. None with an order's key does, nor, as what it says
-    stands there, any override."""
-    entry = entry_of(arrival.event, policies.fields)
-    if entry.order or entry.profile[0] == _REFUND or entry.time_ms <= played_ms:
+def _fitting(
+    arrivals: Sequence[Arrival], policies: Policies, ledger: Ledger, played_ms: int, subject: str | None
+) -> list[Entry] | None:
+    """The entries, if all are such as take the short way, each later than the one before. None with an order's key
+    does, nor, as what it says stands there, any override."""
+    if len(ledger.rows) + len(arrivals) * SIZE > _CAP_BYTES:
         return None
-    if entry.time_ms > arrival.appended_ms or ledger.holds(entry.id) or len(ledger.rows) >= _CAP_BYTES:
+    own = arrivals[0].event.subject if subject is None else subject
+    entries: list[Entry] = []
+    for arrival in arrivals:
+        event = arrival.event
+        entry = entry_of(event, policies.fields)
+        at_ms = entry.time_ms
+        if entry.order or entry.profile[0] == _REFUND or event.subject != own:
+            return None
+        if not played_ms < at_ms <= arrival.appended_ms or ledger.holds(entry.id):
+            return None
+        entries.append(entry)
+        played_ms = at_ms
+    if len(entries) > 1 and len({entry.id for entry in entries}) < len(entries):
         return None
-    return entry
+    return entries
 
 
 def is_unpriced(entry: Entry, policies: Policies) -> bool:

@@ -16,7 +16,7 @@ from schemas.decisions import LETTER_BYTES, DeadLetter, DeadLetterReason
 from schemas.events import Event
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.flaps import Flaps
-from services.scorer.domain.instants import to_datetime, to_ms
+from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.packing import due_ms, encode_alias
 from services.scorer.domain.scoring import Arrival, Change, Outcome, score
@@ -30,8 +30,6 @@ from services.shared.partitioner import partition_of
 
 log = structlog.get_logger()
 
-_FEW: Final = 3  # arrivals of one customer; more are cheaper together
-_SOON_MS: Final = 60_000
 _MOVES_REMEMBERED: Final = 20_000  # to know a flap by; about 6 MB
 _read_event: Final[Callable[[bytes], Event]] = msgspec.json.Decoder(Event).decode
 
@@ -39,21 +37,6 @@ _read_event: Final[Callable[[bytes], Event]] = msgspec.json.Decoder(Event).decod
 def _due_ms(record: bytes | None) -> int:
     due = None if record is None else due_ms(record)
     return NEVER if due is None else due
-
-
-def _in_order(arrivals: list[Arrival]) -> bool:
-    """Whether one customer's events came soon, each before the next one happened.
-
-    Then to take each by itself comes to the same as all together, and of a few the core does it in half the time, the
-    short way. Late ones are played again only once together.
-    """
-    came_ms, last_ms = -NEVER, -NEVER
-    for arrival in arrivals:
-        happened_ms = to_ms(arrival.event.time)
-        if not (came_ms < happened_ms > last_ms and arrival.appended_ms - happened_ms <= _SOON_MS):
-            return False
-        came_ms, last_ms = arrival.appended_ms, happened_ms
-    return True
 
 
 class Shard:
@@ -125,36 +108,34 @@ class Shard:
         turn.events += len(batch)
         of_key: dict[bytes | None, list[Record]] = {}
         for record in batch:
-            before = of_key.get(record.key)
-            if before is None:
+            same = of_key.get(record.key)
+            if same is None:
                 of_key[record.key] = [record]
             else:
-                before.append(record)
+                same.append(record)
         failing: dict[bytes, list[Arrival]] = {}
         for key, records in of_key.items():
             # Read one by one: what is read and let go at once stays near the processor.
-            arrivals = self._arrivals(turn, key, records)
+            before = None if key is None else self.records.get(key)
+            arrivals = self._arrivals(turn, key, records, before is not None)
             if not arrivals:
                 continue
             key = cast(bytes, key)  # without one nothing arrives
-            left = arrivals
             try:
-                if 1 < len(arrivals) <= _FEW and _in_order(arrivals):
-                    while len(left) > 1:
-                        self._arrive(turn, key, left[:1], left[0].appended_ms)
-                        left = left[1:]
-                self._arrive(turn, key, left, until_ms)
+                self._arrive(turn, key, before, arrivals, until_ms)
             except poison.CoreFailed:
-                failing[key] = left
+                failing[key] = arrivals
         if failing:
             self._take_apart(turn, failing, until_ms, self.number)
 
-    def _arrivals(self, turn: Turn, key: bytes | None, records: list[Record]) -> list[Arrival]:
+    def _arrivals(self, turn: Turn, key: bytes | None, records: list[Record], known: bool) -> list[Arrival]:
         """What these records of one key bring to a customer who lives here; what they do not is seen to."""
-        into = None if key is None else self.aliases.get(key)
+        into, home = None if key is None else self.aliases.get(key), self.number
+        if key is not None and not known and into is None:
+            home = partition_of(key, self._partitions)
         arrivals = []
         for record in records:
-            event = self._read(turn, record)
+            event = self._read(turn, record, home)
             if event is None:
                 continue
             value = cast(bytes, record.value)  # _read has seen to it that there is one
@@ -170,7 +151,7 @@ class Shard:
         arrival = Arrival(event, forwarded.at_ms, forwarded.offset, forwarded.event)
         key = forwarded.subject.encode()
         try:
-            self._arrive(turn, key, [arrival], until_ms, forwarded.partition)
+            self._arrive(turn, key, self.records.get(key), [arrival], until_ms, forwarded.partition)
         except poison.CoreFailed:
             self._take_apart(turn, {key: [arrival]}, until_ms, forwarded.partition)
 
@@ -211,10 +192,15 @@ class Shard:
         turn.customers[key] = encode_alias(into)
 
     def _arrive(
-        self, turn: Turn, key: bytes, arrivals: list[Arrival], until_ms: int, partition: int | None = None
+        self,
+        turn: Turn,
+        key: bytes,
+        before: bytes | None,
+        arrivals: list[Arrival],
+        until_ms: int,
+        partition: int | None = None,
     ) -> None:
         """partition: on which they stood, if not on ours. CoreFailed: then the turn and the shard are as they were."""
-        before = self.records.get(key)
         after, outcome = self._decide(turn, key, before, arrivals, until_ms, partition)
         self._took(turn, key, before, after, outcome)
 
@@ -357,28 +343,25 @@ class Shard:
         record = self.records.get(key)
         return None if record is None or key in self.aside else due_ms(record)
 
-    def _read(self, turn: Turn, record: Record) -> Event | None:
-        """The event of a record; None if it went to the dead letters."""
-        key, event = record.key, None
+    def _read(self, turn: Turn, record: Record, home: int) -> Event | None:
+        """The event of a record whose key lives in partition `home`; None if it went to the dead letters."""
+        key, raw, event = record.key, record.value or b"", None
         reason: DeadLetterReason = "unreadable"
         try:
-            event = _read_event(record.value or b"")
+            event = _read_event(raw)
         except (msgspec.DecodeError, RecursionError) as error:
             detail = str(error) or "nested too deeply"
         else:
             if key is None or key != event.subject.encode():
                 detail = f"the record's key {key!r} is not the subject {event.subject!r}"
-            elif self._lives_here(key) or (home := partition_of(key, self._partitions)) == self.number:
+            elif home == self.number:
                 return event
             else:
                 reason = "wrong_partition"
                 detail = f"the key belongs to partition {home}: written without the Java client's partitioner"
         place = (self.number, record.offset)
-        turn.dead_letter(key, self._letter(turn, reason, detail, place, record.value or b"", event))
+        turn.dead_letter(key, self._letter(turn, reason, detail, place, raw, event))
         return None
-
-    def _lives_here(self, key: bytes) -> bool:
-        return key in self.records or key in self.aliases
 
     def _letter(
         self,

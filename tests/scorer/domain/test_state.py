@@ -17,6 +17,7 @@ from services.scorer.domain.packing import (
 )
 from services.scorer.domain.scoring import Arrival, decide
 from services.scorer.domain.state import Customer, Position
+from tests.scorer.domain.playing import said_in
 from tests.scorer.domain.timeline import buy, click, ms, override, profile, refund, stage
 
 BODY = """
@@ -79,7 +80,8 @@ def test_what_has_been_read_is_written_as_it_was():
 def test_it_goes_on_from_its_bytes_as_it_would_have():
     one, other = lived(), decode(encode(lived()), ONE)
     later = [Arrival(buy("2026-05-01T00:00Z", 20_00, id="x"), ms("2026-05-01T00:00Z"), 9, b"")]
-    assert decide(one, ONE, later, ms("2026-09-01T00:00Z")) == decide(other, ONE, later, ms("2026-09-01T00:00Z"))
+    until = ms("2026-09-01T00:00Z")
+    assert said_in(decide(one, ONE, later, until)) == said_in(decide(other, ONE, later, until))
     assert encode(one) == encode(other)
 
 
