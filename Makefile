@@ -85,7 +85,7 @@ native: $(NATIVE)/.ready
 	@$(native_python) -m services.bench.core --million 0
 
 test-native: $(NATIVE)/.ready
-	@CORE=compiled $(native_python) -m pytest --import-mode=append tests/scorer/domain $(native_shard) \
+	@CORE=compiled $(native_python) -m pytest --import-mode=append tests/scorer/domain tests/shared/test_partitioner.py $(native_shard) \
 	--numprocesses auto --maxprocesses 4 --dist loadfile
 
 pure:

@@ -18,7 +18,7 @@ from pathlib import Path
 from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
 
-SCORER = Path("services/scorer")
+SCORER, SHARED = Path("services/scorer"), Path("services/shared")
 NATIVE = (
     *("admission", "arrivals", "basis", "blends", "buying", "changes", "decaying", "entering", "eras"),
     *("expected", "explain", "folding", "gauges", "instants", "intervals", "ledger", "life"),
@@ -26,6 +26,7 @@ NATIVE = (
     *("short", "timers", "triggers", "turns", "windows"),
 )
 NATIVE_ENGINE = ("shard", "turn")
+NATIVE_SHARED = ("partitioner",)
 """What an event passes through, in the core and around it. mypyc drops the options of a msgspec Struct, so none of
 these may define one."""
 
@@ -96,6 +97,7 @@ def translated(folder: str) -> list[Extension]:
     options = ["--config-file=", f"--cache-dir={folder}/cache", "--ignore-missing-imports", "--follow-imports=silent"]
     paths = [str(SCORER / "domain" / f"{name}.py") for name in NATIVE]
     paths += [str(SCORER / "engine" / f"{name}.py") for name in NATIVE_ENGINE]
+    paths += [str(SHARED / f"{name}.py") for name in NATIVE_SHARED]
     made = mypycify([*options, *paths], target_dir=folder, group_name="tierline_core", opt_level="2", debug_level="0")
     for extension in made:  # another compiler's warnings are no reason to do without
         extension.extra_compile_args = [a for a in extension.extra_compile_args if a not in {"-Werror", "/WX"}]

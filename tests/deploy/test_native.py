@@ -18,7 +18,7 @@ SOURCES = ["setup.py", "pyproject.toml", "requirements.in", "README.md", "LICENS
 RULES = ROOT / "tests/scorer/domain/rules"
 PIP = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
 PLAIN = "tierline: the core is installed as plain Python"
-SCORER = ROOT / "services/scorer"
+SERVICES = ROOT / "services"
 
 
 def named(what: str, end: str) -> list[str]:
@@ -26,7 +26,11 @@ def named(what: str, end: str) -> list[str]:
     return re.findall(r'"(\w+)"', (ROOT / "setup.py").read_text("utf-8").partition(f"{what} = (")[2].partition(end)[0])
 
 
-NATIVE = [f"domain/{n}" for n in named("NATIVE", "\n)")] + [f"engine/{n}" for n in named("NATIVE_ENGINE", ")")]
+NATIVE = [
+    *(f"scorer/domain/{n}" for n in named("NATIVE", "\n)")),
+    *(f"scorer/engine/{n}" for n in named("NATIVE_ENGINE", ")")),
+    *(f"shared/{n}" for n in named("NATIVE_SHARED", ")")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +123,7 @@ def asked_for(tree: Path, **environment: str) -> list[str]:
 @pytest.mark.timeout(500)
 def test_where_there_is_a_compiler_the_plain_command_compiles(installed: Path) -> None:
     for name in NATIVE:
-        assert list((installed / "services/scorer").glob(f"{name}.*.so")), name
+        assert list((installed / "services").glob(f"{name}.*.so")), name
     assert core_of(installed).endswith(".so")
     assert run(installed, "-m", "services.cli.main", "--version").endswith("compiled core")
 
@@ -211,11 +215,11 @@ def test_an_editable_install_compiles_nothing(tree: Path, tmp_path: Path) -> Non
 
 
 def test_nothing_is_compiled_beside_the_sources() -> None:
-    assert not [*SCORER.rglob("*.so"), *SCORER.rglob("*.pyd")]
+    assert not [*SERVICES.rglob("*.so"), *SERVICES.rglob("*.pyd")]
 
 
 def test_no_compiled_module_defines_what_mypyc_gets_wrong() -> None:
     # The class keywords of a Struct (frozen, array_like) are dropped without a word.
     assert len(NATIVE) >= 15
     for name in NATIVE:
-        assert not re.search(r"^class .*Struct", (SCORER / f"{name}.py").read_text("utf-8"), re.MULTILINE), name
+        assert not re.search(r"^class .*Struct", (SERVICES / f"{name}.py").read_text("utf-8"), re.MULTILINE), name
