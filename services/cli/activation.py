@@ -23,7 +23,7 @@ from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.packing import StateError
 from services.scorer.domain.policy import PolicyError
 from services.scorer.sequence import Book, first
-from services.shared.control import Control, Overtaken, Unreadable
+from services.shared.control import LEAD_MS, Control, Overtaken, Unreadable
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.settings import KafkaSettings, ScorerSettings
 
@@ -35,7 +35,7 @@ _MOST_BYTES = 900_000  # of a policy's text; a record of the topic holds a littl
 class Wish(NamedTuple):
     """What is to be activated, and how.
 
-    effective_ms: None for the instant it is written
+    effective_ms: None for LEAD_MS after it is written
     until_ms:     the dry run plays to it, by default to now
     as_json:      how what was done is told
     most_percent: how many customers may move without being confirmed
@@ -63,7 +63,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--most", type=click.FloatRange(0, 100), default=5.0, show_default=True, metavar="PERCENT",
                      help="Of customers; if more would move, --confirm is needed."),
         click.option("--confirm", type=click.IntRange(0), metavar="N", help="So many customers are to move."),
-        click.option("--effective-at", help="The instant from which it is to hold; now if not given."),
+        click.option("--effective-at", help="The instant from which it is to hold; half a second ahead if not given."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -106,7 +106,7 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
     policy = new.policy()
     if len(new.text.encode()) > _MOST_BYTES:
         raise CannotStart(f"{new.source} is longer than {_MOST_BYTES:,} bytes", exit_code=MISUSED)
-    _check_order(known, asked.effective_ms if asked.effective_ms is not None else _now_ms())
+    _check_order(known, asked.effective_ms if asked.effective_ms is not None else _now_ms() + LEAD_MS)
     old = current(known)
     _check_kept(of, known, old, new)
     tally, until_ms = histories.tried(new, old, asked.source, until_ms=asked.until_ms, workers=asked.workers)
@@ -118,7 +118,7 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
             raise Overtaken(f"{sequence[-1].activated_by} has activated {sequence[-1].policy} meanwhile; try again")
         begins = [] if sequence else [first(old.text)]
         now_ms = _now_ms()
-        effective_ms = now_ms if asked.effective_ms is None else asked.effective_ms
+        effective_ms = now_ms + LEAD_MS if asked.effective_ms is None else asked.effective_ms
         _check_order(sequence, effective_ms)
         one = Activation(
             record="activation",

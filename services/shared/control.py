@@ -6,7 +6,7 @@ only ever written by somebody who has read all before it. Everything here blocks
 
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -16,6 +16,13 @@ from schemas.topics import CONTROL
 from services.shared.connection import SILENT, for_librdkafka
 from services.shared.kafka import KafkaUnavailable, verify_topics
 from services.shared.settings import KafkaSettings
+
+LEAD_MS: Final = 500
+"""So much after it is written a policy takes effect, if nobody wishes otherwise: every worker knows of it by then.
+
+Who has been played past the instant when it becomes known must be played again from there, which costs many times a
+look ahead: with thousands of live events a second they are as many as thousands.
+"""
 
 KEY = b"policy"
 _WITHIN_S = 30.0

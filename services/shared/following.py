@@ -58,6 +58,8 @@ class Following:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
+                # What is committed wakes no reader of committed records who waits: by default half a second.
+                "fetch.wait.max.ms": 50,
             },
             logger=SILENT,
         )

@@ -69,7 +69,8 @@ async def test_a_policy_that_moves_few_is_written_and_told(tierline):
     begun, one = await control(tierline)
     assert (begun["sequence"], begun["activated_by"], begun["text"]) == (1, "the first start", POLICY)
     assert (one["sequence"], one["activated_by"], one["text"], len(one["differences"])) == (2, "li", LENIENT, 1)
-    assert one["effective_at"] == one["activated_at"]
+    lead = datetime.fromisoformat(one["effective_at"]) - datetime.fromisoformat(one["activated_at"])
+    assert lead == timedelta(milliseconds=500), "so that every worker knows of it before it holds"
 
 
 async def test_a_calibration_alone_is_activated_in_the_policy_that_holds(tierline, tmp_path):

@@ -1,7 +1,8 @@
 """Further figures of Tierline alone: `make bench-more`. Each question by its name, all of them without one.
 
 sizes: cost of an event, memory and restore by customers.  workers: one process and two.  timers: how late they fire.
-latency: from POST to tier change.  sweep: live events while a new policy is put to all.
+latency: from POST to tier change.  sweep: live events while a new policy is put to all.  hot: beside one customer with
+a million events.
 Exit codes: 0 measured, 1 it came to nothing.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from services.bench import report
 from services.bench.load import Load, Topics
 from services.bench.measure import Failed
+from services.bench.more.hot import hot
 from services.bench.more.latency import latency
 from services.bench.more.place import Place
 from services.bench.more.sizes import sizes
@@ -26,7 +28,7 @@ from services.local.errors import CannotStart
 from services.local.kafka import EmbeddedKafka
 from services.scorer.domain.policy import Policy, parse
 
-QUESTIONS = ("sizes", "workers", "timers", "latency", "sweep")
+QUESTIONS = ("sizes", "workers", "timers", "latency", "sweep", "hot")
 
 
 async def ask(given: argparse.Namespace, policy: Policy, folder: Path) -> None:
@@ -40,6 +42,7 @@ async def ask(given: argparse.Namespace, policy: Policy, folder: Path) -> None:
         "timers": lambda: timers(place, given.timers, given.rate, span_s=given.timers / 1000, seconds=60),
         "latency": lambda: latency(place, given.rate, seconds=30),
         "sweep": lambda: sweep(place, given.dormant, given.rate / 2, rounds=5),
+        "hot": lambda: hot(place, given.hot, given.rate / 2),
     }
     try:
         for name in given.questions:
@@ -58,6 +61,7 @@ def main() -> int:
     options.add_argument("--customers", type=int, nargs="+", default=[50_000, 1_000_000, 5_000_000])
     options.add_argument("--timers", type=int, default=1_000_000, help="pending; a thousand of them are due a second")
     options.add_argument("--dormant", type=int, default=300_000, help="customers a new policy is put to")
+    options.add_argument("--hot", type=int, default=1_000_000, help="events of one customer")
     options.add_argument("--rate", type=float, default=15_000, help="events a second at half load")
     given = options.parse_args()
     given.questions = given.questions or list(QUESTIONS)

@@ -5,7 +5,6 @@ each promote a customer, from being appended to when a subscriber of `tier-chang
 """
 
 import asyncio
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,24 +15,22 @@ from msgspec.structs import replace
 from schemas import events
 from schemas.control import Activation
 from schemas.decisions import Announcement
-from schemas.topics import EVENTS, TIER_CHANGES
-from services.bench.load import Happening, Topics, accepted
+from schemas.topics import TIER_CHANGES
+from services.bench.load import Topics
 from services.bench.measure import Failed, Worker
+from services.bench.more.live import Feed
 from services.bench.more.place import Place
-from services.bench.more.subscriber import Subscriber, percentile
+from services.bench.more.subscriber import Subscriber
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.packing import encode
 from services.scorer.domain.scoring import Arrival, decide
 from services.scorer.domain.state import Customer
 from services.scorer.sequence import first
-from services.shared.control import Control
+from services.shared.control import LEAD_MS, Control
 
 PREFIX = "sweep."
-CROWD = 50_000
-PROBES_A_SECOND = 100
 CALM_S = 10.0
-SLICE_S = 0.01
 LOOK_S = 0.25
 WITHIN_S = 300.0
 RULE, OTHER = "interactions_30d > 5", "interactions_30d > 6"
@@ -53,42 +50,6 @@ def dormant(policies: Policies, wanted: int) -> Iterator[tuple[str, bytes]]:
         yield f"d{number:07d}", encode(customer)
 
 
-class Feed:
-    """Events of other customers, now, in a thread: so many a second, and the probes among them."""
-
-    def __init__(self, topics: Topics, rate: float) -> None:
-        self._producer, self._topic, self._rate = topics.producer(), PREFIX + EVENTS.name, rate
-        self.posted: dict[str, float] = {}
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        self._thread.join()
-        self._producer.flush(30)
-
-    def _run(self) -> None:
-        began, number, probes = time.monotonic(), 0, 0
-        while not self._closing.wait(SLICE_S):
-            passed = time.monotonic() - began
-            while number < passed * self._rate:
-                self._send(number, "interaction", f"f{number % CROWD:05d}")
-                number += 1
-            while probes < passed * PROBES_A_SECOND:
-                name = f"p{probes}"
-                self.posted[name] = time.time()
-                self._send(1_000_000_000 + probes, "purchase", name)
-                probes += 1
-            self._producer.poll(0)
-
-    def _send(self, number: int, kind: str, customer: str) -> None:
-        now_ms = int(time.time() * 1000)
-        self._producer.produce(
-            self._topic, accepted(Happening(number, kind, customer, now_ms, now_ms, 200_000)), customer
-        )
-
-
 async def sweep(place: Place, wanted: int, rate: float, *, rounds: int) -> list[str]:
     """A line a round, and one for all: p99 of live events while dormant customers are looked at, and before."""
     text = place.policy_file.read_text("utf-8")
@@ -106,7 +67,7 @@ async def sweep(place: Place, wanted: int, rate: float, *, rounds: int) -> list[
     subscriber = Subscriber(place.kafka.bootstrap, topic, place.topics.partitions, on_told)
     try:
         await place.restored(worker)
-        feed = Feed(place.topics, rate)
+        feed = Feed(place.topics, PREFIX, rate)
         try:
             for number in range(rounds):
                 began_s = time.time()
@@ -115,7 +76,7 @@ async def sweep(place: Place, wanted: int, rate: float, *, rounds: int) -> list[
                 await asyncio.to_thread(_activate, place.topics, texts[number % 2])
                 swept = (time.time(), await _done(worker, number + 2))
                 await asyncio.sleep(1)
-                before, during = (p99_ms(feed.posted, seen, *span) for span in (calm, swept))
+                before, during = (feed.p99_ms(seen, *span) for span in (calm, swept))
                 ratios.append(during / before)
                 took = f"{wanted:,} customers looked at in {swept[1] - swept[0]:.1f} s"
                 lines.append(f"{took}: live p99 {during:.0f} ms, before {before:.0f} ms")
@@ -128,17 +89,15 @@ async def sweep(place: Place, wanted: int, rate: float, *, rounds: int) -> list[
     return [*lines, f"beside {rate:,.0f} events/s: {median(ratios):.2f} times before, median of {rounds}"]
 
 
-def p99_ms(posted: dict[str, float], seen: dict[str, float], from_s: float, to_s: float) -> float:
-    """Of the probes of that time; one that was not seen took for ever."""
-    took = [seen.get(name, float("inf")) - at_s for name, at_s in list(posted.items()) if from_s <= at_s < to_s]
-    return percentile(took, 0.99) * 1000
-
-
 def _activate(topics: Topics, text: str) -> None:
-    at = to_datetime(int(time.time() * 1000))
+    """As `tierline policy activate` does."""
 
     def following(known: Sequence[Activation]) -> list[Activation]:
-        return [replace(first(text), sequence=len(known) + 1, effective_at=at, activated_at=at, activated_by="bench")]
+        now_ms = int(time.time() * 1000)
+        at, holds = to_datetime(now_ms), to_datetime(now_ms + LEAD_MS)
+        return [
+            replace(first(text), sequence=len(known) + 1, effective_at=holds, activated_at=at, activated_by="bench")
+        ]
 
     Control(topics.settings(PREFIX)).append(following)
 
