@@ -19,7 +19,7 @@ help:
 	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
 	@echo "make lint       style, types, import rules, published documents, alert rules"
 	@echo "make bench      Tierline beside Faust, Quix, Kafka Streams, Flink and bare clients; BENCH=\"...\" for options"
-	@echo "make bench-more what events cost by customers, memory, restore, two workers, timers, latency, sweep"
+	@echo "make bench-more what events cost by customers, memory, restore, two workers, timers, latency, sweep, one hot customer"
 	@echo "make bench-core what an event costs in the deciding core, and what a customer weighs"
 	@echo "make native     compile the core into a copy of its own, build/native, and measure it; needs a C compiler"
 	@echo "make test-native  the core's tests against that copy (two minutes); make pure removes it"
