@@ -14,11 +14,11 @@ import pytest_asyncio
 from schemas.decisions import LETTER_BYTES, DeadLetter, DeadLetterReason
 from schemas.events import Event
 from services.analyst import words
-from services.cli.main import main
 from services.ingest.app import build
 from services.local.ports import free_port
 from services.shared.serving import Running
 from services.shared.settings import IngestSettings
+from tests.commandline import tierline
 from tests.fixtures.broker import Broker
 from tests.scorer.engine.installation import Installation, ago, purchase
 from tests.scorer.engine.traffic import everything_taken
@@ -37,19 +37,8 @@ class Desk:
 
     async def __call__(self, *args: object) -> tuple[int, str, str]:
         """Run `tierline dead-letters ...`: exit code, stdout, stderr."""
-        self._monkeypatch.setattr("sys.argv", ["tierline", "dead-letters", *map(str, args)])
-
-        def ended() -> int:
-            try:
-                main()
-            except SystemExit as end:
-                return int(end.code or 0)
-            return 0
-
         self._capsys.readouterr()  # what ingest has logged
-        code = await asyncio.to_thread(ended)
-        said = self._capsys.readouterr()
-        return code, said.out, said.err
+        return await tierline(self._monkeypatch, self._capsys, "dead-letters", *args)
 
     async def listed(self, *args: object) -> list[dict[str, Any]]:
         code, out, _ = await self("list", "--json", *args)

@@ -108,13 +108,6 @@ def _enter(
 ) -> tuple[bytes, Outcome]:
     """due_ms: when to look at all, the first event's own time if nobody was known."""
     due_before_ms = due_ms if body.rows else NEVER
-    era, registers, standings, changed, last_ms = (
-        known - 1,
-        body.registers,
-        body.standings,
-        body.changed,
-        ledger.last_ms,
-    )
     era, registers, standings, changed = known - 1, body.registers, body.standings, body.changed
     machine, last_ms, at_ms, unpriced = policies.machines[era], ledger.last_ms, 0, 0
     changes: list[Change] = []
