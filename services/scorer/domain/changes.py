@@ -31,8 +31,12 @@ def plain_changes(now: Now, moved: Sequence[Step], event: AcceptedEvent | None, 
         dimension, before, after = mover.dimension, mover.values[left], mover.values[standing.place]
         conditions = conditions_of(dimension, before, after, now) if reasons else []
         next_ = next_of(now, place, standing) if reasons else None
-        what = (dimension, machine.policy, standing.revision, at_ms, [(at_ms, after)], before, after, at_ms)
-        changes.append(Change(*what, cause, trigger, conditions, next_, []))
+        path, policy, revision = [(at_ms, after)], machine.policy, standing.revision
+        changes.append(
+            Change(
+                dimension, policy, revision, at_ms, path, before, after, at_ms, cause, trigger, conditions, next_, []
+            )
+        )
     return changes
 
 

@@ -30,14 +30,15 @@ from services.scorer.domain.entries import (
 from services.scorer.domain.instants import to_ms
 
 _LETTERS: Final = [letter(kind) for kind in range(OVERRIDE + 1)]
-_EMPTY: Final = blake2b(digest_size=7)  # to be copied: making one costs more than all it digests
+_blank: Final = blake2b(digest_size=7).copy  # making one costs more than all it digests
+_number: Final = int.from_bytes
 
 
-def hash_of(*parts: str) -> int:
-    """56 bits, never 0; parts cannot contain the separator (ids have no control characters)."""
-    digest = _EMPTY.copy()
-    digest.update("\x00".join(parts).encode())
-    return int.from_bytes(digest.digest(), "big") or 1
+def hash_of(text: str) -> int:
+    """56 bits, never 0. What belongs to a source is `source NUL id`, as ids have no control characters."""
+    digest = _blank()
+    digest.update(text.encode())
+    return _number(digest.digest(), "big") or 1
 
 
 def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = "") -> Entry:
@@ -58,7 +59,7 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
         kind, currency = REFUND, refund.currency or ""
         amount = REST if refund.amount_minor is None else refund.amount_minor
         if refund.order is not None:
-            order, named_id = hash_of(refund.order), hash_of(event.source, refund.order)
+            order, named_id = hash_of(refund.order), hash_of(f"{event.source}\x00{refund.order}")
     else:
         kind, currency, amount = _kind(event), "", _amount(event)
         if kind >= STAGE:
@@ -67,8 +68,7 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
     if fields or origin or event.stamped or kind == OVERRIDE:
         kept = _kept(event, fields) if fields or kind == OVERRIDE else ()
         profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
-    identity = hash_of(event.source, event.id)
-    return Entry(to_ms(event.time), identity, amount, profile, order, named_id)
+    return Entry(to_ms(event.time), hash_of(f"{event.source}\x00{event.id}"), amount, profile, order, named_id)
 
 
 def _kind(event: events.Event) -> int:

@@ -57,11 +57,8 @@ class Ledger:
     __slots__ = ("_view", "entered", "extras", "last_ms", "profiles", "refunds", "rows")
 
     def __init__(self, rows: bytes, profiles: list[str], extras: dict[int, Extra]) -> None:
-        self.rows, self.profiles, self.extras = rows, profiles, extras
-        self.entered = 0
-        self.last_ms = -NEVER
-        if rows:
-            self.last_ms = _time(rows, len(rows) - SIZE)[0] >> 16
+        self.rows, self.profiles, self.extras, self.entered = rows, profiles, extras, 0
+        self.last_ms: int = _time(rows, len(rows) - SIZE)[0] >> 16 if rows else -NEVER
         self._view: _View | None = None
         self.refunds: bool = self._any_refund() if extras else False
 
@@ -81,23 +78,25 @@ class Ledger:
 
     def append(self, entry: Entry) -> int:
         """Put the entry behind all others, where it belongs; its place."""
-        profile, amount, elsewhere, known = entry.profile, entry.amount, "", self.profiles
-        if profile in known:
-            number = known.index(profile)
-        else:
-            number = len(known)
-            if number < _ELSEWHERE:
-                self.profiles = [*known, profile]
-            else:
-                number, elsewhere = _ELSEWHERE, profile
-            self.refunds = self.refunds or profile[0] == _REFUND
-        if entry.order or not 0 <= amount < _WIDE or elsewhere or (self.refunds and profile[0] == _REFUND):
+        profile, amount, known, rows = entry.profile, entry.amount, self.profiles, self.rows
+        number = known.index(profile) if profile in known else self._number(profile)
+        if number == _ELSEWHERE or entry.order or not 0 <= amount < _WIDE or (self.refunds and profile[0] == _REFUND):
+            elsewhere = profile if number == _ELSEWHERE else ""
             self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, elsewhere)}
             amount = _WIDE
-        time_ms, rows = entry.time_ms, self.rows
+        self.last_ms = time_ms = entry.time_ms
         self.rows = rows + _pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
-        self.last_ms, self._view = time_ms, None
+        self._view = None
         return len(rows) // SIZE
+
+    def _number(self, profile: str) -> int:
+        """Of a profile that no entry had so far."""
+        number = len(self.profiles)
+        self.refunds = self.refunds or profile[0] == _REFUND
+        if number >= _ELSEWHERE:
+            return _ELSEWHERE
+        self.profiles = [*self.profiles, profile]
+        return number
 
     def with_entries(self, more: Sequence[Entry]) -> "Ledger":
         """Another ledger that also has `more`, in their places."""

@@ -13,7 +13,7 @@ from services.scorer.domain.folding import fold_touches, is_due
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.outcomes import Change, Outcome
 from services.scorer.domain.packing import encode, opened, revived
-from services.scorer.domain.short import begin, is_unpriced, meet, take
+from services.scorer.domain.short import is_unpriced, meet, nobody, take
 from services.scorer.domain.state import Customer
 from services.scorer.domain.turns import Turn
 
@@ -98,19 +98,15 @@ def score(
     reasons: bool = True,
 ) -> tuple[bytes, Outcome]:
     """The same from record to record, None being that of a customer not known before: the next one, and the outcome."""
-    due_before_ms = NEVER
-    if record is None:
-        if arrivals:
-            taken = begin(policies, arrivals, subject, until_ms, reasons)
-            if taken is not None:
-                return taken
-        customer = Customer.new(policies)
+    before = None if record is None else opened(record, policies)
+    if arrivals:
+        known = before or nobody(policies, arrivals[0])
+        taken = take(known, policies, arrivals, subject, until_ms, reasons) if known else None
+        if taken is not None:
+            return taken
+    if before is None:
+        due_before_ms, customer = NEVER, Customer.new(policies)
     else:
-        before = opened(record, policies)
-        if arrivals:
-            taken = take(before, policies, arrivals, subject, until_ms, reasons)
-            if taken is not None:
-                return taken
         due_before_ms, customer = before[1], revived(before, policies)
     outcome = _decide(customer, due_before_ms, policies, arrivals, until_ms, subject, reasons)
     return encode(customer), outcome

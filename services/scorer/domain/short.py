@@ -18,6 +18,7 @@ from services.scorer.domain.entries import REFUND, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
 from services.scorer.domain.gauges import Registers
+from services.scorer.domain.instants import to_ms
 from services.scorer.domain.ledger import NEVER, SIZE, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.machine import Machine
@@ -43,10 +44,9 @@ def meet(
         return None
     if life.known < policies.count or life.era < 0:
         return None
-    entries = _fitting((arrival,), policies, ledger, life.played_ms, subject)
-    if entries is None:
+    entry = _fit(arrival, policies, ledger, life.played_ms, subject)
+    if entry is None:
         return None
-    entry = entries[0]
     chronicle = Chronicle(customer, reasons)
     while life.due_ms < entry.time_ms:
         chronicle.announce(life.at(life.due_ms, ()), ())
@@ -59,59 +59,28 @@ def meet(
     return Outcome(chronicle.changes, [], True, due_before_ms, due_ms, 1, 0, unpriced)
 
 
-def begin(
-    policies: Policies, arrivals: Sequence[Arrival], subject: str | None, until_ms: int, reasons: bool
-) -> tuple[bytes, Outcome] | None:
-    """The same with the first events of one not known before: the record, and the outcome."""
-    newest = policies.eras[-1]
-    if newest.activated_ms > arrivals[0].appended_ms:
-        return None
-    ledger = Ledger.empty()
-    entries = _fitting(arrivals, policies, ledger, -NEVER, subject)
-    if entries is None or newest.effective_ms > entries[0].time_ms:
-        return None
-    machine = newest.machine
-    body = Body(b"", [], machine.fresh(), 0, machine.begun)
-    begins_ms = entries[0].time_ms
-    return _enter(policies, policies.count, body, 0, ledger, entries, arrivals, begins_ms, until_ms, reasons)
-
-
-def take(
+def take(  # noqa: PLR0912 - the way of nearly every event, in one piece
     opened: Opened, policies: Policies, arrivals: Sequence[Arrival], subject: str | None, until_ms: int, reasons: bool
 ) -> tuple[bytes, Outcome] | None:
     """The same with a record: the next one, and the outcome."""
     known, due_ms, body = opened
-    rows = body.rows
-    if known < policies.count or body.rare or body.waiting or not rows:
+    rows, registers, truths = body.rows, body.registers, body.truths
+    if known < policies.count or body.rare or body.waiting or isinstance(truths, bytes) or not (rows or registers):
         return None
-    ledger, truths = Ledger(rows, body.profiles, body.extras), body.truths
-    if ledger.refunds or isinstance(truths, bytes):
+    ledger, era = Ledger(rows, body.profiles, body.extras), known - 1
+    if ledger.refunds:
         return None
-    played_ms = ledger.last_ms - body.played
-    entries = _fitting(arrivals, policies, ledger, played_ms, subject)
-    if entries is None or (known > 1 and policies.at(played_ms, known) < known - 1):  # another policy is still to come
+    last_ms, changed, at_ms, unpriced = ledger.last_ms, body.changed, 0, 0
+    played_ms = last_ms - body.played
+    first = _fit(arrivals[0], policies, ledger, played_ms, subject)
+    if first is None or (era and rows and policies.at(played_ms, known) < era):  # another policy is still to come
         return None
-    return _enter(policies, known, body, truths, ledger, entries, arrivals, due_ms, until_ms, reasons)
-
-
-def _enter(
-    policies: Policies,
-    known: int,
-    body: Body,
-    truths: int,
-    ledger: Ledger,
-    entries: Sequence[Entry],
-    arrivals: Sequence[Arrival],
-    due_ms: int,
-    until_ms: int,
-    reasons: bool,
-) -> tuple[bytes, Outcome]:
-    """due_ms: when to look at all, the first event's own time if nobody was known."""
-    due_before_ms = due_ms if body.rows else NEVER
-    era, registers, standings, changed = known - 1, body.registers, body.standings, body.changed
-    machine, last_ms, at_ms, unpriced = policies.machines[era], ledger.last_ms, 0, 0
+    entries = _in_row(first, arrivals, policies, ledger) if len(arrivals) > 1 else ((first, arrivals[0].event),)
+    if entries is None:
+        return None
+    machine, standings, due_before_ms = policies.machines[era], body.standings, due_ms if rows else NEVER
     changes: list[Change] = []
-    for i, entry in enumerate(entries):
+    for entry, event in entries:
         at_ms = entry.time_ms
         if due_ms < at_ms:
             truths, due_ms, standings = _play(machine, ledger, registers, standings, due_ms, at_ms, changes, reasons)
@@ -125,7 +94,7 @@ def _enter(
             stepping = machine.all
         if stepping:
             now = Now(machine, ledger, registers, truths, at_ms, said)
-            standings, moves_ms = _step(now, standings, stepping, changes, arrivals[i].event, reasons)
+            standings, moves_ms = _step(now, standings, stepping, changes, event, reasons)
             if moves_ms < due_ms:
                 due_ms = moves_ms
         if entry.profile not in policies.priced:
@@ -143,6 +112,15 @@ def _enter(
     chronicle = Chronicle(customer, reasons, changes)
     Turn(customer, policies, chronicle=chronicle).advance(until_ms)
     return encode(customer), Outcome(changes, [], True, due_before_ms, customer.due_ms, taken, 0, unpriced)
+
+
+def nobody(policies: Policies, first: Arrival) -> Opened | None:
+    """What stands in the place of a record before the first event of one not known before; None if that event is not
+    for this way."""
+    newest, begins_ms = policies.eras[-1], to_ms(first.event.time)
+    if newest.activated_ms > first.appended_ms or newest.effective_ms > begins_ms:
+        return None
+    return policies.count, begins_ms, Body(b"", [], newest.machine.fresh(), 0, newest.machine.begun)
 
 
 def _play(
@@ -182,28 +160,33 @@ def _step(
     return standings, moves_ms
 
 
-def _fitting(
-    arrivals: Sequence[Arrival], policies: Policies, ledger: Ledger, played_ms: int, subject: str | None
-) -> list[Entry] | None:
-    """The entries, if all are such as take the short way, each later than the one before. None with an order's key
-    does, nor, as what it says stands there, any override."""
+def _in_row(
+    first: Entry, arrivals: Sequence[Arrival], policies: Policies, ledger: Ledger
+) -> Sequence[tuple[Entry, AcceptedEvent]] | None:
+    """The entries with their events, if all take the short way as the first does, each later than the one before."""
     if len(ledger.rows) + len(arrivals) * SIZE > _CAP_BYTES:
         return None
-    own = arrivals[0].event.subject if subject is None else subject
-    entries: list[Entry] = []
-    for arrival in arrivals:
-        event = arrival.event
-        entry = entry_of(event, policies.fields)
-        at_ms = entry.time_ms
-        if entry.order or entry.profile[0] == _REFUND or event.subject != own:
+    own, entry, entries = arrivals[0].event.subject, first, [(first, arrivals[0].event)]
+    for arrival in arrivals[1:]:
+        follower = _fit(arrival, policies, ledger, entry.time_ms, own)
+        if follower is None:
             return None
-        if not played_ms < at_ms <= arrival.appended_ms or ledger.holds(entry.id):
-            return None
-        entries.append(entry)
-        played_ms = at_ms
-    if len(entries) > 1 and len({entry.id for entry in entries}) < len(entries):
+        entry = follower
+        entries.append((entry, arrival.event))
+    return entries if len({entry.id for entry, _ in entries}) == len(entries) else None
+
+
+def _fit(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int, subject: str | None) -> Entry | None:
+    """The entry, if it takes the short way. None with an order's key does, nor, as what it says stands there, any
+    override."""
+    event = arrival.event
+    if subject is not None and event.subject != subject:
         return None
-    return entries
+    entry = entry_of(event, policies.fields)
+    at_ms = entry.time_ms
+    if at_ms <= played_ms or at_ms > arrival.appended_ms or entry.order or entry.profile[0] == _REFUND:
+        return None
+    return None if ledger.holds(entry.id) or len(ledger.rows) >= _CAP_BYTES else entry
 
 
 def is_unpriced(entry: Entry, policies: Policies) -> bool:

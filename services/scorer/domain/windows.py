@@ -107,7 +107,7 @@ class Total(Windowed):
         registers[VALUE] += self.share(ledger, index)
 
     def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
-        if self.windowed:
+        if self.windowed and (ledger.refunds or ledger.time(registers[HEAD]) <= at_ms - self._fixed_ms):
             self.expire(registers, ledger, at_ms)
         limits, value, share = self.limits, registers[VALUE], 1
         passed = bisect_left(limits.limits, value)
