@@ -62,6 +62,7 @@ SCORER_STATE = Topic(
     writer="scorer",
     readers=("scorer", "notifier", "tierline audit"),
     compacted=True,
+    log_append_time=True,
 )
 DECISIONS = Topic(
     name="decisions",

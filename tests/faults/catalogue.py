@@ -4,6 +4,7 @@ from tests.faults.scenario import Scenario
 from tests.faults.scenarios.activations import ActivationsInFlight
 from tests.faults.scenarios.broker import BrokerAway, BrokerKilled
 from tests.faults.scenarios.changelog import Compacted
+from tests.faults.scenarios.clocks import ClockSteps
 from tests.faults.scenarios.database import PostgresAway
 from tests.faults.scenarios.disk import DiskFull, FilesLimited
 from tests.faults.scenarios.files import FilesWiped
@@ -34,6 +35,7 @@ ALL: tuple[type[Scenario], ...] = (
     Compacted,
     ActivationsInFlight,
     MergesInFlight,
+    ClockSteps,
     PostgresAway,
     BrokerKilled,
     BrokerAway,

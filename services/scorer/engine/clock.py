@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Now in ms since 1970 UTC, counted from the start by a monotonic clock: steps of the wall clock do no harm.
+    """The broker's time in ms since 1970 UTC, counted on by a monotonic clock. This machine's wall clock is believed
+    until the broker has answered once; steps of it, or a start while it is an hour off, do no harm.
 
-    It is never below an append time it was shown, so that a broker whose clock is ahead does not see its own events
-    as coming from the future.
+    It is never below an append time it was just shown, so that no event seems to come from the future. It may go back
+    where the broker's does; `Playback` does not.
     """
 
     def __init__(
@@ -22,13 +23,23 @@ class Clock:
         self._ahead_ms = int((wall_s() - monotonic_s()) * 1000)
 
     def now_ms(self) -> int:
-        return int(self._monotonic_s() * 1000) + self._ahead_ms
+        return self.ticks_ms() + self._ahead_ms
+
+    def ticks_ms(self) -> int:
+        """The monotonic clock, to be given to `told`."""
+        return int(self._monotonic_s() * 1000)
 
     def seen(self, appended_ms: int) -> None:
         """The broker has appended something at `appended_ms`: from now on it is at least that late."""
         behind_ms = appended_ms - self.now_ms()
         if behind_ms > 0:
             self._ahead_ms += behind_ms
+
+    def told(self, appended_ms: int, asked_ticks_ms: int) -> None:
+        """The broker has appended what it was sent since `asked_ticks_ms`: its clock stood at `appended_ms` between
+        then and now, and ours is moved no further than that asks for."""
+        least, most = appended_ms - self.ticks_ms(), appended_ms + 1 - asked_ticks_ms
+        self._ahead_ms = min(max(self._ahead_ms, least), most)
 
 
 class Playback:

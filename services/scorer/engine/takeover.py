@@ -22,6 +22,7 @@ from services.scorer.domain.packing import StateError, mark
 from services.scorer.domain.policy import PolicyError
 from services.scorer.domain.state import Position
 from services.scorer.engine import changelog, eventlog
+from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.transactions import GroupOffsets, Transactions
@@ -65,10 +66,11 @@ class Takeover:
         reread: Callable[[], Policies],
         metrics: ScorerMetrics,
         offsets: GroupOffsets,
+        clock: Clock,
         failpoints: FailPoints,
     ) -> None:
         self._settings, self._policies, self._metrics = settings, policies, metrics
-        self._reread, self._offsets, self._failpoints = reread, offsets, failpoints
+        self._reread, self._offsets, self._clock, self._failpoints = reread, offsets, clock, failpoints
         self._events = settings.topic(topics.EVENTS.name)
         self._state = settings.topic(topics.SCORER_STATE.name)
         self._decisions = settings.topic(topics.DECISIONS.name)
@@ -89,7 +91,7 @@ class Takeover:
 
     def _take_over(self, partition: int) -> Taken:
         began = time.monotonic()
-        transactions = Transactions(self._settings, partition, self._offsets, self._failpoints)
+        transactions = Transactions(self._settings, partition, self._offsets, self._clock, self._failpoints)
         transactions.open()
         consumer = changelog.reader(self._settings, self._settings.topic(self._settings.group))
         try:

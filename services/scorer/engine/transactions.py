@@ -8,11 +8,20 @@ the partition's memory away and take it over again; whether the transaction got 
 import contextlib
 import warnings
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 from schemas import topics
 from services.scorer.domain.packing import encode_position
 from services.scorer.domain.state import POSITION_KEY, Position
+from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.turn import Turn
 from services.shared.connection import SILENT, for_librdkafka
@@ -45,8 +54,13 @@ class GroupOffsets:
 
 
 class Transactions:
-    def __init__(self, settings: ScorerSettings, partition: int, offsets: GroupOffsets, failpoints: FailPoints) -> None:
-        self._settings, self._partition, self._offsets, self._failpoints = settings, partition, offsets, failpoints
+    """clock: told the broker's time with each commit"""
+
+    def __init__(
+        self, settings: ScorerSettings, partition: int, offsets: GroupOffsets, clock: Clock, failpoints: FailPoints
+    ) -> None:
+        self._settings, self._partition, self._offsets = settings, partition, offsets
+        self._clock, self._failpoints = clock, failpoints
         self._events = TopicPartition(settings.topic(topics.EVENTS.name), partition)
         self._state = settings.topic(topics.SCORER_STATE.name)
         self._decisions = settings.topic(topics.DECISIONS.name)
@@ -88,7 +102,14 @@ class Transactions:
         producer.begin_transaction()
         if turn is not None:
             self._produce(producer, turn)
-        producer.produce(self._state, encode_position(position), POSITION_KEY, self._partition)
+        sent_ticks_ms = self._clock.ticks_ms()
+
+        def appended(error: KafkaError | None, message: Message) -> None:
+            kind, at_ms = message.timestamp()
+            if error is None and kind == TIMESTAMP_LOG_APPEND_TIME:
+                self._clock.told(at_ms, sent_ticks_ms)
+
+        producer.produce(self._state, encode_position(position), POSITION_KEY, self._partition, on_delivery=appended)
         self._failpoints.passing("after_produce", producer.flush)
         offset = TopicPartition(self._events.topic, self._partition, position.events_offset)
         producer.send_offsets_to_transaction([offset], self._offsets.metadata, _COMMIT_S)

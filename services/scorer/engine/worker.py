@@ -60,7 +60,7 @@ class Worker:
         self._offsets = GroupOffsets(settings)
         self._takeovers = ThreadPoolExecutor(_TAKEOVERS_AT_ONCE, "takeover")
         self._commits = ThreadPoolExecutor(_COMMITS_AT_ONCE, "commit")
-        self._take_over = Takeover(settings, lambda: book.policies, reread, metrics, self._offsets, FailPoints())
+        self._take_over = Takeover(settings, lambda: book.policies, reread, metrics, self._offsets, clock, FailPoints())
         self._feed: Feed | None = None
         self._partitions: dict[int, Partition] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}

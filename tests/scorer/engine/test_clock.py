@@ -1,5 +1,7 @@
 """The engine's clock and how far a partition's time is played."""
 
+import pytest
+
 from services.scorer.engine.clock import Clock, Playback
 
 
@@ -36,6 +38,42 @@ def test_it_is_never_below_an_append_time() -> None:
     assert clock.now_ms() == 1_007_000
     clock.seen(1_000_000)
     assert clock.now_ms() == 1_007_000
+
+
+@pytest.mark.parametrize("off_s", [-3600, 3600])
+def test_a_clock_that_is_an_hour_off_at_the_start_is_put_right_by_the_broker(off_s: int) -> None:
+    watches = Watches(wall_s=1000.0 + off_s)
+    clock = watches.clock()
+    asked = clock.ticks_ms()
+    watches.pass_s(0.020)
+    clock.told(1_000_010, asked)
+    assert 1_000_010 <= clock.now_ms() <= 1_000_031
+
+
+def test_it_is_moved_no_further_than_what_the_broker_says_asks_for() -> None:
+    #  sent ──●── 1000.000 ──── appended, somewhere in between ──── ●── 1003.000 told
+    watches = Watches()
+    clock = watches.clock()
+    asked = clock.ticks_ms()
+    watches.pass_s(3)
+    for appended_ms in (1_000_000, 1_002_000, 1_003_000):
+        clock.told(appended_ms, asked)
+        assert clock.now_ms() == 1_003_000
+    clock.told(999_000, asked)
+    assert clock.now_ms() == 1_002_001
+    clock.told(1_005_000, asked)
+    assert clock.now_ms() == 1_005_000
+
+
+def test_a_broker_whose_clock_goes_back_takes_ours_with_it_but_not_what_was_played() -> None:
+    watches = Watches()
+    clock = watches.clock()
+    playback = Playback(clock, 0)
+    playback.taken(4_600_000)
+    assert playback.until_ms(behind=False) == 4_600_000
+    clock.told(1_000_000, clock.ticks_ms())
+    assert clock.now_ms() == 1_000_001
+    assert playback.until_ms(behind=False) == 4_600_000
 
 
 def test_a_partition_that_is_behind_plays_up_to_the_last_event_taken() -> None:

@@ -1,6 +1,7 @@
 """Taking a partition over, on a broker: fencing, restoring, and what is refused."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -14,6 +15,7 @@ from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import decode_position, encode, encode_position
 from services.scorer.domain.state import POSITION_KEY, Customer, Position
 from services.scorer.engine import changelog, eventlog
+from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.takeover import Refusal, Taken, Takeover
 from services.scorer.engine.transactions import GroupOffsets
@@ -34,7 +36,7 @@ def fetched_from(of: Installation, partition: int) -> list[Fetched]:
 class Owner:
     """Takes partitions of an installation over, as a worker would."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, clock: Clock | None = None) -> None:
         self.registry = CollectorRegistry()
         self.rereads = 0
         self._offsets = GroupOffsets(installation.settings)
@@ -45,6 +47,7 @@ class Owner:
             lambda: self._reread(installation),
             ScorerMetrics(self.registry),
             self._offsets,
+            clock or Clock(),
             FailPoints(""),
         )
 
@@ -115,6 +118,17 @@ def test_the_first_start_begins_where_the_topic_begins_and_says_so(installation:
     assert decode_position(stored.value) == taken.position
     assert committed_offset(installation) == 0
     assert owner.metric("tierline_scorer_takeovers_total") == 1
+
+
+@pytest.mark.parametrize("off_s", [-3600, 3600])
+def test_a_machine_whose_clock_is_an_hour_off_goes_by_the_broker_s(installation: Installation, off_s: int) -> None:
+    clock = Clock(lambda: time.time() + off_s)
+    owner = Owner(installation, clock)
+    try:
+        owner.take_over()
+        assert abs(clock.now_ms() - time.time() * 1000) < 5_000
+    finally:
+        owner.close()
 
 
 def test_a_backlog_is_what_lies_below_the_end_at_takeover(installation: Installation, owner: Owner) -> None:
