@@ -77,9 +77,9 @@ def judge(
     """Nobody writes any more, and all timers have fired.
 
     acknowledged: partitions and offsets the upstream was told of
-    survivors: of everybody who ever was merged or merged into, who answers for them now. Of these the paths are not
-    held against the oracles, only what they hold and where they stand at the end
-    sample: how many customers are held against the naive oracle
+    survivors: of everybody who ever was merged or merged into, who answers for them now; the core's own replay, which
+    knows of no merge, has nothing to say of these, the naive oracle has
+    sample: how many customers are held against the naive oracle, and of the survivors as many
     """
     wait_for_markers(installation)
     log = read(installation, "events")
@@ -89,7 +89,7 @@ def judge(
     verdict.decided = len(outputs.decisions)
     _positions(verdict, outputs, ends(installation, "events"))
     _ledgers(verdict, expectation, outputs)
-    readers = _revisions(verdict, expectation, outputs)
+    readers = _revisions(verdict, outputs)
     _paths(verdict, expectation, readers, outputs)
     _announcements(verdict, outputs)
     _letters(verdict, expectation, outputs)
@@ -97,7 +97,10 @@ def judge(
     for subject in _some(choose, expectation.events.keys() - survivors.keys(), sample):
         _against_naive(verdict, oracle, expectation, subject, outputs, readers[subject])
     for subject in _some(choose, set(survivors.values()), sample):
-        _against_naive(verdict, oracle, expectation, subject, outputs)
+        _against_naive(verdict, oracle, expectation, subject, outputs, readers[subject])
+    for subject in (one for one, survivor in survivors.items() if one != survivor):
+        if any(kept.path for kept in readers[subject].kept.values()):
+            verdict.complain(f"{subject} still has a path, though {survivors[subject]} answers for them")
     verdict.extra = extra(installation)
     return verdict
 
@@ -174,7 +177,7 @@ def _ledgers(verdict: Verdict, expectation: Expectation, outputs: Outputs) -> No
         verdict.complain(f"there is state of {subject}, who has no event")
 
 
-def _revisions(verdict: Verdict, expectation: Expectation, outputs: Outputs) -> dict[str, Reader]:
+def _revisions(verdict: Verdict, outputs: Outputs) -> dict[str, Reader]:
     """Each revision once, without gaps up to the state's; by subject what a reader has made of them."""
     said: dict[tuple[str, str], list[Decision]] = defaultdict(list)
     for _, one in outputs.decisions:
@@ -195,7 +198,7 @@ def _revisions(verdict: Verdict, expectation: Expectation, outputs: Outputs) -> 
     readers: dict[str, Reader] = defaultdict(Reader)
     for (subject, dimension), decisions in said.items():
         try:
-            for one in decisions if subject in expectation.readers else []:
+            for one in decisions:
                 readers[subject].take(one)
         except AssertionError as error:
             verdict.complain(f"decisions on {subject} {dimension}: {error}")
@@ -241,11 +244,11 @@ def _against_naive(
     expectation: Expectation,
     subject: str,
     outputs: Outputs,
-    reader: Reader | None = None,
+    reader: Reader,
 ) -> None:
-    """The core must not only be compared with itself. reader: None if the paths are not asked for."""
+    """The core must not only be compared with itself."""
     paths, positions = naive(oracle, expectation, subject)
-    for dimension, wanted in paths.items() if reader is not None else ():
+    for dimension, wanted in paths.items():
         found = reader.path(dimension)
         if found != wanted:
             verdict.complain(f"path of {subject} {dimension}: {found[-4:]}, the naive oracle has {wanted[-4:]}")

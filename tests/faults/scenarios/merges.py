@@ -17,8 +17,8 @@ _AT_ONCE = 10
 class MergesInFlight(Scenario):
     """Ten merges before each kill; before the last two, five of the earlier ones are parted again.
 
-    Of the merged their paths are not asked for, but that each event counts once and with whom, that no revision and no
-    sequence is missing or there twice, and where they stand in the end.
+    Each event counts once and with whom it should, and of a sample path and position are the naive oracle's over the
+    events of all who were joined; whoever another answers for has no path left.
     """
 
     name = "merges-in-flight"
