@@ -155,8 +155,13 @@ class Expecting(Days):
         return churn.expected_purchases(self._model, repeats, last - first, age_ms, self._horizon_ms)
 
 
+_NO_DAY: Final = -2
+_FIRST_DAY: Final = -1
+
+
 class Worth(Gauge):
-    """The value of a purchase. Registers: days whose net money is above 0, their sum, the newest day and its money."""
+    """The value of a purchase, from the repeat transactions as it is fitted. Registers: of the days after the first how
+    many brought money, its sum, the newest day of all and its money, _NO_DAY without one or _FIRST_DAY."""
 
     def __init__(self, feature: Value, asked: Sequence[Threshold], setting: Setting) -> None:
         super().__init__(ORDERS, asked, setting)
@@ -165,7 +170,7 @@ class Worth(Gauge):
         self._money = Total(Sum(feature.name, ORDERS, less_refunds=True), (), setting)
 
     def fresh(self) -> Registers:
-        return [0, 0, 0, -1]
+        return [0, 0, 0, _NO_DAY]
 
     def enter(self, registers: Registers, ledger: Ledger, index: int, at_ms: int) -> None:
         self._add(registers, at_ms, self._money.share(ledger, index))
@@ -177,13 +182,17 @@ class Worth(Gauge):
 
     def _add(self, registers: Registers, time_ms: int, money: int) -> None:
         days, total, newest, of_day = registers
-        if of_day < 0 or not same_day(time_ms, newest, self.setting.zone):
+        if of_day == _NO_DAY:
+            registers[2:] = [time_ms, _FIRST_DAY]
+            return
+        if not same_day(time_ms, newest, self.setting.zone):
             newest, of_day = time_ms, 0
-        registers[:] = [days + (of_day == 0 and money > 0), total + money, newest, of_day + money]
+        if of_day != _FIRST_DAY:
+            registers[:] = [days + (of_day == 0 and money > 0), total + money, newest, of_day + money]
 
     def _worth(self, registers: Registers) -> float | None:
         days, total, _, of_day = registers
-        if of_day < 0:
+        if of_day == _NO_DAY:
             return None
         return churn.expected_value(self._model, days, total / 10**self.setting.minor_digits)
 

@@ -182,7 +182,7 @@ def expected_falls_to(
 
 
 def expected_value(model: GammaGamma, x: int, total: float) -> float:
-    """The mean value to expect of a purchase of a customer whose x purchases with a value add up to `total`.
+    """The mean value to expect of a purchase of a customer whose x repeat purchases with a value add up to `total`.
 
     It lies between the customer's own mean and the population's, nearer to the own one the more purchases there are;
     x = 0 gives the population's, p v / (q - 1). In the unit of money of v and total.

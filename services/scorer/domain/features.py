@@ -163,8 +163,8 @@ class Expected(msgspec.Struct, frozen=True):
 
 
 class Value(msgspec.Struct, frozen=True):
-    """The expected value of a purchase (Gamma-Gamma), in major units, from the mean value of the days with orders that
-    stand; unknown before the first purchase."""
+    """The expected value of a purchase (Gamma-Gamma), in major units, from the mean value of the repeat transactions,
+    as the model is fitted: of all days with orders that stand but the first; unknown before the first purchase."""
 
     name: str
     model: GammaGamma

@@ -14,7 +14,7 @@ from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.state import Body, Customer, Position, Rare
 
-VERSION: Final = 4
+VERSION: Final = 5
 
 _HEADER: Final = struct.Struct(">Bq8s")  # version, due (ms), mark of the newest era decided under
 _BEGIN: Final = 17  # its size, as a number: the compiler writes it into the code

@@ -295,7 +295,7 @@ class Values(Mapping[str, Operand]):
         days = self.transactions()
         if not days:
             return UNKNOWN
-        nets = [sum(self.net(order) for order in day) for day in days]
+        nets = [sum(self.net(order) for order in day) for day in days[1:]]
         total = sum(nets) * Fraction(10) ** -self.book.digits
         counted = sum(net > 0 for net in nets)
         return Number(oracle_models.value_of_a_purchase(self.book.gamma_gamma, counted, total))

@@ -306,8 +306,9 @@ def test_the_hypergeometric_series_is_what_it_should_be(z: str) -> None:
 
 
 def test_the_value_of_a_purchase_is_between_the_own_mean_and_everybodys() -> None:
-    # days worth 8 and 4; p (v + 12) / (2 p + q - 1) = 6 * 27 / 15
-    log = [buy(0, 500), buy(1, 300), buy(DAY, 500, "A"), refund(DAY + 5, 100, "A"), buy(2 * DAY, 0)]
+    # after the first, days worth 8 and 4; p (v + 12) / (2 p + q - 1) = 6 * 27 / 15
+    first = [buy(-DAY, 900), buy(-DAY + 1, 900)]
+    log = [*first, buy(0, 500), buy(1, 300), buy(DAY, 500, "A"), refund(DAY + 5, 100, "A"), buy(2 * DAY, 0)]
     assert number("value: purchase", log, 3 * DAY) == Fraction(6 * 27, 15)
     assert number("value: purchase", log[-1:], 3 * DAY) == 30  # everybody's: p v / (q - 1)
     assert not value("value: purchase", [click(0)], 9).known
