@@ -1,7 +1,6 @@
 """Topic `control`, the sequence of policies and the rebuilds asked for: read to its end, written by one at a time.
 
-All writers have the same transactional id, so that whoever begins to write ends what another has begun: a record is
-only ever written by somebody who has read all before it. Everything here blocks.
+Blocks.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,11 +8,12 @@ from time import monotonic, sleep
 from typing import Final, TypeVar
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaException
 
 from schemas.control import Activation, Rebuild, Record
 from schemas.topics import CONTROL
-from services.shared.connection import SILENT, for_librdkafka
+from services.shared import single_writer
+from services.shared.connection import for_librdkafka
 from services.shared.kafka import KafkaUnavailable, verify_topics
 from services.shared.settings import KafkaSettings
 
@@ -27,7 +27,6 @@ look ahead: with thousands of live events a second they are as many as thousands
 KEY = b"policy"
 _WITHIN_S = 30.0
 _PAUSE_S = 0.05
-_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 
 _encode = msgspec.json.Encoder().encode
 Written = TypeVar("Written", bound=Record)
@@ -67,24 +66,20 @@ class Control:
 
     def records(self) -> list[Record]:
         """All there is, activations and rebuilds, the first one first. Unreadable."""
-        consumer = Consumer(
-            self._connection
-            | {
-                "group.id": self._writer,  # asked for by the library; nothing is joined or committed
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "fetch.wait.max.ms": 50,
-            },
-            logger=SILENT,
-        )
+        consumer = single_writer.open_reader(self._connection, self._writer)
+        found: list[Record] = []
         try:
-            consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
-            return self._to_the_end(consumer)
+            for message in single_writer.to_the_end(consumer, self._topic, OFFSET_BEGINNING, within_s=_WITHIN_S):
+                try:
+                    found.append(decode(message.value() or b""))
+                except msgspec.DecodeError as undecoded:
+                    where = f"{self._topic} offset {message.offset()}"
+                    raise Unreadable(f"{where} cannot be read: {undecoded}") from None
         except KafkaException as error:
             raise self._away(error) from error
         finally:
             consumer.close()
+        return found
 
     def append(self, following: Callable[[Sequence[Activation]], Sequence[Activation]]) -> Sequence[Activation]:
         """Write what follows the activations there are; what `following` raises is raised, and nothing is written.
@@ -99,42 +94,22 @@ class Control:
         return self._write(lambda: following(self.records()), lambda last: last in self.records())
 
     def _write(self, make: Callable[[], Sequence[Written]], is_there: Callable[[Written], bool]) -> Sequence[Written]:
-        producer = Producer(self._connection | {"transactional.id": self._writer}, logger=SILENT)
         try:
-            producer.init_transactions(_WITHIN_S)
+            producer = single_writer.open_writer(self._connection, self._writer, within_s=_WITHIN_S)
             written = make()
             if not written:
                 return []
-            producer.begin_transaction()
-            for record in written:
-                producer.produce(self._topic, _encode(record), KEY, 0)
-            producer.commit_transaction(_WITHIN_S)
+            single_writer.write(producer, self._topic, KEY, map(_encode, written), within_s=_WITHIN_S)
             given_up = monotonic() + _WITHIN_S
             while not is_there(written[-1]) and monotonic() < given_up:
                 sleep(_PAUSE_S)
         except KafkaException as error:
-            if error.args[0].code() in _FENCED:
+            if single_writer.was_fenced(error):
                 raise Overtaken(
                     "somebody else is activating a policy or asking for a rebuild at this moment; try again"
                 ) from error
             raise self._away(error) from error
         return written
-
-    def _to_the_end(self, consumer: Consumer) -> list[Record]:
-        found: list[Record] = []
-        while True:
-            message = consumer.poll(_WITHIN_S)
-            if message is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {self._topic}"))
-            error = message.error()
-            if error is not None:
-                if error.code() == KafkaError._PARTITION_EOF:
-                    return found
-                raise KafkaException(error)
-            try:
-                found.append(decode(message.value() or b""))
-            except msgspec.DecodeError as undecoded:
-                raise Unreadable(f"{self._topic} offset {message.offset()} cannot be read: {undecoded}") from None
 
     def _away(self, error: KafkaException) -> KafkaUnavailable:
         return KafkaUnavailable(f"Kafka at {self._bootstrap}: {error.args[0].str()}")

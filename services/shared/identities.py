@@ -1,6 +1,6 @@
 """Topic `identities`: read to its end, and written by one writer at a time, who has read all before what it writes.
 
-As on topic `control` all writers have the same transactional id: of two who write at once, one fails. Blocks.
+Blocks.
 """
 
 import threading
@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer
 
 from schemas.identities import Erasure, Identity, Merge, Unmerge
 from schemas.topics import IDENTITIES
-from services.shared.connection import SILENT, for_librdkafka
+from services.shared import single_writer
+from services.shared.connection import for_librdkafka
 from services.shared.kafka import KafkaUnavailable
 from services.shared.settings import KafkaSettings
 
 KEY = b"identity"
 _WITHIN_S = 10.0
 _ATTEMPTS = 5
-_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 
 _decode = msgspec.json.Decoder(Identity).decode
 _encode = msgspec.json.Encoder().encode
@@ -133,7 +133,7 @@ class Sequencer:
                     return self._append(following)
                 except KafkaException as error:
                     self._drop()
-                    if error.args[0].code() not in _FENCED or attempt == _ATTEMPTS - 1:
+                    if not single_writer.was_fenced(error) or attempt == _ATTEMPTS - 1:
                         raise KafkaUnavailable(f"Kafka at {self._bootstrap}: {error.args[0].str()}") from error
         raise AssertionError("unreachable")
 
@@ -143,39 +143,24 @@ class Sequencer:
 
     def _append(self, following: Callable[[Directory], Identity | None]) -> Identity | None:
         if self._producer is None:
-            # Whoever wrote before cannot any more from here on; so nothing comes behind what is read now.
-            self._producer = Producer(self._connection | {"transactional.id": self._writer}, logger=SILENT)
-            self._producer.init_transactions(_WITHIN_S)
+            self._producer = single_writer.open_writer(self._connection, self._writer, within_s=_WITHIN_S)
         self._read_on()
         operation = following(self._directory)
         if operation is None:
             return None
-        self._producer.begin_transaction()
-        self._producer.produce(self._topic, _encode(operation), KEY, 0)
-        self._producer.commit_transaction(_WITHIN_S)
+        single_writer.write(self._producer, self._topic, KEY, [_encode(operation)], within_s=_WITHIN_S)
         self._directory.take(operation)
         return operation
 
     def _read_on(self) -> None:
         """Take all that was written since the last time, by whomever."""
         if self._reader is None:
-            self._reader = _reader(self._connection, self._writer)
-        # Anew each time: the end of a partition is told once only to who stands there.
-        self._reader.assign([TopicPartition(self._topic, 0, self._next_offset)])
-        while True:
-            message = self._reader.poll(_WITHIN_S)
-            if message is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {self._topic}"))
-            error = message.error()
-            if error is None:
-                self._next_offset = (message.offset() or 0) + 1
-                operation = _decode(message.value() or b"")
-                if operation.sequence > self._directory.sequence:
-                    self._directory.take(operation)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                return
-            else:
-                raise KafkaException(error)
+            self._reader = single_writer.open_reader(self._connection, self._writer)
+        for message in single_writer.to_the_end(self._reader, self._topic, self._next_offset, within_s=_WITHIN_S):
+            self._next_offset = (message.offset() or 0) + 1
+            operation = _decode(message.value() or b"")
+            if operation.sequence > self._directory.sequence:
+                self._directory.take(operation)
 
     def _drop(self) -> None:
         """A producer that failed, and what was read with it: all is read again before anything is written."""
@@ -187,18 +172,3 @@ class Sequencer:
 
 def operations(values: Iterable[bytes]) -> list[Identity]:
     return [_decode(value) for value in values]
-
-
-def _reader(connection: dict[str, Any], group: str) -> Consumer:
-    return Consumer(
-        connection
-        | {
-            "group.id": group,  # asked for by the library; nothing is joined or committed
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 20,
-        },
-        logger=SILENT,
-    )
