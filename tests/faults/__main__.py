@@ -17,7 +17,9 @@ from tests.faults.scenario import Result, Scenario, run
 from tests.faults.stage import Options
 from tests.faults.table import as_json, show
 from tests.fixtures.places import open_folder
+from tests.scorer.engine.workers import ROOT
 
+_COMPILED = ROOT / "build" / "native"
 _LISTED = {one.name: one for one in (*ALL, *(one for one, _, _ in SHORT))}
 
 
@@ -29,6 +31,7 @@ def main() -> int:
     parser.add_argument("--records", type=_positive, metavar="N", help="how many each sends, not its own number")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of traffic and kills")
     parser.add_argument("--away", type=_positive, default=300, metavar="SECONDS", help="how long the broker is away")
+    parser.add_argument("--compiled", action="store_true", help="workers have the compiled core of `make native`")
     parser.add_argument("--keep", action="store_true", help="leave the shared broker and all topics until Enter")
     parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     parser.add_argument("--list", action="store_true", help="the faults there are")
@@ -41,7 +44,9 @@ def main() -> int:
     for name in names:
         if name not in _LISTED:
             parser.error(f"--only: {name!r} is none of {', '.join(_LISTED)}")
-    options = Options(given.records, given.seed, given.away, given.keep)
+    if given.compiled and not _COMPILED.is_dir():
+        parser.error(f"--compiled: {_COMPILED} is not there; `make native` makes it")
+    options = Options(given.records, given.seed, given.away, given.keep, _COMPILED if given.compiled else None)
     results = asyncio.run(_play([_LISTED[name]() for name in names], options, Console(stderr=True)))
     if given.json:
         print(as_json(results))

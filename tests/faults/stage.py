@@ -1,6 +1,7 @@
 """What a scenario plays on: an installation of its own on a broker, an upstream, and workers that come and go."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Sequence
@@ -21,12 +22,16 @@ FAILED = "tierline_scorer_transactions_failed_total"
 
 @dataclass
 class Options:
-    """records: how many are sent, None for as many as the scenario says.  away_s: how long a broker is away."""
+    """records: how many are sent, None for as many as the scenario says.  away_s: how long a broker is away.
+
+    compiled: the folder with the compiled core, None for plain Python
+    """
 
     records: int | None = None
     seed: int = 1
     away_s: float = 300.0
     keep: bool = False
+    compiled: Path | None = None
 
 
 @dataclass(eq=False)
@@ -63,9 +68,11 @@ class Stage:
         """The fault has just struck."""
         self.struck_ms.append(int(time.time() * 1000))
 
-    async def start(self, *, cwd: Path = ROOT, **env: str) -> WorkerProcess:
-        """One more worker; not ready yet."""
-        worker = await WorkerProcess.start(self.installation, cwd=cwd, **env)
+    async def start(self, *, cwd: Path = ROOT, first: Sequence[Path] = (), **env: str) -> WorkerProcess:
+        """One more worker; not ready yet. first: folders in which its Python looks before all others"""
+        core = [] if self.options.compiled is None else [self.options.compiled]
+        path = os.pathsep.join(map(str, [*first, *core, ROOT]))
+        worker = await WorkerProcess.start(self.installation, cwd=cwd, PYTHONPATH=path, PYTHONSAFEPATH="1", **env)
         self.workers.append(worker)
         return worker
 

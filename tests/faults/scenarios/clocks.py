@@ -10,7 +10,6 @@ from schemas.decisions import Decision, DecisionRecord
 from tests.faults.reading import Record, read
 from tests.faults.scenario import Scenario
 from tests.faults.stage import Stage
-from tests.scorer.engine.workers import ROOT
 from tests.waiting import until
 
 _HOUR_S = 3_600
@@ -63,7 +62,7 @@ class ClockSteps(Scenario):
         async with stage.upstream.flowing(1_000):
             for place in places:
                 stage.strike()
-                await stage.start(PYTHONPATH=f"{place}:{ROOT}")
+                await stage.start(first=[place])
                 await asyncio.gather(*(worker.owning(4 // len(stage.running), 60) for worker in stage.running))
                 await stage.further()
             for off_s in _STEPS_S * self.times:
