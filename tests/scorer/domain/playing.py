@@ -53,13 +53,13 @@ def sequences(eras: tuple[Era, ...], known: tuple[int, ...]) -> list[Policies]:
     return found
 
 
-def everything(customer: Customer) -> object:
-    """All there is of a customer but how far ahead one has looked."""
+def everything(customer: Customer, until: int) -> object:
+    """All there is of a customer for whom nothing is due by then, but when one has looked last and is to look again."""
     life = customer.life
     if life.era >= 0:
-        life.machine.read(life.registers, life.ledger, life.played_ms)
+        life.machine.read(life.registers, life.ledger, until)
     ledger = (life.ledger.rows, life.ledger.profiles, life.ledger.extras)
-    played = (life.era, life.known, life.played_ms, life.truths, life.registers, life.standings)
+    played = (life.era, life.known, life.truths, life.registers, life.standings)
     rare = (life.overrides, life.retired, customer.waiting, customer.rare, customer.changed_ms)
     return ledger, played, rare
 
@@ -133,7 +133,7 @@ class Played:
             became = decide(customer, self.policies, numbered, until, SUBJECT)
             assert said_in(became) == said_in(outcome)
             assert len(arrivals) > 1 or became.due_ms == outcome.due_ms
-            assert everything(customer) == everything(decode(fresh, self.policies))
+            assert everything(customer, until) == everything(decode(fresh, self.policies), until)
         made = self.made_of(outcome)
         if not arrivals and not self.grown and (due is None or until < due):
             assert not outcome.altered, "nothing was due, so nothing is written"
