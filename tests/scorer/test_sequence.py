@@ -48,16 +48,9 @@ def test_a_broker_that_is_away_is_told_of() -> None:
 
 
 def test_a_sequence_is_not_begun_with_what_no_service_carries_out_yet() -> None:
-    class Empty:
-        def records(self) -> list[Activation]:
-            return []
-
-        def append(self, following: Following) -> Sequence[Activation]:
-            return following([])
-
     told = r"^shop\.yaml:49:60: checked, but not carried out yet: `to: owner`; name a queue or a person$"
     with pytest.raises(PolicyError, match=told):
-        begun(Empty(), EXCERPT, "shop.yaml")  # type: ignore[arg-type]
+        begun(ContestedControl(Overtaken("nobody")), EXCERPT, "shop.yaml")  # type: ignore[arg-type]
 
 
 def test_what_stands_on_the_topic_is_followed_whoever_carries_it_out() -> None:
