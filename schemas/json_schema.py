@@ -63,21 +63,23 @@ def document(record: type[msgspec.Struct]) -> dict[str, Any]:
     if components:
         schema["$defs"] = dict(sorted(components.items()))
     if record is policy.Policy:
-        _let_numbers_be_numbers(schema)
+        _as_editors_read(schema)
     return schema
 
 
-def _let_numbers_be_numbers(schema: Any) -> None:
-    """A policy's numbers are read as they are written, but an editor checks what YAML makes of them."""
+def _as_editors_read(schema: Any) -> None:
+    """A policy's numbers and flags are read as they are written, but an editor checks what YAML makes of them."""
     match schema:
         case {"type": "string", "pattern": policy.NUMBER}:
             schema["type"] = ["string", "number"]
+        case {"enum": ["false", "true"]}:
+            schema["enum"] = [False, True, "false", "true"]
         case dict():
             for part in schema.values():
-                _let_numbers_be_numbers(part)
+                _as_editors_read(part)
         case list():
             for part in schema:
-                _let_numbers_be_numbers(part)
+                _as_editors_read(part)
 
 
 def _describe(schema: dict[str, Any], struct: type[msgspec.Struct]) -> None:

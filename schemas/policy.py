@@ -19,6 +19,37 @@ Number = Annotated[str, Meta(pattern=NUMBER, description="as 10_000 or 12.50")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")]
 Date = Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="a day in the policy's zone")]
 Share = Annotated[str, Meta(pattern=r"^(100|[0-9]{1,2})(\.[0-9]+)?%$", description="as 40%")]
+HoldOut = Annotated[
+    str,
+    Meta(
+        pattern=r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)%$",
+        description="as 10% or 2.5%, from 0% to 100% with at most 4 decimals",
+    ),
+]
+Due = Annotated[
+    str,
+    Meta(
+        pattern=r"^([1-9][0-9_]{0,8}(ms|s|min|h|d|w)|[1-9][0-9]{0,2} working (hour|day)s?)$",
+        description="as 36h, 9 working hours or 3 working days, at most 999; months and years have no fixed length",
+    ),
+]
+Assignee = Annotated[
+    str,
+    Meta(
+        pattern=r"^(owner|team \S{1,64}|(?!([Oo][Ww][Nn][Ee][Rr]|[Tt][Ee][Aa][Mm]( .*)?)$).{1,200})$",
+        description="`owner`, `team NAME` with a name of one word, or the name of a queue or a person",
+    ),
+]
+Webhook = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="lower case letters, digits, _ and -")]
+Flag = Literal["true", "false"]
+Code = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        description="a template in quotes, as '{region}-{serial:06}'",
+        extra_json_schema={"pattern": r"\{serial(:0([1-9]|1[0-2]))?\}"},
+    ),
+]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -153,24 +184,32 @@ class Churn(_Part, frozen=True, kw_only=True):
 
 
 class Task(_Part, frozen=True, kw_only=True):
-    """A follow-up task: `to` names a person, a team or a queue, `due` is counted from the transition's decision."""
+    """A follow-up task.
+
+    to:  the `owner` of the customer, `team NAME`, or the name of a queue or a person
+    due: as 36h, 9 working hours or 3 working days, counted from the transition's decision
+    """
 
     title: str
-    to: str
-    due: Span
+    to: Assignee
+    due: Due
     priority: Literal["low", "normal", "high"] = "normal"
 
 
 class Playbook(_Part, frozen=True, kw_only=True):
-    """What a transition triggers.
+    """What a transition triggers: at least one of `task`, `alert` and `webhook`.
 
     on: `tier enters gold`, `tier falls to basic`, `tier rises to gold`, `type enters growth`, `active enters`,
         `active leaves`, `churn raised`, `churn gone`
+    alert:   whether somebody is to be alerted
+    webhook: the name of the endpoint that is told
     """
 
     on: str
     when: Expression | None = None
     task: Task | None = None
+    alert: Flag = "false"
+    webhook: Webhook | None = None
 
 
 class Policy(_Part, frozen=True, kw_only=True):
@@ -179,6 +218,10 @@ class Policy(_Part, frozen=True, kw_only=True):
     rates:      per other currency its rate into the policy's, from its local midnight on
     attributes: profile fields that rules may ask for
     scorecards: features with weights; each card is a number from 0 to the sum of its weights, by its name
+    holdout:    the share of customers who get no playbook, so that what playbooks do can be measured
+    code:       how a customer's code is made, of text and fields in braces: attributes, classes, ladders, `{channel}`
+                they first came through, `{importance}` (their tier), and `{serial}` or `{serial:06}`, without which
+                codes would not be unique
     """
 
     policy: Name
@@ -194,3 +237,5 @@ class Policy(_Part, frozen=True, kw_only=True):
     calibration: Calibration = Calibration()
     churn: Churn | None = None
     playbooks: list[Playbook] = []
+    holdout: HoldOut | None = None
+    code: Code | None = None

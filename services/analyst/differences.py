@@ -85,9 +85,18 @@ def _items(policy: shape.Policy) -> Iterator[tuple[Item, dict[str, str]]]:
         yield ("calibration", name), dict(_settings(part if isinstance(part, dict) else {"value": part}))
     if policy.churn is not None:
         yield ("churn",), {"at_risk": _text("at_risk", policy.churn.at_risk)}
+    yield from _effects(said)
+
+
+def _effects(said: Mapping[str, Any]) -> Iterator[tuple[Item, dict[str, str]]]:
+    """What decides nothing. A playbook goes by what it waits for and does: several may wait for the same."""
     for playbook in said.get("playbooks", []):
         on = " ".join(playbook.pop("on").split())
-        yield ("playbooks", on, playbook["task"]["title"]), dict(_settings(playbook))
+        does = playbook["task"]["title"] if "task" in playbook else playbook.get("webhook", "alert")
+        yield ("playbooks", on, does), dict(_settings(playbook))
+    for name, setting in (("holdout", "share"), ("code", "template")):
+        if name in said:
+            yield (name,), {setting: said[name]}
 
 
 def _settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from services.local.errors import MISUSED, CannotStart
 from services.scorer.domain.eras import Policies, kept_for
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.packing import StateError
+from services.scorer.domain.pending import refuse_pending
 from services.scorer.domain.policy import PolicyError
 from services.scorer.sequence import Book, first
 from services.shared.control import LEAD_MS, Control, Overtaken, Unreadable
@@ -101,13 +102,16 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
     """Try the policy against the one that is to decide now, and write it behind `known`, all that had been read.
 
     CannotStart: with exit code 3 if more customers move than may without being confirmed, 2 if it would take effect
-    before the one activated last, 1 if somebody else was faster.
+    before the one activated last, 1 if somebody else was faster. PolicyError if no service carries all of it out.
     """
     policy = new.policy()
+    refuse_pending(policy)
     if len(new.text.encode()) > _MOST_BYTES:
         raise CannotStart(f"{new.source} is longer than {_MOST_BYTES:,} bytes", exit_code=MISUSED)
     _check_order(known, asked.effective_ms if asked.effective_ms is not None else _now_ms() + LEAD_MS)
     old = current(known)
+    if not known:
+        refuse_pending(old.policy())
     _check_kept(of, known, old, new)
     tally, until_ms = histories.tried(new, old, asked.source, until_ms=asked.until_ms, workers=asked.workers)
     moved = f"{tally.movers:,} of {words.counted(tally.customers, 'customer')} ({share(tally.movers, tally.customers)})"
@@ -116,7 +120,7 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
     def following(sequence: Sequence[Activation]) -> Sequence[Activation]:
         if len(sequence) != len(known):
             raise Overtaken(f"{sequence[-1].activated_by} has activated {sequence[-1].policy} meanwhile; try again")
-        begins = [] if sequence else [first(old.text)]
+        begins = [] if sequence else [first(old.text, old.source)]
         now_ms = _now_ms()
         effective_ms = now_ms + LEAD_MS if asked.effective_ms is None else asked.effective_ms
         _check_order(sequence, effective_ms)

@@ -30,6 +30,8 @@ def activate(file: Path | None, calibration: Path | None, **given: Any) -> None:
 
     Scorers that run follow it at once; from its instant on whoever it moves is told, a slice of customers at a time.
 
+    What `tierline policy check` says is not carried out yet cannot be activated.
+
     Nothing can be effective before what was activated last. Of two who write at the same time, one fails.
 
     Exit codes: 0 done, 1 it could not be written, 2 misused, 3 needs --confirm.

@@ -23,6 +23,7 @@ class Found(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """What `--json` prints of a file; without `usable`, what follows `findings` is not known.
 
+    pending: how many parts are checked, but not carried out yet; with any of them it cannot be put in force
     features, thresholds, playbooks: how many.  dimensions: their positions, best or first before
     """
 
@@ -36,6 +37,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     features: int = 0
     thresholds: int = 0
     playbooks: int = 0
+    pending: int = 0
     dimensions: dict[str, list[str | bool]] = {}
 
 
@@ -47,7 +49,8 @@ def check(context: click.Context, files: tuple[Path, ...], as_json: bool) -> Non
     """Say whether policies can be used: one line for each mistake, with its place and what to do.
 
     A mistake is what cannot be read, and what is provably false: a condition that never holds, a tier no one can
-    reach. A warning is what looks wrong.
+    reach. A warning is what looks wrong, or what the language has and no service carries out yet: with that a policy
+    can be tried, but not put in force.
 
     Exit codes: 0 all can be used, warnings or not; 1 one has a mistake; 2 misused.
     """
@@ -72,7 +75,8 @@ def _examined(text: str, file: str) -> tuple[Policy | None, list[Found]]:
     except PolicyError as error:
         place, _, message = str(error).removeprefix(file).partition(": ")
         return None, [Found("error", file + place, message)]
-    return checked, [Found("error" if f.severity == "refuse" else "warning", f.place, f.message) for f in findings]
+    found = [Found("error" if f.severity == "refuse" else "warning", f.place, f.message) for f in findings]
+    return checked, found + [Found("warning", part.place, part.message) for part in checked.pending]
 
 
 def _report(file: str, checked: Policy | None, found: list[Found]) -> Report:
@@ -89,12 +93,14 @@ def _report(file: str, checked: Policy | None, found: list[Found]) -> Report:
         len(checked.features),
         len(checked.thresholds),
         len(checked.playbooks),
+        len(checked.pending),
         {dimension.name: list(dimension.values) for dimension in checked.dimensions},
     )
 
 
 def _summary(file: str, checked: Policy) -> Iterator[str]:
-    yield f"{file}: policy {checked.name} ({checked.digest}) can be used; {checked.currency}, {checked.zone.key}"
+    can = "can be tried, but not put in force yet" if checked.pending else "can be used"
+    yield f"{file}: policy {checked.name} ({checked.digest}) {can}; {checked.currency}, {checked.zone.key}"
     width = max(len(dimension.name) for dimension in checked.dimensions)
     for dimension in checked.dimensions:
         match dimension:

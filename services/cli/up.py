@@ -12,6 +12,7 @@ from rich.console import Console
 import services
 from services.cli import policy as policies
 from services.local.datafolder import default_data_folder
+from services.scorer.domain.pending import refuse_pending
 from services.shared.settings import CATALOGUE
 
 RETAIL = Path(next(iter(services.__path__))).parent / "policies" / "retail.yaml"
@@ -71,7 +72,7 @@ def up(
     """
     if (once or sample > 1) and not demo:
         raise click.UsageError(f"{'--once' if once else '--sample'} goes with --demo", click.get_current_context())
-    policies.read(policy)
+    refuse_pending(policies.read(policy))
     for settings in CATALOGUE:
         settings()  # those the services will read: a mistake is told before anything is started
     from services.local.up import Options, bring_up  # noqa: PLC0415 - takes seconds, which --help need not

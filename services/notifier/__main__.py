@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from services.notifier.app import build
 from services.scorer import policies
+from services.scorer.domain.pending import refuse_pending
 from services.scorer.domain.policy import PolicyError
 from services.shared import logging
 from services.shared.serving import MISUSED, CannotServe, serve
@@ -27,6 +28,7 @@ def main() -> int:
     logging.configure("notifier", log_format=settings.log_format, level=settings.log_level)
     try:
         policy = policies.read(settings.policy)
+        refuse_pending(policy)
     except PolicyError as error:
         log.error(str(error))
         return MISUSED

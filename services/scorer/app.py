@@ -115,7 +115,7 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
 
 
 def _begin(settings: ScorerSettings, book: Book, text: str) -> None:
-    book.learn(sequence.begun(Control(settings), text))
+    book.learn(sequence.begun(Control(settings), text, str(settings.policy)))
 
 
 def _following_policies(

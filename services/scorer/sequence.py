@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from schemas.control import Activation, Rebuild, Record
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime, to_ms
+from services.scorer.domain.pending import refuse_pending
 from services.scorer.domain.policy import PolicyError, compiled
 from services.shared.control import Control, Overtaken
 from services.shared.kafka import KafkaUnavailable
@@ -60,9 +61,10 @@ class Book:
                 self._records.append(one)
 
 
-def first(text: str) -> Activation:
-    """What the sequence begins with. PolicyError."""
-    policy = compiled(text)
+def first(text: str, source: str = "policy.yaml") -> Activation:
+    """What the sequence begins with. PolicyError, also if no service carries all of the policy out."""
+    policy = compiled(text, source)
+    refuse_pending(policy)
     return Activation(
         record="activation",
         sequence=1,
@@ -75,14 +77,14 @@ def first(text: str) -> Activation:
     )
 
 
-def begun(control: Control, text: str) -> list[Record]:
+def begun(control: Control, text: str, source: str = "policy.yaml") -> list[Record]:
     """The records as they stand; begun with this policy if it is empty. Of several who begin it at once one does.
 
     Blocks. PolicyError, and what `Control` raises.
     """
 
     def following(known: Sequence[Activation]) -> list[Activation]:
-        return [] if known else [first(text)]
+        return [] if known else [first(text, source)]
 
     deadline = time.monotonic() + _WITHIN_S
     known = control.records()

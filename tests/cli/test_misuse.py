@@ -7,6 +7,7 @@ import pytest
 
 from services.cli.main import main
 from services.local.datafolder import DataFolder
+from tests.scorer.domain.full_policy import EXCERPT
 
 RETAIL = Path("policies/retail.yaml").read_text()
 
@@ -74,6 +75,13 @@ def test_a_policy_with_a_mistake_is_answered_with_its_place(tierline, tmp_path):
     file.write_text(RETAIL.replace("spend_1y >= 300", "spend_1yy >= 300"))
     line = RETAIL[: RETAIL.index("spend_1y >= 300")].count("\n") + 1
     misused(tierline("up", "--policy", file), f"policy.yaml:{line}:31:", "'spend_1yy'", "did you mean 'spend_1y'")
+
+
+def test_a_policy_of_which_no_service_carries_a_part_out_yet(tierline, tmp_path):
+    (file := tmp_path / "policy.yaml").write_text(EXCERPT)
+    words = ("policy.yaml:49:60: checked, but not carried out yet: `to: owner`", "name a queue or a person")
+    misused(tierline("up", "--data", tmp_path / "data", "--policy", file), *words)
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_policy_in_the_environment(tierline, monkeypatch):

@@ -21,6 +21,7 @@ from services.shared.settings import KafkaSettings
 from tests import commandline
 from tests.analyst.scripts import POLICY, bought
 from tests.fixtures.broker import Broker
+from tests.scorer.domain.full_policy import EXCERPT
 
 LENIENT = POLICY.replace(">= 500", ">= 400")
 STRICT = POLICY.replace(">= 500", ">= 700")
@@ -137,6 +138,20 @@ async def test_nothing_is_effective_before_the_one_activated_last(tierline):
     _, first, second = await control(tierline)
     assert first["playbooks"] is False
     assert [d["item"] for d in second["differences"]] == [["ladders", "tier", "good"]]
+
+
+async def test_what_no_service_carries_out_yet_is_not_put_in_force(tierline, tmp_path):
+    (tmp_path / "whole.yaml").write_text(EXCERPT)
+    code, out, err = await tierline("activate", "whole.yaml", *UNTIL, "--most", 100)
+    assert (code, out) == (2, "")
+    assert err == (
+        "tierline: whole.yaml:49:60: checked, but not carried out yet: `to: owner`; name a queue or a person\n"
+    )
+    (tmp_path / "first.yaml").write_text(POLICY + "holdout: 10%\n")
+    code, out, err = await tierline("activate", "lenient.yaml", *UNTIL)
+    assert (code, out, err.count("\n")) == (2, "", 1), "the first start would begin with it"
+    assert "first.yaml:25:1: checked, but not carried out yet: `holdout: 10%`; leave it out" in err
+    assert await control(tierline) == []
 
 
 async def test_rollback_goes_back_step_by_step(tierline):

@@ -17,6 +17,7 @@ from services.shared.kafka import create_topics
 from services.shared.settings import KafkaSettings
 from tests.analyst.scripts import POLICY, bought, instant
 from tests.fixtures.broker import Broker
+from tests.scorer.domain.full_policy import EXCERPT
 
 LINES = (bought("3-1", "1", "600", "a"), bought("3-1", "1", "800", "b"), bought("3-2", "1", "-1", "c"))
 
@@ -43,6 +44,15 @@ def backtest(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 def events(tmp_path) -> Path:
     (file := tmp_path / "events.ndjson").write_text("".join(json.dumps(one["event"]) + "\n" for one in LINES))
     return file
+
+
+def test_a_policy_of_which_a_part_is_not_carried_out_yet_is_tried(backtest, events, tmp_path):
+    (tmp_path / "new.yaml").write_text(EXCERPT.replace("1_000_000", "700"))
+    code, said, err = backtest("--against", tmp_path / "old.yaml", "--events", events, "--out", tmp_path / "report")
+    assert (code, err) == (0, "")
+    words = [" ".join(text.split()) for text in said.splitlines()]
+    assert "tier enters key - - 1 1.00" in words, said
+    assert "churn raised - - 0 0.00" in words, said
 
 
 def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from services.cli.policy import policy
 from services.local.errors import CannotStart
-from tests.scorer.domain.full_policy import FULL
+from tests.scorer.domain.full_policy import EXCERPT, FULL
 
 RETAIL = Path("policies/retail.yaml")
 
@@ -75,6 +75,33 @@ def test_warnings_alone_are_exit_0(tierline_policy):
     assert code == 0
     assert lines[0] == "p1.yaml:35:3: warning: the resources of 'type' add up to 101%, not to 100%; change a share"
     assert "can be used" in lines[1]
+
+
+def test_what_is_not_carried_out_yet_is_warned_of_part_by_part(tierline_policy):
+    code, lines = tierline_policy("check", EXCERPT)
+    assert code == 0
+    assert lines[:10] == [
+        "p1.yaml:5:9: warning: USD has no rate before 2026-01-01, so earlier orders count as 0; date the first one "
+        "2000-01-01",
+        "p1.yaml:49:60: warning: checked, but not carried out yet: `to: owner`; name a queue or a person",
+        "p1.yaml:49:71: warning: checked, but not carried out yet: `due: 9 working hours`; write a fixed span, as 2d",
+        "p1.yaml:50:90: warning: checked, but not carried out yet: `to: team sales`; name a queue or a person",
+        "p1.yaml:50:106: warning: checked, but not carried out yet: `due: 3 working days`; write a fixed span, as 2d",
+        "p1.yaml:51:26: warning: checked, but not carried out yet: `alert: true`; leave it out",
+        "p1.yaml:51:39: warning: checked, but not carried out yet: `webhook: win-back`; leave it out",
+        "p1.yaml:52:1: warning: checked, but not carried out yet: `holdout: 10%`; leave it out",
+        "p1.yaml:53:1: warning: checked, but not carried out yet: "
+        "`code: {region}-{type}-{channel}-{importance}-{serial:06}`; leave it out",
+        "p1.yaml: policy retail (c8064c12a1f41da1) can be tried, but not put in force yet; CNY, Asia/Shanghai",
+    ]
+    _, (line,) = tierline_policy("check", "--json", EXCERPT)
+    told = json.loads(line)
+    assert (told["usable"], told["pending"], len(told["findings"])) == (True, 8, 9)
+    assert told["findings"][7] == {
+        "severity": "warning",
+        "place": "p2.yaml:52:1",
+        "message": "checked, but not carried out yet: `holdout: 10%`; leave it out",
+    }
 
 
 def test_several_files_are_each_spoken_of_and_one_mistake_is_enough(tierline_policy):
@@ -149,6 +176,25 @@ def test_where_only_playbooks_differ_it_is_said_that_nothing_is_decided_otherwis
     _, lines = tierline_policy("diff", FULL, FULL.replace('"Ask"', '"Ask them"'))
     assert "(nothing is decided otherwise)" in lines[0]
     assert [line[:4] for line in lines[1:]] == ["  + ", "  - "]
+
+
+def test_what_decides_nothing_differs_too(tierline_policy):
+    new = (
+        EXCERPT.replace("9 working hours", "9h")
+        .replace("alert: true, webhook: win-back", "alert: true")
+        .replace("10%\ncode", "5%\ncode")
+        .replace("-{serial:06}", "{serial}")
+    )
+    _, lines = tierline_policy("diff", EXCERPT, new)
+    assert "(nothing is decided otherwise)" in lines[0]
+    assert lines[1:] == [
+        "  ~ playbook tier enters key 'Welcome visit', task.due: 9 working hours -> 9h",
+        "  + playbook churn raised 'alert': alert: true",
+        "  - playbook churn raised 'win-back': alert: true, webhook: win-back",
+        "  ~ holdout, share: 10% -> 5%",
+        "  ~ code, template: {region}-{type}-{channel}-{importance}-{serial:06} -> "
+        "{region}-{type}-{channel}-{importance}{serial}",
+    ]
 
 
 def test_differences_as_json_are_one_object_a_line(tierline_policy):

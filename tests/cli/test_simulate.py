@@ -7,6 +7,7 @@ import pytest
 
 from services.cli.main import main
 from tests.analyst.scripts import POLICY, asked, bought, decoded, instant, line, moves, write
+from tests.scorer.domain.full_policy import EXCERPT
 
 
 @pytest.fixture
@@ -99,6 +100,14 @@ def test_a_bad_line_is_said_before_anything_is_played(simulate, tmp_path, option
     code, out, err = simulate(write(tmp_path, bought("3-1", "1", "600"), line("3-2")), *options)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "script.ndjson:2: the line has no action; write at and one of event, activate, " in err
+
+
+def test_a_policy_of_which_a_part_is_not_carried_out_yet_is_played(simulate, tmp_path):
+    file = write(tmp_path, bought("3-1", "1", "1000000"), asked("3-2"))
+    (tmp_path / "policy.yaml").write_text(EXCERPT)
+    code, out, err = simulate(file, "--json")
+    assert (code, err) == (0, "")
+    assert "c regular>key 03-01 event" in moves(decoded(out.splitlines()))
 
 
 def test_a_policy_that_cannot_be_used(simulate, tmp_path):

@@ -169,6 +169,14 @@ async def test_a_policy_that_is_not_there_is_one_line_and_exit_code_2():
     assert "/nowhere/policy.yaml: the policy cannot be read: No such file" in lines[0]
 
 
+def test_a_policy_of_which_no_service_carries_a_part_out_yet_is_one_line_and_exit_code_2(monkeypatch, tmp_path, capsys):
+    (tmp_path / "policy.yaml").write_text(POLICY + "holdout: 10%\n")
+    monkeypatch.setenv("TIERLINE_POLICY", str(tmp_path / "policy.yaml"))
+    assert __main__.main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "checked, but not carried out yet: `holdout: 10%`; leave it out" in line
+
+
 def test_a_setting_that_cannot_be_used_is_one_line_and_exit_code_2(monkeypatch, capsys):
     monkeypatch.setenv("TIERLINE_NOTIFIER_PORT", "many")
     assert __main__.main() == 2

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 
 from schemas.control import Activation
-from services.scorer.sequence import begun
+from services.scorer.domain.policy import PolicyError, compiled
+from services.scorer.sequence import Book, begun, first
 from services.shared.control import Overtaken
 from services.shared.kafka import KafkaUnavailable
+from tests.scorer.domain.full_policy import EXCERPT
 from tests.scorer.engine.installation import policy_text
 
 Following = Callable[[Sequence[Activation]], Sequence[Activation]]
@@ -42,3 +45,15 @@ def test_a_broker_that_is_away_is_told_of() -> None:
 
     with pytest.raises(KafkaUnavailable):
         begun(Away(), policy_text())  # type: ignore[arg-type]
+
+
+def test_a_sequence_is_not_begun_with_what_no_service_carries_out_yet() -> None:
+    told = r"^shop\.yaml:49:60: checked, but not carried out yet: `to: owner`; name a queue or a person$"
+    with pytest.raises(PolicyError, match=told):
+        begun(ContestedControl(Overtaken("nobody")), EXCERPT, "shop.yaml")  # type: ignore[arg-type]
+
+
+def test_what_stands_on_the_topic_is_followed_whoever_carries_it_out() -> None:
+    one = first(policy_text())
+    stands = msgspec.structs.replace(one, text=EXCERPT, policy="retail", digest=compiled(EXCERPT).digest)
+    assert len(Book([stands]).policies.newest.pending) == 8

@@ -20,7 +20,6 @@ __all__ = ["Document", "Place", "PolicyError", "read", "suggest"]
 
 LARGEST = 100_000
 DEEPEST = 10
-NOT_BUILT = {"holdout", "code", "alert", "webhook"}
 
 Path = tuple[str | int, ...]
 
@@ -148,8 +147,6 @@ class _Reader:
         known = {field.encode_name: field for field in wanted.fields}
         found: dict[str, Any] = {}
         for name, key, part in self._pairs(path, node, what):
-            if name in NOT_BUILT and name not in known:
-                key.refuse(f"{name!r} is not built yet; leave it out")
             if name not in known:
                 key.refuse(f"{what} has no {name!r}; {suggest(name, known)}")
             found[known[name].name] = self.value((*path, name), part, known[name].type, _called(what, name))

@@ -32,6 +32,11 @@ def span_ms(text: str) -> int:
     return span.fixed_ms
 
 
+def is_working_time(due: str) -> bool:
+    """Whether a task's `due` is in working hours or days, and no span of fixed length."""
+    return "working" in due
+
+
 def _playbook(
     document: Document, index: int, given: shape.Playbook, by_name: Mapping[str, Dimension], conditions: Conditions
 ) -> Playbook:
@@ -48,13 +53,23 @@ def _playbook(
         when = conditions.rule(
             f"playbook {index + 1}", given.when, document.place("playbooks", index, "when"), thresholds
         )
-    if given.task is None:
-        document.place("playbooks", index).refuse("a playbook without a `task` does nothing")
+    _check_effects(document, index, given)
+    alert = given.alert == "true"
+    return Playbook(given.on, dimension, verb, value, when, thresholds.all, given.task, alert, given.webhook)
+
+
+def _check_effects(document: Document, index: int, given: shape.Playbook) -> None:
+    """A playbook does something, and what it does can be done."""
+    if given.task is None and given.alert == "false" and given.webhook is None:
+        document.place("playbooks", index).refuse(
+            "a playbook that does nothing: give it a `task`, `alert: true` or a `webhook`"
+        )
+    if given.task is None or is_working_time(given.task.due):
+        return
     try:
         span_ms(given.task.due)
     except ValueError as error:
         document.place("playbooks", index, "task", "due").refuse(str(error))
-    return Playbook(given.on, dimension, verb, value, when, thresholds.all, given.task)
 
 
 def _occasion(  # noqa: PLR0911 - one way out a form

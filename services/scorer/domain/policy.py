@@ -10,6 +10,7 @@ import msgspec
 
 from schemas import policy as shape
 from schemas.money import DIGITS
+from services.scorer.domain import codes
 from services.scorer.domain.calibration import Calibration
 from services.scorer.domain.conditions import Conditions
 from services.scorer.domain.definitions import Definitions
@@ -30,6 +31,7 @@ from services.scorer.domain.features import (
     Trend,
 )
 from services.scorer.domain.lowering import Thresholds
+from services.scorer.domain.pending import pending
 from services.scorer.domain.playbooks import playbooks, span_ms
 from services.scorer.domain.rates import prices
 from services.scorer.domain.rules import Dimension, Playbook, Policy, Rule
@@ -79,6 +81,7 @@ class _Compiler:
         thresholds = Thresholds()
         dimensions = Dimensions(self._document, conditions, thresholds).all()
         followed = playbooks(self._document, dimensions, conditions)
+        codes.check(self._document)
         asked = {t.operand.feature.name for t in [*thresholds.all, *(t for p in followed for t in p.thresholds)]}
         features = tuple(f for name, f in named.items() if name not in BUILT_IN or name in asked)
         return Policy(
@@ -95,6 +98,7 @@ class _Compiler:
             fields=_fields(features),
             top_spend=calibration.top_spend,
             document=doc,
+            pending=pending(self._document),
         )
 
     def _minor_digits(self) -> int:
@@ -142,5 +146,5 @@ def _fields(features: tuple[Feature, ...]) -> frozenset[str]:
 
 
 def _digest(document: shape.Policy) -> str:
-    decides = msgspec.structs.replace(document, playbooks=[])
+    decides = msgspec.structs.replace(document, playbooks=[], holdout=None, code=None)
     return sha256(msgspec.json.encode(decides)).hexdigest()[:16]

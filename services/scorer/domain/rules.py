@@ -99,6 +99,7 @@ class Playbook(msgspec.Struct, frozen=True):
     value: where the move must end, None for anywhere; of a class that is left, where it must begin
     when:  a rule of its own, asked of the ledger at the transition's decision (`explain.applies`); its thresholds are
            in `thresholds`, not in the policy's
+    task, alert, webhook: what it does, at least one of them
     """
 
     on: str
@@ -108,6 +109,8 @@ class Playbook(msgspec.Struct, frozen=True):
     when: Rule | None
     thresholds: tuple[Threshold, ...]
     task: shape.Task | None
+    alert: bool = False
+    webhook: str | None = None
 
     def enters(self, before: Value, after: Value) -> bool:
         """Whether this move is what the playbook waits for."""
@@ -123,16 +126,37 @@ class Playbook(msgspec.Struct, frozen=True):
         return True
 
 
+class Pending(msgspec.Struct, frozen=True):
+    """A part of a policy that is checked, but that no service carries out yet.
+
+    place:  `file:line:column` of its name
+    part:   as it is written, `holdout: 10%`
+    remedy: what to do to put the policy in force without it
+    """
+
+    place: str
+    part: str
+    remedy: str
+
+    @property
+    def message(self) -> str:
+        return f"checked, but not carried out yet: `{self.part}`; {self.remedy}"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
 class Policy(msgspec.Struct, frozen=True):
     """A compiled policy.
 
-    digest:     16 hex digits over everything that decides (playbooks do not)
+    digest:     16 hex digits over everything that decides (playbooks, hold-out and codes do not)
     prices:     money of other currencies in the policy's
     features:   all that the document names and `tenure` and `known_for` where asked for, in the document's order,
                 attributes and scorecards after them
     thresholds: every threshold that decides, by index
     fields:     the event fields that its conditions on events ask for
     top_spend:  the calibration's, in minor units
+    pending:    what it says and no service carries out yet, in the order of the document
     """
 
     name: str
@@ -148,6 +172,7 @@ class Policy(msgspec.Struct, frozen=True):
     fields: frozenset[str]
     top_spend: Fraction | None
     document: shape.Policy
+    pending: tuple[Pending, ...] = ()
 
     def dimension(self, name: str) -> Dimension:
         return next(d for d in self.dimensions if d.name == name)

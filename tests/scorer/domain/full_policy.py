@@ -1,5 +1,11 @@
-"""A policy that uses every part of the language once, to be spoilt in one place at a time."""
+"""Policies that use every part of the language once, to be spoilt in one place at a time.
 
+FULL has all that is carried out, EXCERPT also what is checked, but not carried out yet.
+"""
+
+from pathlib import Path
+
+EXCERPT = (Path(__file__).parent / "excerpt.yaml").read_text("utf-8")
 FULL = """\
 policy: full
 currency: EUR

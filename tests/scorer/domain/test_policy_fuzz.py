@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.scorer.domain.policy import PolicyError, examined
-from tests.scorer.domain.full_policy import FULL
+from tests.scorer.domain.full_policy import EXCERPT, FULL
 
 RETAIL = (Path(__file__).parents[3] / "policies" / "retail.yaml").read_text("utf-8")
 REFUSAL = re.compile(r"p\.yaml:[0-9]+:[0-9]+: \S[^\n]*")
@@ -45,7 +45,7 @@ def test_any_text(text):
 
 
 MARKS = [*"{}[]|>\\-?:#'", '"', "<<", "*a", "&a", "!!int", "999999999999999999999", "0", "-1", "1e9", "ü"]
-PIECES = st.sampled_from([*sorted({*re.findall(r"\w+|\S", FULL)}), *MARKS, "\n", "  ", ": ", "\t"])
+PIECES = st.sampled_from([*sorted({*re.findall(r"\w+|\S", FULL + EXCERPT)}), *MARKS, "\n", "  ", ": ", "\t"])
 
 
 @st.composite
@@ -86,6 +86,26 @@ def test_the_retail_policy_spoilt(text):
 @given(spoilt(FULL))
 def test_a_policy_with_every_part_spoilt(text):
     policy_or_one_line(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(spoilt(EXCERPT))
+def test_a_policy_with_what_is_not_carried_out_yet_spoilt(text):
+    policy_or_one_line(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([*"{}:-09 \t", "{region}", "{serial:06}", "serial", "tpye", "\\n", "\n", "ü"])))
+def test_any_code(parts):
+    policy_or_one_line(EXCERPT.replace("{region}-{type}-{channel}-{importance}-{serial:06}", "".join(parts)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([*"019_ -%.{", "working", " hours", " days", "team ", "owner", "h", "mo"]), max_size=8))
+def test_any_due_assignee_share_and_webhook(parts):
+    text = "".join(parts)
+    for old in ("9 working hours", "team sales", "10%", "win-back"):
+        policy_or_one_line(EXCERPT.replace(old, text))
 
 
 @settings(max_examples=300, deadline=None)

@@ -142,6 +142,13 @@ async def test_a_policy_that_cannot_be_used_is_one_line_and_exit_code_2(install:
         await ends_with(worker, 2, "policy.yaml:")
 
 
+async def test_a_first_start_with_what_no_service_carries_out_yet_is_one_line_and_exit_code_2(install: Install) -> None:
+    installation = await install(partitions=1)
+    installation.policy_file.write_text(policy_text() + "holdout: 10%\n")
+    async with await WorkerProcess.start(installation) as worker:
+        await ends_with(worker, 2, ":1: checked, but not carried out yet: `holdout: 10%`; leave it out")
+
+
 async def test_a_port_in_use_is_one_line_and_exit_code_2(install: Install) -> None:
     installation = await install(partitions=1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
