@@ -63,4 +63,8 @@ def compared(condition: Condition, unit: Unit, currency: str, width: int = 0) ->
         said += f", {condition.unpriced} of them without a rate"
     if condition.bound:
         said += f", at most {condition.bound} too many"
-    return f"{'✓' if condition.holds else '✗'} {condition.text:{width}}  {said}"
+    return f"{mark(condition.holds)} {condition.text:{width}}  {said}"
+
+
+def mark(holds: bool) -> str:
+    return "✓" if holds else "✗"

@@ -20,6 +20,7 @@ from services.scorer.domain.policy import parse
 from tests.analyst.scripts import POLICY, bought, instant, line, write
 
 SAID = {"subject": "c", "dimension": "tier", "value": "good", "owner": "li", "reason": "contract"}
+FROM_THE_START = "yes since 2026-03-01T00:00:00.000Z"
 LINES = (
     bought("3-1", "1", "600"),
     bought("3-2", "2", "600"),
@@ -97,6 +98,46 @@ def test_it_says_when_a_tier_that_is_no_longer_earned_falls(explain, tmp_path):
     assert said[-1] == "2026-04-05T00:00:00.000Z tier → regular"
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            "not (orders >= 1 and quiet < 20d)",
+            [
+                "no where everyone begins",
+                "✗ not (orders >= 1 and quiet < 20d)",
+                "✓ orders >= 1 1, from 1 event",
+                "✓ quiet < 20d 12 h, from 1 event",
+            ],
+        ),
+        (
+            "not quiet >= 20d",
+            [FROM_THE_START, "✓ not quiet >= 20d", "✗ quiet >= 20d 12 h, 19 d 12 h short, from 1 event"],
+        ),
+        (
+            "orders > 1 or spend_30d > 500",
+            [
+                FROM_THE_START,
+                "✓ orders > 1 or spend_30d > 500",
+                "✗ orders > 1 1, 1 short, from 1 event",
+                "✓ spend_30d > 500 600.00 CNY, from 1 event",
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["north", "churn"])
+def test_of_a_segment_and_of_churn_a_rule_of_several_parts_is_told_whole_under_a_mark_of_its_own(
+    explain, tmp_path, name, rule, said
+):
+    options = scripted(tmp_path, LINES[0])
+    written = {"north": "region == 'north'", "churn": "quiet >= 25d"}[name]
+    (tmp_path / "policy.yaml").write_text(POLICY.replace(written, rule))
+    _, out, _ = explain("c", *options, "--at", instant("3-1 12:00"))
+    lines = words(out)
+    begin = lines.index(f"{name}: {said[0]}")
+    assert lines[begin + 1 : begin + len(said)] == said[1:]
+
+
 def test_it_says_who_set_a_position_by_hand_and_what_the_rules_say(explain, sandbox):
     _, out, _ = explain("c", *sandbox)
     assert words(out)[0].startswith("c at 2026-03-10T00:00:00.000Z")
@@ -113,7 +154,7 @@ def test_as_json_with_everything(explain, sandbox):
 def test_of_somebody_unknown_one_line(explain, sandbox):
     code, out, err = explain("nobody", *sandbox)
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "nothing has happened to customer 'nobody'" in err
+    assert "nothing is known of customer 'nobody'" in err
 
 
 @pytest.mark.parametrize(
