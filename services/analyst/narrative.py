@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from schemas.explanations import Explanation, Unit
 from services.analyst import words
 from services.analyst.simulate import Answer, Course, DeadLetter, Happening, Transition
+from services.ingest import identifiers
 from services.scorer.domain.features import PARTS, Operand
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.rules import Policy
@@ -71,12 +72,15 @@ _CAUSES = {
 
 
 def _cause(change: Change) -> str:
+    if change.cause == "manual" and change.trigger is None:
+        return "erased"
     trigger = f"{change.trigger.type} {change.trigger.id}" if change.trigger is not None else ""
     return ": ".join(part for part in (_CAUSES[change.cause], trigger) if part)
 
 
 def _answer(subject: str, at_ms: int, known: Explanation | None, currency: str) -> Iterator[str]:
-    yield f"{_instant(at_ms)}  {subject}?" + (" nothing has happened to them" if known is None else "")
+    asked = subject if identifiers.flaw(subject) is None else repr(subject)
+    yield f"{_instant(at_ms)}  {asked}?" + (" nothing is known of them" if known is None else "")
     if known is None:
         return
     said = [*known.tiers.items(), *known.classes.items(), ("segments", ", ".join(known.segments) or "none")]

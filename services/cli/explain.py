@@ -82,7 +82,7 @@ def _by_script(customer: str, policy: Path, file: Path, at_ms: int | None) -> _K
         at_ms = steps[-1].at_ms if steps else 0
     found = world.explain(customer, at_ms)
     if found is None:
-        raise CannotStart(f"nothing has happened to customer {customer!r} in {file} by then", exit_code=FAILED)
+        raise CannotStart(f"nothing is known of customer {customer!r} in {file} by then", exit_code=FAILED)
     document = {"subject": customer} | msgspec.to_builtins(found)
     return _Known(msgspec.json.encode(document), found, world.policy_at(at_ms).currency)
 
