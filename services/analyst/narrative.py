@@ -33,8 +33,8 @@ def tell(happenings: Sequence[Happening]) -> Iterator[str]:
                 yield from (_INDENT + line for line in _reasons(change))
             case DeadLetter(id_, reason, detail, at_ms):
                 yield f"{_instant(at_ms)}  dead letter {id_ or '(no id)'}: {reason}: {detail}"
-            case Answer(subject, at_ms, explanation, currency):
-                yield from _answer(subject, at_ms, explanation, currency)
+            case Answer(subject, at_ms, explanation):
+                yield from _answer(subject, at_ms, explanation)
     yield from _courses([h for h in happenings if isinstance(h, Course) and h.steps])
 
 
@@ -78,7 +78,7 @@ def _cause(change: Change) -> str:
     return ": ".join(part for part in (_CAUSES[change.cause], trigger) if part)
 
 
-def _answer(subject: str, at_ms: int, known: Explanation | None, currency: str) -> Iterator[str]:
+def _answer(subject: str, at_ms: int, known: Explanation | None) -> Iterator[str]:
     asked = subject if identifiers.flaw(subject) is None else repr(subject)
     yield f"{_instant(at_ms)}  {asked}?" + (" nothing is known of them" if known is None else "")
     if known is None:
@@ -86,7 +86,7 @@ def _answer(subject: str, at_ms: int, known: Explanation | None, currency: str) 
     said = [*known.tiers.items(), *known.classes.items(), ("segments", ", ".join(known.segments) or "none")]
     if known.churn is not None:
         said.append(("churn", "raised" if known.churn else "not raised"))
-    said += [(name, words.figure(f.value, f.unit, currency)) for name, f in known.features.items()]
+    said += [(name, words.figure(f.value, f.unit, known.currency)) for name, f in known.features.items()]
     if known.next:
         first = known.next[0]
         said.append(("next", f"{first.dimension} {words.position(first.after)} at {words.instant(first.at)}"))

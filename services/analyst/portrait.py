@@ -8,14 +8,14 @@ from schemas.explanations import Explanation, Held, RuleView, Unit
 from services.analyst import words
 
 
-def lines(subject: str, known: Explanation, currency: str = "") -> Iterator[str]:
-    """Lines without their ends.  currency: of the policy's money; empty where nobody says it"""
-    return _Portrait(known, currency).lines(subject)
+def lines(subject: str, known: Explanation) -> Iterator[str]:
+    """Lines without their ends."""
+    return _Portrait(known).lines(subject)
 
 
 class _Portrait:
-    def __init__(self, known: Explanation, currency: str) -> None:
-        self._known, self._currency = known, currency
+    def __init__(self, known: Explanation) -> None:
+        self._known, self._currency = known, known.currency
         self._units: dict[str, Unit] = {name: feature.unit for name, feature in known.features.items()}
 
     def lines(self, subject: str) -> Iterator[str]:

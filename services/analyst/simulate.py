@@ -50,15 +50,11 @@ class DeadLetter(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """subject: of an alias, the customer it stands for.  explanation: None of an unknown customer
-
-    currency: of the policy that holds
-    """
+    """subject: of an alias, the customer it stands for.  explanation: None of an unknown customer"""
 
     subject: str
     at_ms: int
     explanation: Explanation | None
-    currency: str
 
 
 class Course(NamedTuple):
@@ -151,8 +147,7 @@ class World:
                 self._activate(policy, effective_ms, at_ms)
             case Query(subject):
                 yield from self._play(at_ms)
-                currency = self.policy_at(at_ms).currency
-                yield Answer(self._survivor(subject), at_ms, self.explain(subject, at_ms), currency)
+                yield Answer(self._survivor(subject), at_ms, self.explain(subject, at_ms))
             case Merge() | Unmerge() | Erase():
                 try:
                     yield from self._relate(action, at_ms)
@@ -236,8 +231,7 @@ class World:
                 raise _Refused("merged-elsewhere", detail)
             return
         if other == into:
-            detail = f"{ids.into!r} is {other!r} itself: nobody can be merged into one of their own names"
-            raise _Refused("merge-cycle", detail)
+            raise _Refused("merge-cycle", f"{other!r} and {ids.into!r} are one customer already")
         customer, joining = self._customer(into), self._customer(other)
         merged = merging.merge(customer, joining, self.policies, subject=into, other_subject=other, at_ms=at_ms)
         yield from self._tell(other, merged.of_alias, at_ms)

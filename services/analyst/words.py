@@ -24,13 +24,13 @@ def span(ms: int) -> str:
 
 
 def figure(value: Figure, unit: Unit, currency: str) -> str:
-    """A feature's value with its unit; `unknown` while it is.  currency: empty where nobody knows it"""
+    """A feature's value with its unit; `unknown` while it is."""
     if value is None:
         return "unknown"
     if unit == "duration" and isinstance(value, int):
         return span(value)
     if unit == "money":
-        return f"{grouped(str(value))} {currency}".rstrip()
+        return f"{grouped(str(value))} {currency}"
     if isinstance(value, str):
         return f"'{value}'"
     return f"{value:,}"

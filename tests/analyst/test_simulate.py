@@ -211,16 +211,18 @@ def test_a_merge_that_makes_no_sense_is_a_dead_letter(tmp_path):
         ("line-5", "merge-cycle"),
         ("line-6", "merged-elsewhere"),
     ]
-    assert {p["subject"] for p in only("path", happened)} == {"a"}, "nobody comes to be by being refused"
 
 
 def test_whoever_is_merged_into_themselves_is_a_dead_letter_and_the_run_goes_on(tmp_path):
-    into_itself = line("3-1", merge={"from": "a", "into": "a"})
-    happened = played(tmp_path, into_itself, bought("3-2", "1", "600", "a"), into_itself | {"at": instant("3-3")})
+    into_itself, nobody = line("3-1", merge={"from": "a", "into": "a"}), {"from": "x", "into": "y"}
+    later = into_itself | {"at": instant("3-3")}
+    happened = played(tmp_path, into_itself, bought("3-2", "1", "600", "a"), later, line("3-4", unmerge=nobody))
     assert only("dead_letter", happened) == [
         {"id": "line-1", "reason": "merge-cycle"},
         {"id": "line-3", "reason": "merge-cycle"},
+        {"id": "line-4", "reason": "not-merged"},
     ]
+    assert {p["subject"] for p in only("path", happened)} == {"a"}, "nobody comes to be by being refused"
     assert moves(happened) == ["a regular>good 03-02 event"]
 
 

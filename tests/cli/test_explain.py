@@ -1,6 +1,7 @@
 """`tierline explain CUSTOMER`: how it reads, out of a script or from a notifier, and what it says when it can't."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -149,6 +150,28 @@ def test_as_json_with_everything(explain, sandbox):
     answer = json.loads(out)
     assert answer["subject"] == "c"
     assert answer["standing"]["tier"]["override"]["owner"] == "li"
+    assert answer["currency"] == "CNY"
+
+
+def test_as_json_every_instant_has_milliseconds_as_in_a_simulation(explain, sandbox):
+    _, out, _ = explain("c", *sandbox, "--json")
+    said = re.findall(r'"(\d{4}-\d\d-\d\dT[^"]*)"', out)
+    assert len(said) > 10
+    assert [text for text in said if not re.fullmatch(r"[-\d]{10}T[:\d]{8}\.\d{3}Z", text)] == []
+    assert json.loads(out)["standing"]["tier"]["override"]["until"] == instant("3-20")
+
+
+def test_an_average_is_money_to_people_and_to_programs(explain, tmp_path):
+    options = scripted(tmp_path, *LINES[:2], bought("3-3", "3", "500"))
+    averages = POLICY.replace("features:", "features:\n  basket: {ratio: [spend_30d, orders]}")
+    (tmp_path / "policy.yaml").write_text(averages.replace("region == 'north'", "basket > 1_000.005"))
+    said = words(explain("c", *options)[1])
+    assert "✗ basket > 1_000.005 566.67 CNY, 433.34 CNY short, from 3 events" in said
+    assert "basket 566.67 CNY from 3 events, the last 2026-03-03T00:00:00.000Z" in said
+    answer = json.loads(explain("c", *options, "--json")[1])
+    assert (answer["features"]["basket"]["value"], answer["features"]["basket"]["unit"]) == ("566.67", "money")
+    condition = next(rule for rule in answer["rules"] if rule["rule"] == "north")["conditions"][0]
+    assert [condition[name] for name in ("value", "threshold", "short_by")] == ["566.67", "1000.005", "433.34"]
 
 
 def test_of_somebody_unknown_one_line(explain, sandbox):
@@ -219,9 +242,11 @@ class TestNotifier(Desk):
         assert (code, err) == (0, "")
         assert self.asked == "/v1/customers/a%20b?at=2026-03-10T00%3A00%3A00.000Z"
         _, as_script, _ = explain("c", *sandbox)
-        assert words(out)[1:] == [text.replace(" CNY", "") for text in words(as_script)[1:]]
+        assert words(out)[1:] == words(as_script)[1:]
         code, out, _ = explain("a b", "--notifier", at, "--json")
-        assert json.loads(out)["last_decision"] is None
+        answer = json.loads(out)
+        assert answer["last_decision"] is None
+        assert (answer["at"], answer["currency"]) == (instant("3-10"), "CNY")
 
     def test_its_address_comes_from_the_settings(self, explain, at, monkeypatch):
         monkeypatch.setenv("TIERLINE_NOTIFIER_PORT", at.rpartition(":")[2])

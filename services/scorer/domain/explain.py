@@ -44,6 +44,7 @@ def explain(customer: Customer, policies: Policies, at_ms: int) -> Explanation:
     return Explanation(
         at=to_datetime(at_ms),
         policy=policy.name,
+        currency=policy.currency,
         features={
             operand.name: _feature(life, machine, operand, at_ms) if begun else _nothing(operand)
             for feature in policy.features
