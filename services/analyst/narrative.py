@@ -8,7 +8,7 @@ from services.analyst.simulate import Answer, Course, DeadLetter, Happening, Tra
 from services.ingest import identifiers
 from services.scorer.domain.features import PARTS, Operand
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.rules import Policy
+from services.scorer.domain.rules import Policy, Segment
 from services.scorer.domain.scoring import Change
 
 _INDENT = " " * 26
@@ -47,6 +47,10 @@ def units(policy: Policy) -> dict[str, Unit]:
 def _reasons(change: Change) -> Iterator[str]:
     known = units(change.policy)
     width = max((len(c.text) for c in change.conditions), default=0)
+    if isinstance(change.dimension, Segment) and change.conditions:
+        rule = change.dimension.rule.text
+        if [c.text for c in change.conditions] != [rule]:
+            yield f"the rule: {rule}"
     for condition in change.conditions:
         yield words.compared(condition, known.get(condition.operand, "number"), change.policy.currency, width)
     for at_ms, value in change.retracts:

@@ -89,7 +89,8 @@ def test_averages_and_what_they_are_compared_with_are_told_in_the_currency(simul
     file = write(tmp_path, bought("3-1", "1", "360"), bought("3-2", "2", "349.99"), asked("3-3"))
     (tmp_path / "policy.yaml").write_text(ratio)
     lines = [" ".join(text.split()) for text in simulate(file)[1].splitlines()]
-    assert "✗ aov >= 400 355.00 CNY, 45.00 CNY short, from 2 events" in lines  # 354.995, to the even cent
+    short = "✗ aov >= 400 355.00 CNY, 45.00 CNY short, from 2 events"  # 354.995, to the even cent
+    assert lines[lines.index(short) - 1] == "the rule: aov >= 400 or aov < 355"
     assert "aov 355.00 CNY" in lines
 
 
