@@ -56,6 +56,7 @@ class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
     """A customer at the instant `at`, by the scorer's own rules and the newest state known.
 
     policy:        the name of the policy that holds at the instant
+    currency:      of all money told here, which is the policy's
     tier:          on the ladder `tier`; `tiers` has every ladder
     classes:       the class in each list of classes
     standing:      by dimension, since when it has held and how firmly, and what masks it
@@ -67,6 +68,7 @@ class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     at: Instant
     policy: str
+    currency: str
     tier: str
     tiers: dict[str, str]
     classes: dict[str, str]

@@ -20,8 +20,8 @@ Cause = Literal["event", "time", "late_event", "refund", "policy", "manual", "me
 policy, an override by hand, a merge or unmerge of two customers, or a replay of all events."""
 
 Figure = int | float | str | None
-"""Money in major units as a decimal string, counts as integers, durations in ms, other numbers as such, texts as they
-are; None while unknown."""
+"""Money in major units as a decimal string (an average rounded half to even to the currency's decimals), counts as
+integers, durations in ms, other numbers as such, texts as they are; None while unknown."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,7 +30,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rule:      the dimension's value it belongs to, as `tier.gold`, `tier.gold.stay` or `active`
     text:      the comparison as the policy writes it
     operand:   the feature compared
-    value:     what it was.  threshold: what it was compared with, in the same units
+    value:     what it was.  threshold: what it was compared with, in the same units; money with all its decimals
     entries:   how many events contributed, `first` and `last` the times of the earliest and latest of them
     unpriced:  how many of them counted as 0 because their currency has no rate
     short_by:  of `>`, `>=` and `between`: how much more of the operand is missing where it does not hold

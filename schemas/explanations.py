@@ -74,7 +74,7 @@ class OverrideView(msgspec.Struct, frozen=True, kw_only=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of the pure core for one customer at one instant.
 
-    policy:   the name of the policy that holds at the instant
+    policy:   the name of the policy that holds at the instant.  currency: that of its money
     tiers:    the tier on each ladder.  classes: the class in each list of classes
     segments: the segments the customer is in, sorted
     churn:    whether churn is raised; None if the policy has no churn rule
@@ -84,6 +84,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     at: Instant
     policy: str
+    currency: str
     features: dict[str, FeatureValue]
     tiers: dict[str, str]
     classes: dict[str, str]

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from schemas.explanations import Explanation, Unit
 from services.analyst import words
 from services.analyst.simulate import Answer, Course, DeadLetter, Happening, Transition
+from services.ingest import identifiers
 from services.scorer.domain.features import PARTS, Operand
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.rules import Policy
+from services.scorer.domain.rules import Policy, Segment
 from services.scorer.domain.scoring import Change
 
 _INDENT = " " * 26
@@ -32,8 +33,8 @@ def tell(happenings: Sequence[Happening]) -> Iterator[str]:
                 yield from (_INDENT + line for line in _reasons(change))
             case DeadLetter(id_, reason, detail, at_ms):
                 yield f"{_instant(at_ms)}  dead letter {id_ or '(no id)'}: {reason}: {detail}"
-            case Answer(subject, at_ms, explanation, currency):
-                yield from _answer(subject, at_ms, explanation, currency)
+            case Answer(subject, at_ms, explanation):
+                yield from _answer(subject, at_ms, explanation)
     yield from _courses([h for h in happenings if isinstance(h, Course) and h.steps])
 
 
@@ -46,6 +47,10 @@ def units(policy: Policy) -> dict[str, Unit]:
 def _reasons(change: Change) -> Iterator[str]:
     known = units(change.policy)
     width = max((len(c.text) for c in change.conditions), default=0)
+    if isinstance(change.dimension, Segment) and change.conditions:
+        rule = change.dimension.rule.text
+        if [c.text for c in change.conditions] != [rule]:
+            yield f"the rule: {rule}"
     for condition in change.conditions:
         yield words.compared(condition, known.get(condition.operand, "number"), change.policy.currency, width)
     for at_ms, value in change.retracts:
@@ -71,18 +76,21 @@ _CAUSES = {
 
 
 def _cause(change: Change) -> str:
+    if change.cause == "manual" and change.trigger is None:
+        return "erased"
     trigger = f"{change.trigger.type} {change.trigger.id}" if change.trigger is not None else ""
     return ": ".join(part for part in (_CAUSES[change.cause], trigger) if part)
 
 
-def _answer(subject: str, at_ms: int, known: Explanation | None, currency: str) -> Iterator[str]:
-    yield f"{_instant(at_ms)}  {subject}?" + (" nothing has happened to them" if known is None else "")
+def _answer(subject: str, at_ms: int, known: Explanation | None) -> Iterator[str]:
+    asked = subject if identifiers.flaw(subject) is None else repr(subject)
+    yield f"{_instant(at_ms)}  {asked}?" + (" nothing is known of them" if known is None else "")
     if known is None:
         return
     said = [*known.tiers.items(), *known.classes.items(), ("segments", ", ".join(known.segments) or "none")]
     if known.churn is not None:
         said.append(("churn", "raised" if known.churn else "not raised"))
-    said += [(name, words.figure(f.value, f.unit, currency)) for name, f in known.features.items()]
+    said += [(name, words.figure(f.value, f.unit, known.currency)) for name, f in known.features.items()]
     if known.next:
         first = known.next[0]
         said.append(("next", f"{first.dimension} {words.position(first.after)} at {words.instant(first.at)}"))

@@ -8,14 +8,14 @@ from schemas.explanations import Explanation, Held, RuleView, Unit
 from services.analyst import words
 
 
-def lines(subject: str, known: Explanation, currency: str = "") -> Iterator[str]:
-    """Lines without their ends.  currency: of the policy's money; empty where nobody says it"""
-    return _Portrait(known, currency).lines(subject)
+def lines(subject: str, known: Explanation) -> Iterator[str]:
+    """Lines without their ends."""
+    return _Portrait(known).lines(subject)
 
 
 class _Portrait:
-    def __init__(self, known: Explanation, currency: str) -> None:
-        self._known, self._currency = known, currency
+    def __init__(self, known: Explanation) -> None:
+        self._known, self._currency = known, known.currency
         self._units: dict[str, Unit] = {name: feature.unit for name, feature in known.features.items()}
 
     def lines(self, subject: str) -> Iterator[str]:
@@ -72,7 +72,7 @@ class _Portrait:
 
     def _rule(self, label: str, rule: RuleView, conditions: Sequence[Condition]) -> Iterator[str]:
         """The rule, and those of its conditions that are to be told; on one line if it is but one condition."""
-        if len(rule.conditions) == 1 and rule.conditions[0].text == rule.text:
+        if _is_one_condition(rule):
             (said,) = self._conditions(rule.conditions)
             yield f"  {label} {said.strip()}"
             return
@@ -91,8 +91,13 @@ class _Portrait:
         yield f"{name + ':':{width + 1}} {words.position(held.value):3}  {_since(held.since)}"
         yield from self._firmness(name, held)
         for rule in self._known.rules:
-            if rule.dimension == name:
+            if rule.dimension != name:
+                continue
+            if _is_one_condition(rule):
                 yield from self._conditions(rule.conditions)
+            else:
+                yield f"    {words.mark(rule.holds)} {rule.text}"
+                yield from (f"  {line}" for line in self._conditions(rule.conditions))
 
     # -- figures, and what comes
 
@@ -121,6 +126,11 @@ class _Portrait:
         width = max((len(change.dimension) for change in self._known.next), default=0)
         for change in self._known.next:
             yield f"  {words.instant(change.at)}  {change.dimension:{width}}  → {words.position(change.after)}"
+
+
+def _is_one_condition(rule: RuleView) -> bool:
+    """Whether its only condition says all; a `not` before it does not."""
+    return len(rule.conditions) == 1 and rule.conditions[0].text == rule.text
 
 
 def _better(rules: Sequence[RuleView], value: Value) -> Iterator[RuleView]:

@@ -1,7 +1,8 @@
 """A script for `tierline simulate`: what happens, one JSON object a line, each at an instant of the script's clock.
 
 Every line has `at`, the instant of acceptance, and one action. What is wrong with a script is said before any of it is
-run; what is wrong with an *event* in it is the simulation's business, as it is ingest's in a running house.
+run; what is wrong with an *event* in it, or with whom it would merge, part or erase, is the simulation's business, as
+it is ingest's in a running house.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from schemas.problems import Refused
-from services.ingest import identifiers, timestamps
+from services.ingest import timestamps
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.policy import Policy, PolicyError
 from services.scorer.policies import read as read_policy
@@ -38,7 +39,7 @@ class Subject(_Part, frozen=True):
 
 
 class Override(_Part, frozen=True):
-    """As an event of type override, whose id and time the script's line gives."""
+    """As an event of type override, whose id and time the script's line gives; so it has an end in any case."""
 
     subject: str
     dimension: str
@@ -61,7 +62,7 @@ class _Line(_Part, frozen=True):
 
 
 class Post(msgspec.Struct, frozen=True):
-    """An event as it is posted.  id: to name it by if its own cannot be read"""
+    """An event as it is posted."""
 
     raw: bytes
 
@@ -169,24 +170,21 @@ def _action(line: _Line, number: int, at_ms: int, file: Path) -> Action:
         return Activate(_policy(line.activate, file), effective_ms)
     for pair, action in ((line.merge, Merge), (line.unmerge, Unmerge)):
         if pair is not None:
-            if _id(pair.from_) == _id(pair.into):
-                raise ValueError(f"from and into are both {pair.into!r}; name two customers")
             return action(pair)
     if line.erase is not None:
-        return Erase(_id(line.erase.subject))
+        return Erase(line.erase.subject)
     assert line.query is not None
-    return Query(_id(line.query.subject))
+    return Query(line.query.subject)
+
+
+def id_of(line: int) -> str:
+    """What is told of an action that has no id of its own is told under this one."""
+    return f"line-{line}"
 
 
 def _as_event(override: Override, number: int, at: str) -> bytes:
-    identity = {"id": f"line-{number}", "source": "script", "type": "override", "time": at}
+    identity = {"id": id_of(number), "source": "script", "type": "override", "time": at}
     return msgspec.json.encode(identity | msgspec.to_builtins(override))
-
-
-def _id(subject: str) -> str:
-    if flaw := identifiers.flaw(subject):
-        raise ValueError(f"the customer's id {flaw}; it has 1 to 128 characters")
-    return subject
 
 
 def _instant(text: str, name: str) -> int:

@@ -4,14 +4,17 @@ Nothing here decides anything: events go through ingest's checks and the scorer'
 and what comes out is told in the order it happens.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from schemas.decisions import Value
 from schemas.events import Override, OverrideData
 from schemas.explanations import Explanation
-from services.analyst.script import Activate, Erase, Merge, Pair, Post, Query, Step, Unmerge
+from schemas.problems import Refused
+from services.analyst.script import Activate, Erase, Merge, Pair, Post, Query, Step, Unmerge, id_of
 from services.analyst.timetable import Timetable
+from services.ingest import identifiers
 from services.ingest.normalise import Normaliser, Refusal
 from services.scorer.domain import merging
 from services.scorer.domain.document import suggest
@@ -35,7 +38,10 @@ class Transition(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """An event that was not taken, or not as sent.  id: as far as it could be read"""
+    """An event that was not taken, or not as sent; a merge, unmerge or erasure that was refused.
+
+    id: an event's as far as it could be read, the others' after their line in the script
+    """
 
     id: str | None
     reason: str
@@ -44,15 +50,11 @@ class DeadLetter(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """subject: of an alias, the customer it stands for.  explanation: None of an unknown customer
-
-    currency: of the policy that holds
-    """
+    """subject: of an alias, the customer it stands for.  explanation: None of an unknown customer"""
 
     subject: str
     at_ms: int
     explanation: Explanation | None
-    currency: str
 
 
 class Course(NamedTuple):
@@ -66,6 +68,14 @@ class Course(NamedTuple):
 Happening = Transition | DeadLetter | Answer | Course
 
 
+class _Refused(Exception):
+    """A merge, unmerge or erasure that cannot be. str() says why in one line."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
 def masks_nothing(said: OverrideData, policy: Policy) -> str | None:
     """Why the policy shows nothing of an override; None if it may, or if it ends one."""
     by_name = {dimension.name: dimension for dimension in policy.dimensions}
@@ -74,7 +84,16 @@ def masks_nothing(said: OverrideData, policy: Policy) -> str | None:
     values = by_name[said.dimension].values
     if said.value is None or any(said.value is v or (isinstance(v, str) and said.value == v) for v in values):
         return None
-    return f"{said.dimension!r} is never {said.value!r}; {suggest(str(said.value), map(str, values))}"
+    return f"{said.dimension!r} is never {_written(said.value)}; {suggest(_bare(said.value), map(_bare, values))}"
+
+
+def _written(value: Value) -> str:
+    """As in a script: a text in quotes, true or false."""
+    return repr(value) if isinstance(value, str) else _bare(value)
+
+
+def _bare(value: Value) -> str:
+    return value if isinstance(value, str) else str(value).lower()
 
 
 class World:
@@ -128,14 +147,12 @@ class World:
                 self._activate(policy, effective_ms, at_ms)
             case Query(subject):
                 yield from self._play(at_ms)
-                currency = self.policy_at(at_ms).currency
-                yield Answer(self._survivor(subject), at_ms, self.explain(subject, at_ms), currency)
-            case Merge(ids):
-                yield from self._merge(ids, at_ms)
-            case Unmerge(ids):
-                yield from self._unmerge(ids, at_ms)
-            case Erase(subject):
-                yield from self._erase(self._survivor(subject), at_ms)
+                yield Answer(self._survivor(subject), at_ms, self.explain(subject, at_ms))
+            case Merge() | Unmerge() | Erase():
+                try:
+                    yield from self._relate(action, at_ms)
+                except _Refused as refused:
+                    yield DeadLetter(id_of(step.line), refused.reason, str(refused), at_ms)
 
     # -- time
 
@@ -160,7 +177,7 @@ class World:
     def _take(self, raw: bytes, accepted: datetime, at_ms: int) -> Iterator[Happening]:
         event = self._normalise(raw, accepted)
         if isinstance(event, Refusal):
-            yield DeadLetter(event.id, event.problem.type.rpartition("/")[2], event.problem.detail, at_ms)
+            yield DeadLetter(event.id, _slug(event.problem.type), event.problem.detail, at_ms)
             return
         subject = self._survivor(event.subject)
         customer = self._customer(subject)
@@ -193,19 +210,30 @@ class World:
             subject = self._aliases[subject]
         return subject
 
+    def _relate(self, action: Merge | Unmerge | Erase, at_ms: int) -> Iterator[Happening]:
+        """Who is one with whom, and who is forgotten. _Refused before anything is done, as in the running house."""
+        match action:
+            case Merge(ids):
+                _check({"from": ids.from_, "into": ids.into})
+                yield from self._merge(ids, at_ms)
+            case Unmerge(ids):
+                _check({"from": ids.from_, "into": ids.into})
+                yield from self._unmerge(ids, at_ms)
+            case Erase(subject):
+                _check({"subject": subject})
+                yield from self._erase(self._survivor(subject), at_ms)
+
     def _merge(self, ids: Pair, at_ms: int) -> Iterator[Happening]:
         other, into = ids.from_, self._survivor(ids.into)
         if other in self._aliases:
             if self._survivor(other) != into:
                 detail = f"{other!r} is merged into {self._survivor(other)!r} already; unmerge it first"
-                yield DeadLetter(None, "merged-elsewhere", detail, at_ms)
+                raise _Refused("merged-elsewhere", detail)
             return
-        try:
-            customer, joining = self._customer(into), self._customer(other)
-            merged = merging.merge(customer, joining, self.policies, subject=into, other_subject=other, at_ms=at_ms)
-        except merging.MergeError as error:
-            yield DeadLetter(None, "merge-cycle", str(error), at_ms)
-            return
+        if other == into:
+            raise _Refused("merge-cycle", f"{other!r} and {ids.into!r} are one customer already")
+        customer, joining = self._customer(into), self._customer(other)
+        merged = merging.merge(customer, joining, self.policies, subject=into, other_subject=other, at_ms=at_ms)
         yield from self._tell(other, merged.of_alias, at_ms)
         self._forget(other)
         self._aliases[other] = into
@@ -213,13 +241,10 @@ class World:
 
     def _unmerge(self, ids: Pair, at_ms: int) -> Iterator[Happening]:
         other, subject = ids.from_, self._survivor(ids.into)
-        try:
-            parted = merging.unmerge(
-                self._customer(subject), self.policies, subject=subject, other_subject=other, at_ms=at_ms
-            )
-        except merging.MergeError as error:
-            yield DeadLetter(None, "not-merged", str(error), at_ms)
-            return
+        if other not in self._aliases or self._survivor(other) != subject:
+            raise _Refused("not-merged", f"{other!r} is not merged into {subject!r}")
+        customer = self._customer(subject)
+        parted = merging.unmerge(customer, self.policies, subject=subject, other_subject=other, at_ms=at_ms)
         del self._aliases[other]
         self._customers[subject], self._customers[other], self._courses[other] = parted.customer, parted.other, {}
         yield from self._tell(subject, parted.changes, at_ms)
@@ -239,3 +264,16 @@ class World:
         """The customer is none of its own any more."""
         del self._customers[subject], self._courses[subject]
         self._timetable.put(subject, NEVER)
+
+
+def _check(subjects: Mapping[str, str]) -> None:
+    """_Refused where ingest would refuse it.  subjects: by the field that names them"""
+    for field, subject in subjects.items():
+        try:
+            identifiers.check(field, subject)
+        except Refused as refused:
+            raise _Refused(_slug(refused.problem.type), refused.detail) from None
+
+
+def _slug(problem: str) -> str:
+    return problem.rpartition("/")[2]

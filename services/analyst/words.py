@@ -24,13 +24,13 @@ def span(ms: int) -> str:
 
 
 def figure(value: Figure, unit: Unit, currency: str) -> str:
-    """A feature's value with its unit; `unknown` while it is.  currency: empty where nobody knows it"""
+    """A feature's value with its unit; `unknown` while it is."""
     if value is None:
         return "unknown"
     if unit == "duration" and isinstance(value, int):
         return span(value)
     if unit == "money":
-        return f"{grouped(str(value))} {currency}".rstrip()
+        return f"{grouped(str(value))} {currency}"
     if isinstance(value, str):
         return f"'{value}'"
     return f"{value:,}"
@@ -63,4 +63,8 @@ def compared(condition: Condition, unit: Unit, currency: str, width: int = 0) ->
         said += f", {condition.unpriced} of them without a rate"
     if condition.bound:
         said += f", at most {condition.bound} too many"
-    return f"{'✓' if condition.holds else '✗'} {condition.text:{width}}  {said}"
+    return f"{mark(condition.holds)} {condition.text:{width}}  {said}"
+
+
+def mark(holds: bool) -> str:
+    return "✓" if holds else "✗"

@@ -1,15 +1,19 @@
 """`tierline explain CUSTOMER`: why a customer stands where they stand, and what would change it."""
 
+import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import click
 import httpx
 import msgspec
 
+from schemas.answers import CustomerView
 from schemas.explanations import Explanation
 from schemas.problems import ProblemDetails, Refused
-from services.analyst import portrait, script
+from services.analyst import portrait, script, words
 from services.analyst.simulate import World
 from services.ingest import timestamps
 from services.local.errors import FAILED, MISUSED, CannotStart
@@ -22,11 +26,10 @@ _PATIENCE_S = 30.0
 
 
 class _Known(msgspec.Struct):
-    """What is to be told: the answer as it came, and read."""
+    """What is to be told, to programs and to people.  document: its instants are no texts yet"""
 
-    document: bytes
+    document: dict[str, Any]
     explanation: Explanation
-    currency: str = ""
 
 
 @click.command()
@@ -57,9 +60,9 @@ def explain(
     else:
         known = _by_service(customer, at, notifier)
     if as_json:
-        click.echo(msgspec.json.format(known.document).decode())
+        click.echo(json.dumps(known.document, default=words.instant, ensure_ascii=False, indent=2))
         return
-    for line in portrait.lines(customer, known.explanation, known.currency):
+    for line in portrait.lines(customer, known.explanation):
         click.echo(line)
 
 
@@ -82,9 +85,8 @@ def _by_script(customer: str, policy: Path, file: Path, at_ms: int | None) -> _K
         at_ms = steps[-1].at_ms if steps else 0
     found = world.explain(customer, at_ms)
     if found is None:
-        raise CannotStart(f"nothing has happened to customer {customer!r} in {file} by then", exit_code=FAILED)
-    document = {"subject": customer} | msgspec.to_builtins(found)
-    return _Known(msgspec.json.encode(document), found, world.policy_at(at_ms).currency)
+        raise CannotStart(f"nothing is known of customer {customer!r} in {file} by then", exit_code=FAILED)
+    return _Known({"subject": customer} | _plain(found), found)
 
 
 def _by_service(customer: str, at: str | None, address: str | None) -> _Known:
@@ -99,9 +101,15 @@ def _by_service(customer: str, at: str | None, address: str | None) -> _Known:
         raise CannotStart(f"the notifier at {address} does not answer: {str(error) or type(error).__name__}") from error
     try:
         if answer.is_success:
-            return _Known(answer.content, msgspec.json.decode(answer.content, type=Explanation))
+            view = msgspec.json.decode(answer.content, type=CustomerView)
+            return _Known(_plain(view), msgspec.json.decode(answer.content, type=Explanation))
         problem = msgspec.json.decode(answer.content, type=ProblemDetails)
     except msgspec.MsgspecError as error:
         raise CannotStart(f"{address} answers {answer.status_code}, not as a notifier does: {error}") from error
     misused = answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
     raise CannotStart(f"{problem.detail}. {problem.fix or ''}", exit_code=MISUSED if misused else FAILED)
+
+
+def _plain(answer: Explanation | CustomerView) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(answer, builtin_types=(datetime,))
+    return plain

@@ -4,12 +4,21 @@ import re
 import unicodedata
 
 from schemas.intake import MAX_IDENTIFIER
+from schemas.problems import INVALID_SUBJECT, PERSONAL_SUBJECT, Refused
 
 # Cc are control characters, Cs halves of surrogate pairs: neither has a place in UTF-8 text that people compare.
 _REFUSED_CATEGORIES = ("Cc", "Cs")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"\+[0-9]{8,15}|1[3-9][0-9]{9}")
 _SEPARATORS = str.maketrans("", "", " -.()/")
+
+
+def check(field: str, subject: str, *, allow_personal: bool = False) -> None:
+    """Refused, naming the field, if nobody can have this id."""
+    if flawed := flaw(subject):
+        raise Refused(INVALID_SUBJECT, f"{field} {flawed}", field=field)
+    if not allow_personal and (looks_like := personal(subject)):
+        raise Refused(PERSONAL_SUBJECT, f"{field} looks like {looks_like}", field=field)
 
 
 def flaw(text: str, longest: int = MAX_IDENTIFIER) -> str | None:

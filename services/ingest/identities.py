@@ -13,11 +13,9 @@ from schemas.intake import ErasureWanted, IdentityAccepted, PairWanted
 from schemas.problems import (
     BROKER_UNAVAILABLE,
     INVALID_FIELD,
-    INVALID_SUBJECT,
     MALFORMED_BODY,
     MERGED_ALREADY,
     NOT_MERGED,
-    PERSONAL_SUBJECT,
     TOO_DEEP,
     Refused,
 )
@@ -91,15 +89,5 @@ async def _wanted(request: Request, kind: type[Wanted], settings: IngestSettings
     except RecursionError:
         raise Refused(TOO_DEEP, "the body is nested too deeply") from None
     for name, field in zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True):
-        _check(name, getattr(wanted, field), settings)
+        identifiers.check(name, getattr(wanted, field), allow_personal=settings.allow_personal_subjects)
     return wanted
-
-
-def _check(field: str, subject: str, settings: IngestSettings) -> None:
-    """As the subject of an event."""
-    flaw = identifiers.flaw(subject)
-    if flaw is not None:
-        raise Refused(INVALID_SUBJECT, f"{field} {flaw}", field=field)
-    looks_like = None if settings.allow_personal_subjects else identifiers.personal(subject)
-    if looks_like is not None:
-        raise Refused(PERSONAL_SUBJECT, f"{field} looks like {looks_like}", field=field)

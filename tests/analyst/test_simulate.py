@@ -113,6 +113,13 @@ def test_a_query_is_answered_with_features_positions_and_what_comes_next(tmp_pat
     ]
 
 
+def test_averages_are_money_in_major_units_as_sums_are(tmp_path):
+    ratio = POLICY.replace("features:", "features:\n  aov: {ratio: [spend_30d, orders]}")
+    bought_three = [bought(f"3-{day}", f"{day}", amount) for day, amount in enumerate(("360", "350", "350"), 1)]
+    (answer,) = only("answer", played(tmp_path, *bought_three, asked("3-4"), policy=ratio))
+    assert (answer["features"]["aov"], answer["features"]["spend_30d"]) == ("353.33", "1060.00")
+
+
 def test_an_unknown_customer_has_no_features(tmp_path):
     answer = played(tmp_path, asked("3-1"))
     nothing = {"features": None, "tiers": {}, "classes": {}, "segments": [], "next": None}
@@ -199,7 +206,44 @@ def test_a_merge_that_makes_no_sense_is_a_dead_letter(tmp_path):
         line("3-4", merge={"from": "a", "into": "b"}),
         line("3-5", merge={"from": "b", "into": "z"}),
     )
-    assert [d["reason"] for d in only("dead_letter", happened)] == ["not-merged", "merge-cycle", "merged-elsewhere"]
+    assert [(d["id"], d["reason"]) for d in only("dead_letter", happened)] == [
+        ("line-2", "not-merged"),
+        ("line-5", "merge-cycle"),
+        ("line-6", "merged-elsewhere"),
+    ]
+
+
+def test_whoever_is_merged_into_themselves_is_a_dead_letter_and_the_run_goes_on(tmp_path):
+    into_itself, nobody = line("3-1", merge={"from": "a", "into": "a"}), {"from": "x", "into": "y"}
+    later = into_itself | {"at": instant("3-3")}
+    happened = played(tmp_path, into_itself, bought("3-2", "1", "600", "a"), later, line("3-4", unmerge=nobody))
+    assert only("dead_letter", happened) == [
+        {"id": "line-1", "reason": "merge-cycle"},
+        {"id": "line-3", "reason": "merge-cycle"},
+        {"id": "line-4", "reason": "not-merged"},
+    ]
+    assert {p["subject"] for p in only("path", happened)} == {"a"}, "nobody comes to be by being refused"
+    assert moves(happened) == ["a regular>good 03-02 event"]
+
+
+def test_an_id_that_nobody_can_have_is_a_dead_letter_as_at_ingest(tmp_path):
+    happened = played(
+        tmp_path,
+        line("3-1", merge={"from": "", "into": "a"}),
+        line("3-1", unmerge={"from": "b", "into": " a"}),
+        line("3-1", erase={"subject": "someone@example.com"}),
+    )
+    assert happened == [
+        ("dead_letter", {"id": "line-1", "reason": "invalid-subject"}),
+        ("dead_letter", {"id": "line-2", "reason": "invalid-subject"}),
+        ("dead_letter", {"id": "line-3", "reason": "personal-subject"}),
+    ]
+
+
+def test_of_an_id_that_nobody_can_have_nothing_is_known(tmp_path):
+    happened = played(tmp_path, asked("3-1", ""), bought("3-2", "1", "600"))
+    assert [(a["subject"], a["features"]) for a in only("answer", happened)] == [("", None)]
+    assert moves(happened) == ["c regular>good 03-02 event"]
 
 
 def test_after_an_erasure_there_is_nothing_and_then_a_new_life(tmp_path):

@@ -1,6 +1,7 @@
 """`tierline explain CUSTOMER`: how it reads, out of a script or from a notifier, and what it says when it can't."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,6 +21,7 @@ from services.scorer.domain.policy import parse
 from tests.analyst.scripts import POLICY, bought, instant, line, write
 
 SAID = {"subject": "c", "dimension": "tier", "value": "good", "owner": "li", "reason": "contract"}
+FROM_THE_START = "yes since 2026-03-01T00:00:00.000Z"
 LINES = (
     bought("3-1", "1", "600"),
     bought("3-2", "2", "600"),
@@ -97,6 +99,46 @@ def test_it_says_when_a_tier_that_is_no_longer_earned_falls(explain, tmp_path):
     assert said[-1] == "2026-04-05T00:00:00.000Z tier → regular"
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            "not (orders >= 1 and quiet < 20d)",
+            [
+                "no where everyone begins",
+                "✗ not (orders >= 1 and quiet < 20d)",
+                "✓ orders >= 1 1, from 1 event",
+                "✓ quiet < 20d 12 h, from 1 event",
+            ],
+        ),
+        (
+            "not quiet >= 20d",
+            [FROM_THE_START, "✓ not quiet >= 20d", "✗ quiet >= 20d 12 h, 19 d 12 h short, from 1 event"],
+        ),
+        (
+            "orders > 1 or spend_30d > 500",
+            [
+                FROM_THE_START,
+                "✓ orders > 1 or spend_30d > 500",
+                "✗ orders > 1 1, 1 short, from 1 event",
+                "✓ spend_30d > 500 600.00 CNY, from 1 event",
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["north", "churn"])
+def test_of_a_segment_and_of_churn_a_rule_of_several_parts_is_told_whole_under_a_mark_of_its_own(
+    explain, tmp_path, name, rule, said
+):
+    options = scripted(tmp_path, LINES[0])
+    written = {"north": "region == 'north'", "churn": "quiet >= 25d"}[name]
+    (tmp_path / "policy.yaml").write_text(POLICY.replace(written, rule))
+    _, out, _ = explain("c", *options, "--at", instant("3-1 12:00"))
+    lines = words(out)
+    begin = lines.index(f"{name}: {said[0]}")
+    assert lines[begin + 1 : begin + len(said)] == said[1:]
+
+
 def test_it_says_who_set_a_position_by_hand_and_what_the_rules_say(explain, sandbox):
     _, out, _ = explain("c", *sandbox)
     assert words(out)[0].startswith("c at 2026-03-10T00:00:00.000Z")
@@ -108,12 +150,34 @@ def test_as_json_with_everything(explain, sandbox):
     answer = json.loads(out)
     assert answer["subject"] == "c"
     assert answer["standing"]["tier"]["override"]["owner"] == "li"
+    assert answer["currency"] == "CNY"
+
+
+def test_as_json_every_instant_has_milliseconds_as_in_a_simulation(explain, sandbox):
+    _, out, _ = explain("c", *sandbox, "--json")
+    said = re.findall(r'"(\d{4}-\d\d-\d\dT[^"]*)"', out)
+    assert len(said) > 10
+    assert [text for text in said if not re.fullmatch(r"[-\d]{10}T[:\d]{8}\.\d{3}Z", text)] == []
+    assert json.loads(out)["standing"]["tier"]["override"]["until"] == instant("3-20")
+
+
+def test_an_average_is_money_to_people_and_to_programs(explain, tmp_path):
+    options = scripted(tmp_path, *LINES[:2], bought("3-3", "3", "500"))
+    averages = POLICY.replace("features:", "features:\n  basket: {ratio: [spend_30d, orders]}")
+    (tmp_path / "policy.yaml").write_text(averages.replace("region == 'north'", "basket > 1_000.005"))
+    said = words(explain("c", *options)[1])
+    assert "✗ basket > 1_000.005 566.67 CNY, 433.34 CNY short, from 3 events" in said
+    assert "basket 566.67 CNY from 3 events, the last 2026-03-03T00:00:00.000Z" in said
+    answer = json.loads(explain("c", *options, "--json")[1])
+    assert (answer["features"]["basket"]["value"], answer["features"]["basket"]["unit"]) == ("566.67", "money")
+    condition = next(rule for rule in answer["rules"] if rule["rule"] == "north")["conditions"][0]
+    assert [condition[name] for name in ("value", "threshold", "short_by")] == ["566.67", "1000.005", "433.34"]
 
 
 def test_of_somebody_unknown_one_line(explain, sandbox):
     code, out, err = explain("nobody", *sandbox)
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "nothing has happened to customer 'nobody'" in err
+    assert "nothing is known of customer 'nobody'" in err
 
 
 @pytest.mark.parametrize(
@@ -178,9 +242,11 @@ class TestNotifier(Desk):
         assert (code, err) == (0, "")
         assert self.asked == "/v1/customers/a%20b?at=2026-03-10T00%3A00%3A00.000Z"
         _, as_script, _ = explain("c", *sandbox)
-        assert words(out)[1:] == [text.replace(" CNY", "") for text in words(as_script)[1:]]
+        assert words(out)[1:] == words(as_script)[1:]
         code, out, _ = explain("a b", "--notifier", at, "--json")
-        assert json.loads(out)["last_decision"] is None
+        answer = json.loads(out)
+        assert answer["last_decision"] is None
+        assert (answer["at"], answer["currency"]) == (instant("3-10"), "CNY")
 
     def test_its_address_comes_from_the_settings(self, explain, at, monkeypatch):
         monkeypatch.setenv("TIERLINE_NOTIFIER_PORT", at.rpartition(":")[2])

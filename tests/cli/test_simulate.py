@@ -60,7 +60,7 @@ def test_for_people_each_move_with_why_and_what_comes_next(simulate, tmp_path):
         "2026-03-02T00:00:00.000Z dead letter 2: negative-amount: the amount is '-1'",
         "2026-03-31T00:00:00.000Z c tier good → regular time passed",
         "✗ spend_30d >= 500 0.00 CNY, 500.00 CNY short",
-        "2026-04-02T00:00:00.000Z nobody? nothing has happened to them",
+        "2026-04-02T00:00:00.000Z nobody? nothing is known of them",
         "quiet 32 d",
         "retracts regular since 2026-03-31T00:00:00.000Z",
         "c tier good 2026-03-01T00:00:00.000Z, key 2026-03-20T00:00:00.000Z",
@@ -68,6 +68,31 @@ def test_for_people_each_move_with_why_and_what_comes_next(simulate, tmp_path):
         assert wanted in lines, out
     causes = {text.index(w) for text in out.splitlines() for w in ("time passed", "purchase 1") if w in text}
     assert len(causes) == 1  # aligned
+
+
+def test_an_erasure_is_told_as_one_and_not_as_somebody_s_override(simulate, tmp_path):
+    said = {"subject": "c", "dimension": "tier", "value": "key", "owner": "li", "reason": "why"}
+    by_hand = line("3-2", override=said | {"until": instant("5-1")})
+    file = write(tmp_path, bought("3-1", "1", "600"), by_hand, line("3-3", erase={"subject": "c"}), asked("3-4"))
+    code, out, err = simulate(file)
+    lines = [" ".join(text.split()) for text in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert "2026-03-02T00:00:00.000Z c tier good → key by hand: override line-2" in lines
+    assert "2026-03-03T00:00:00.000Z c tier key → regular erased" in lines
+    assert "2026-03-04T00:00:00.000Z c? nothing is known of them" in lines
+    _, out, _ = simulate(file, "--json")
+    assert [text for text in moves(decoded(out.splitlines())) if "03-03" in text] == ["c key>regular 03-03 manual"]
+
+
+def test_averages_and_what_they_are_compared_with_are_told_in_the_currency(simulate, tmp_path):
+    ratio = POLICY.replace("features:", "features:\n  aov: {ratio: [spend_30d, orders]}")
+    ratio = ratio.replace("segments:", 'segments:\n  big: "aov >= 400 or aov < 355"')
+    file = write(tmp_path, bought("3-1", "1", "360"), bought("3-2", "2", "349.99"), asked("3-3"))
+    (tmp_path / "policy.yaml").write_text(ratio)
+    lines = [" ".join(text.split()) for text in simulate(file)[1].splitlines()]
+    short = "✗ aov >= 400 355.00 CNY, 45.00 CNY short, from 2 events"  # 354.995, to the even cent
+    assert lines[lines.index(short) - 1] == "the rule: aov >= 400 or aov < 355"
+    assert "aov 355.00 CNY" in lines
 
 
 def test_features_named_like_what_else_is_told_take_nobodys_place(simulate, tmp_path):
@@ -82,14 +107,22 @@ def test_features_named_like_what_else_is_told_take_nobodys_place(simulate, tmp_
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_an_override_that_masks_nothing_is_remarked_with_what_may_have_been_meant(simulate, tmp_path, options):
-    def by_hand(day: str, dimension: str, value: str | None) -> dict[str, object]:
+    def by_hand(day: str, dimension: str, value: str | bool | None) -> dict[str, object]:
         said = {"subject": "c", "dimension": dimension, "value": value, "owner": "li", "reason": "why"}
         return line(day, override={**said, "until": instant("5-1")})
 
-    lines = [by_hand("3-2", "teir", "good"), by_hand("3-3", "tier", "goood"), by_hand("3-4", "tier", "good")]
+    lines = [
+        by_hand("3-2", "north", "goood"),
+        by_hand("3-2", "tier", True),
+        by_hand("3-2", "teir", "good"),
+        by_hand("3-3", "tier", "goood"),
+        by_hand("3-4", "tier", "good"),
+    ]
     code, out, err = simulate(write(tmp_path, bought("3-1", "1", "1"), *lines, by_hand("3-5", "tier", None)), *options)
     assert code == 0
-    wrong_name, wrong_value = err.splitlines()
+    no_truth, no_name, wrong_name, wrong_value = err.splitlines()
+    assert no_truth.endswith("masks nothing: 'north' is never 'goood'; there are false, true")
+    assert no_name.endswith("masks nothing: 'tier' is never true; there are good, key, regular")
     assert wrong_name.endswith("masks nothing: the policy has no 'teir'; did you mean 'tier'?")
     assert wrong_value.endswith("masks nothing: 'tier' is never 'goood'; did you mean 'good'?")
     assert out

@@ -68,8 +68,8 @@ async def test_a_customer_is_explained_at_the_instant_asked(http, desk, clock):
     clock.now = NOON + timedelta(days=29)
     page = await get(http, "/v1/customers/c1", answers.CustomerView)
     assert (page.subject, page.at, page.tier, page.tiers) == ("c1", clock.now, "silver", {"tier": "silver"})
-    assert (page.policy, page.classes, page.segments, page.churn) == (
-        "corner_shop", {"type": "potential"}, ["active"], False,
+    assert (page.policy, page.currency, page.classes, page.segments, page.churn) == (
+        "corner_shop", "USD", {"type": "potential"}, ["active"], False,
     )  # fmt: skip
     assert (page.standing["tier"].value, page.standing["tier"].since) == ("silver", NOON)
     assert (page.standing["type"].value, page.standing["type"].since) == ("potential", None)

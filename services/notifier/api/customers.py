@@ -128,6 +128,7 @@ def router(database: Database, deciding: Deciding, clock: Callable[[], datetime]
                 subject=name,
                 at=answer.at,
                 policy=answer.policy,
+                currency=answer.currency,
                 tier=answer.tiers[TIER],
                 tiers=answer.tiers,
                 classes=answer.classes,

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from schemas.decisions import DeadLetterReason
 from schemas.events import Event
+from schemas.money import DIGITS, to_major
 from services.scorer.domain.arrivals import Arrival, Report
 from services.scorer.domain.entering import entry_of
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
@@ -164,19 +165,22 @@ def _conflict(reason: DeadLetterReason, event: Event) -> str:
 def _refund_reports(before: Settlement, after: Settlement, arrival: Arrival) -> Iterable[Report]:
     """The arrival that raises a surplus, or lets a foreign currency come to light, reports it."""
     known = _surplus(before)
-    for order, surplus in _surplus(after).items():
-        if surplus > known.get(order, 0):
-            detail = f"refunds of the order now exceed it by {surplus} minor units; the surplus counts as nothing"
+    for order, (surplus, currency) in _surplus(after).items():
+        if surplus > known.get(order, (0, ""))[0]:
+            beyond = f"{to_major(surplus, DIGITS.get(currency, 0))} {currency}"
+            detail = f"refunds of the order now exceed it by {beyond}; the surplus counts as nothing"
             yield Report("refund_exceeds_order", detail, arrival)
     if after.foreign - before.foreign:
         detail = "the refund's currency is not its order's; the refund has no effect"
         yield Report("refund_currency", detail, arrival)
 
 
-def _surplus(settlement: Settlement) -> dict[int, int]:
-    """By the order's key if it has one, else by its id: under two origins an order is one, under whatever ids."""
+def _surplus(settlement: Settlement) -> dict[int, tuple[int, str]]:
+    """Minor units and their currency, by the order's key if it has one, else by its id: under two origins an order is
+    one, under whatever ids."""
     found = {}
     for id_, surplus in settlement.surplus.items():
         order = settlement.of_order[id_][0].order
-        found[order.order if order and order.order else id_] = surplus
+        assert order is not None
+        found[order.order or id_] = surplus, order.currency
     return found

@@ -22,7 +22,8 @@ Truths = int
 Condition = Callable[[Truths], bool]
 
 Constant = int | Fraction | Span | str
-"""Of money minor units and of counts events (int), of numbers Fraction, of durations Span, of texts str."""
+"""Of sums minor units and of counts events (int), of numbers and other money Fraction, of durations Span, of texts
+str."""
 
 
 class Above(msgspec.Struct, frozen=True):

@@ -84,7 +84,7 @@ class Conditions:
             shown = {"money": "an amount", "count": "a count", "number": "a number"}[unit]
             raise ExpressionError(constant.offset, f"{name!r} is {shown}, not {wrong}; compare it with a number")
         match unit:
-            case "money":
+            case "money" if operand.in_minor_units:
                 return literals.read(constant, self._money)
             case "count":
                 return literals.read(constant, lambda text: literals.whole(text, repr(name)))
@@ -100,9 +100,9 @@ class Conditions:
         if self._top_spend is None:
             message = "the calibration has no top_spend; add it, or let `tierline fit` write it"
             raise ExpressionError(constant.offset, message)
-        if operand.unit == "money":
+        if operand.in_minor_units:
             return int(self._top_spend)
-        if operand.unit == "number":
+        if operand.unit in ("money", "number"):
             return Fraction(self._top_spend, 10**self._digits)
         raise ExpressionError(constant.offset, f"{operand.name!r} is a {operand.unit}, {TOP_SPEND} is money")
 

@@ -44,6 +44,7 @@ def explain(customer: Customer, policies: Policies, at_ms: int) -> Explanation:
     return Explanation(
         at=to_datetime(at_ms),
         policy=policy.name,
+        currency=policy.currency,
         features={
             operand.name: _feature(life, machine, operand, at_ms) if begun else _nothing(operand)
             for feature in policy.features
@@ -193,7 +194,8 @@ def _condition(now: Now, asked: _Asked) -> Condition:
     held, missing = comparison.truth(now.truths), None
     if threshold is None or not held:
         constants = _thresholds(comparison, value, at_ms, policy)
-        threshold = _shown(comparison, constants, policy)
+        if threshold is None:
+            threshold = _shown(comparison, constants, policy)
         missing = None if held else _missing(comparison, constants, value)
     return Condition(
         rule=rule,
@@ -207,15 +209,24 @@ def _condition(now: Now, asked: _Asked) -> Condition:
         first=None if first_ms is None else to_datetime(first_ms),
         last=None if last_ms is None else to_datetime(last_ms),
         unpriced=unpriced,
-        short_by=None if missing is None else shown_as(missing, unit, policy.minor_digits),
+        short_by=None if missing is None else _short_by(missing, unit, policy.minor_digits),
         bound=bound,
     )
 
 
 def _shown(comparison: Comparison, constants: Sequence[int | Fraction | str], policy: Policy) -> Shown:
     """What the operand is compared with, as it is shown."""
-    shown = [shown_as(c, comparison.operand.unit, policy.minor_digits) for c in constants]
+    shown = [_limit(c, comparison.operand.unit, policy.minor_digits) for c in constants]
     return shown[0] if len(shown) == 1 and not comparison.operator.endswith("in") else shown
+
+
+def _limit(constant: int | Fraction | str, unit: Unit, digits: int) -> Figure:
+    """A constant as it is shown; money with all the decimals that the policy gives it, and at least the currency's."""
+    if unit != "money" or not isinstance(constant, Fraction):
+        return shown_as(constant, unit, digits)
+    while 10**digits % constant.denominator:
+        digits += 1
+    return money(int(constant * 10**digits), digits)
 
 
 def _thresholds(comparison: Comparison, value: object, at_ms: int, policy: Policy) -> list[int | Fraction | str]:
@@ -247,6 +258,13 @@ def _missing(
     return short if short > 0 else None
 
 
+def _short_by(missing: int | Fraction | float, unit: Unit, digits: int) -> Figure:
+    """What is missing as it is shown; of money never nothing, however little it is."""
+    if unit == "money" and not isinstance(missing, int):
+        return money(max(_minor(missing, digits), 1), digits)
+    return shown_as(missing, unit, digits)
+
+
 # -- values
 
 
@@ -274,16 +292,22 @@ def _nothing(operand: Operand) -> FeatureValue:
 
 
 def shown_as(value: object, unit: Unit, digits: int) -> Figure:
-    """A value as it is written: money as a decimal string, other numbers rounded."""
+    """A value as it is written: money, of which an int is minor units, as a decimal string; other numbers rounded."""
     if value is None or isinstance(value, str):
         return value
-    if unit == "money" and isinstance(value, int):
-        return money(value, digits)
     if isinstance(value, int):
-        return value
+        return money(value, digits) if unit == "money" else value
     assert isinstance(value, Fraction | float)
+    if unit == "money":
+        return money(_minor(value, digits), digits)
     rounded = round(float(value), DIGITS)
     return int(rounded) if rounded.is_integer() else rounded
+
+
+def _minor(major: Fraction | float, digits: int) -> int:
+    """Major units in whole minor ones, rounded half to even."""
+    scale: int = 10**digits
+    return round(Fraction(major) * scale)
 
 
 def _held(mover: Mover, standing: Standing, life: Life, paths: Paths) -> Held:

@@ -198,7 +198,7 @@ class Attribute(msgspec.Struct, frozen=True):
 class Scorecard(msgspec.Struct, frozen=True):
     """Points for features: weight * min(value / full, 1), never below 0; an unknown value gives 0.
 
-    parts: (operand, weight, full), full in the operand's unit (money in minor units)
+    parts: (operand, weight, full), full as the operand's values are (of a sum minor units)
     """
 
     name: str
@@ -242,13 +242,14 @@ PARTS: dict[type, dict[str, Unit]] = {
     Score: {"": "number"},
     PAlive: {"": "number"},
     Expected: {"": "number"},
-    Value: {"": "number"},
+    Value: {"": "money"},
     Rfm: {"r": "count", "f": "count", "m": "count"},
     Stage: {"": "text", "time": "duration"},
     Attribute: {"": "text"},
     Scorecard: {"": "number"},
 }
-"""What can be asked of each kind of feature: `x` for the part "", `x.mean` for `mean`."""
+"""What can be asked of each kind of feature: `x` for the part "", `x.mean` for `mean`. And its unit, but for a sum by a
+count, which is money (`Operand.unit`)."""
 
 
 class Operand(msgspec.Struct, frozen=True):
@@ -263,7 +264,17 @@ class Operand(msgspec.Struct, frozen=True):
 
     @property
     def unit(self) -> Unit:
-        return PARTS[type(self.feature)][self.part]
+        """In what its values are shown."""
+        feature = self.feature
+        if isinstance(feature, Ratio) and isinstance(feature.top, Sum) and isinstance(feature.bottom, Count):
+            return "money"
+        return PARTS[type(feature)][self.part]
+
+    @property
+    def in_minor_units(self) -> bool:
+        """Whether its values and constants are whole minor units. Money that is an average or expected is a number of
+        major units, of which a cent has parts."""
+        return isinstance(self.feature, Sum)
 
     @property
     def may_be_unknown(self) -> bool:

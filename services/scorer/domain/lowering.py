@@ -36,7 +36,7 @@ class Thresholds:
         return tuple(self._known.values())
 
     def comparison(self, operand: Operand, operator: Operator, text: str, constants: Sequence[Constant]) -> Comparison:
-        """Constants are all of the kind that the operand's unit wants (`comparisons.Constant`)."""
+        """Constants are all of the kind that the operand wants (`comparisons.Constant`)."""
         lowering = _Lowering(self, operand)
         truth = lowering.condition(operator, constants)
         return Comparison(operand, operator, text, tuple(constants), tuple(lowering.used), truth)

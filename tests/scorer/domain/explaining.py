@@ -1,7 +1,7 @@
 """Holds the core's explanation of a customer against the oracle: where, why, what is missing, what next."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
 from math import isclose, sqrt
 
@@ -12,7 +12,19 @@ from tests.scorer.domain import oracle_rules
 from tests.scorer.domain.oracle import Oracle, Steps, initial
 from tests.scorer.domain.oracle_calendar import FIXED, parts, to_ms
 from tests.scorer.domain.oracle_features import Values
-from tests.scorer.domain.oracle_operands import Decayed, Duration, Elapsed, Number, Operand, RootRatio, Text, number
+from tests.scorer.domain.oracle_operands import (
+    Decayed,
+    Duration,
+    Elapsed,
+    Money,
+    Number,
+    Operand,
+    RootRatio,
+    Text,
+    decimal,
+    exactly,
+    number,
+)
 
 COUNTED = ("count", "mean", "feedback")
 """Kinds of features of which the oracle knows what they rest on."""
@@ -69,13 +81,24 @@ def agrees_with(shown: object, operand: Operand, digits: int) -> bool:
             return since is not None and shown == now - since
         case Duration(ms):
             return shown == ms
-        case Number(value) if isinstance(shown, str):
-            return shown == f"{Decimal(value.numerator) / Decimal(value.denominator):.{digits}f}"
+        case Money():
+            return isinstance(shown, str) and agrees_with_money(shown, operand, digits)
         case RootRatio(square, base):
             real = sqrt(square) / base
         case _:
             real = float(operand.value)
     return isinstance(shown, int | float) and isclose(shown, real, rel_tol=1e-9, abs_tol=1.1e-6)
+
+
+def agrees_with_money(shown: str, operand: Money, digits: int) -> bool:
+    """Whether it is the nearest amount with the currency's decimals, of two the one that ends in an even digit."""
+    with localcontext(exactly()):
+        exact, cent = decimal(Fraction(operand.value)), Decimal(1).scaleb(-digits)
+        if shown != f"{Decimal(shown):.{digits}f}":
+            return False
+        if operand.modelled:
+            return abs(Decimal(shown) - exact) <= cent / 2 + abs(exact) * Decimal("1e-9")
+        return Decimal(shown) == exact.quantize(cent, ROUND_HALF_EVEN)
 
 
 def check_next(told: Explanation, future: Mapping[str, Steps], at: int, names: Sequence[str]) -> None:
@@ -93,9 +116,22 @@ def agrees(condition: Condition, values: Values) -> bool:
     if not agrees_with(condition.value, operand, values.book.digits):
         return False
     text = values.book.rule(condition.text)
+    if isinstance(operand, Money) and not written_in_full(condition, text, values.book.digits):
+        return False
     if condition.holds != oracle_rules.holds(text, values):
         return False
     return condition.short_by is None or enough(condition, text, operand, values.book.digits)
+
+
+def written_in_full(condition: Condition, text: str, digits: int) -> bool:
+    """Whether what money is compared with is shown to the last decimal of the policy, and to the currency's."""
+    compared = oracle_rules.read(text)
+    assert isinstance(compared, oracle_rules.Compared)
+    shown = condition.threshold if isinstance(condition.threshold, list) else [condition.threshold]
+    return len(shown) == len(compared.literals) and all(
+        isinstance(one, str) and Fraction(one) == number(literal) and len(one.partition(".")[2]) >= digits
+        for one, literal in zip(shown, compared.literals, strict=True)
+    )
 
 
 def enough(condition: Condition, text: str, operand: Operand, digits: int) -> bool:
@@ -107,6 +143,8 @@ def enough(condition: Condition, text: str, operand: Operand, digits: int) -> bo
     assert isinstance(compared, oracle_rules.Compared)
     low = compared.literals[0]
     match operand:
+        case Money(value):
+            return more > 0 and value + more >= number(low) - Fraction(1, 2 * 10**digits)
         case Number(value):
             return isclose(value + more, number(low), abs_tol=1.0 if isinstance(condition.value, int) else 1.1e-6) or (
                 value + more > number(low)

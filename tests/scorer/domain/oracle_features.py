@@ -20,6 +20,7 @@ from tests.scorer.domain.oracle_operands import (
     Decayed,
     Duration,
     Elapsed,
+    Money,
     Number,
     Operand,
     Real,
@@ -191,7 +192,7 @@ class Values(Mapping[str, Operand]):
             self.worth(order, self.orders.refunded(order)) for order in paid_for.values() if isinstance(order, Purchase)
         )
         minor = refunded if feature["sum"] == "refund.amount" else bought - refunded
-        return Number(max(minor, 0) * Fraction(10) ** -self.book.digits)
+        return Money(max(minor, 0) * Fraction(10) ** -self.book.digits)
 
     def worth(self, event: Event, amount: int) -> int:
         """That much of an order, or of a refund of its own, in the policy's minor units; 0 without a rate."""
@@ -214,7 +215,10 @@ class Values(Mapping[str, Operand]):
         top, bottom = (self[name] for name in feature["ratio"])
         assert isinstance(top, Number)
         assert isinstance(bottom, Number)
-        return Number(Fraction(top.value) / bottom.value) if bottom.value else UNKNOWN
+        if not bottom.value:
+            return UNKNOWN
+        average = isinstance(top, Money) and not isinstance(bottom, Money)
+        return (Money if average else Number)(Fraction(top.value) / bottom.value)
 
     def since_last(self, feature: dict[str, Any], _: str) -> Operand:
         return self.since(max((self.orders.start_of(event) for event in self.contributing(feature)), default=None))
@@ -298,7 +302,7 @@ class Values(Mapping[str, Operand]):
         nets = [sum(self.net(order) for order in day) for day in days[1:]]
         total = sum(nets) * Fraction(10) ** -self.book.digits
         counted = sum(net > 0 for net in nets)
-        return Number(oracle_models.value_of_a_purchase(self.book.gamma_gamma, counted, total))
+        return Money(oracle_models.value_of_a_purchase(self.book.gamma_gamma, counted, total), modelled=True)
 
     def rfm(self, _: dict[str, Any], part: str) -> Operand:
         if not self.orders.bought:

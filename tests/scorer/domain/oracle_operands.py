@@ -73,6 +73,16 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Money(Number):
+    """In major units, exactly; people are shown the currency's decimals.
+
+    modelled: a model's, which computes with floats: of two amounts that are as near either may be shown
+    """
+
+    modelled: bool = False
+
+
+@dataclass(frozen=True)
 class Text:
     value: str
     known: bool = True

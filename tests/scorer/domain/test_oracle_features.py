@@ -14,6 +14,7 @@ from tests.scorer.domain.oracle_operands import (
     Decayed,
     Duration,
     Elapsed,
+    Money,
     Number,
     Operand,
     Real,
@@ -142,7 +143,7 @@ def test_feedback_is_weighted_by_kind_from_0_to_100() -> None:
 def test_a_ratio_is_unknown_while_the_other_is_nought() -> None:
     made = oracle("x: {ratio: [spend, orders]}, spend: {sum: purchase.amount}, orders: {count: purchase}")
     log = [buy(5, 1000), buy(6, 500)]
-    assert made.values(log, 9)["x"] == Number(Fraction(15, 2))
+    assert made.values(log, 9)["x"] == Money(Fraction(15, 2))
     assert not made.values([click(1), *log], 4)["x"].known
 
 

@@ -51,10 +51,43 @@ segments: {big: "basket > 20", small: "basket <= 20"}
     life.sees(click("2026-03-01T00:00Z"))
     assert (life.figure("basket"), life.explained().segments) == (None, [])
     life.sees(buy("2026-03-01T00:00Z", 10_00), buy("2026-03-02T00:00Z", 25_00), buy("2026-03-03T00:00Z", 25_00))
-    assert life.figure("basket") == 20
+    assert life.figure("basket") == "20.00"
     assert life.explained().segments == ["small"]
     life.sees(buy("2026-03-04T00:00Z", 20_01))
-    assert (life.figure("basket"), life.explained().segments) == (20.0025, ["big"])
+    assert (life.figure("basket"), life.explained().segments) == ("20.00", ["big"]), "20.0025, to the cent"
+
+
+@pytest.mark.parametrize(
+    ("currency", "minor", "shown"),
+    [
+        ("CNY", (100, 100, 200), "1.33"),
+        ("CNY", (1, 2), "0.02"),  # 0.015 and 0.025: of two amounts as near the even one
+        ("CNY", (2, 3), "0.02"),
+        ("JPY", (100, 101, 102, 102), "101"),
+        ("KWD", (1000, 1001, 1000), "1.000"),
+    ],
+)
+def test_an_average_of_money_is_shown_with_the_currency_s_decimals_rounded_half_to_even(currency, minor, shown):
+    basket = "  spend: {sum: purchase.amount}\n  orders: {count: purchase}\n  basket: {ratio: [spend, orders]}"
+    life = features(basket, currency=currency)
+    life.sees(*(buy(f"2026-03-0{day}T00:00Z", m, currency=currency) for day, m in enumerate(minor, 1)))
+    assert (life.figure("basket"), life.feature("basket").unit) == (shown, "money")
+
+
+def test_only_a_sum_by_a_count_is_money_other_ratios_are_numbers():
+    life = features("""
+  spend: {sum: purchase.amount}
+  back: {sum: refund.amount}
+  orders: {count: purchase}
+  clicks: {count: click}
+  given_back: {ratio: [back, spend]}
+  clicked: {ratio: [clicks, orders]}
+  orders_a_yuan: {ratio: [orders, spend]}
+""")
+    life.sees(buy("2026-03-01T00:00Z", 20_00, order="A"), refund("2026-03-02T00:00Z", 5_00, "A"))
+    life.sees(click("2026-03-03T00:00Z"))
+    told = [life.feature(name) for name in ("given_back", "clicked", "orders_a_yuan")]
+    assert [(one.value, one.unit) for one in told] == [(0.25, "number"), (1, "number"), (0.05, "number")]
 
 
 def test_a_mean_of_feedback_is_of_those_in_the_window_and_unknown_without_any():

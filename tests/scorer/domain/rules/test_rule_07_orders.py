@@ -103,7 +103,7 @@ def test_rule_07_the_arrival_that_raises_the_surplus_reports_it_and_the_surplus_
     assert life.reports == []
     life.sees(refund("2026-03-03T00:00Z", 50_00, "A", id="r2"))
     assert [(r.reason, r.arrival.event.id) for r in life.reports] == [("refund_exceeds_order", "r2")]
-    assert "3000 minor units" in life.reports[0].detail
+    assert "exceed it by 30.00 EUR;" in life.reports[0].detail
     assert life.figure("spend") == "20.00"
 
 

@@ -50,6 +50,45 @@ def test_rule_15_what_is_missing_is_said_condition_by_condition_and_by_how_much(
     assert (tenure.holds, tenure.short_by) == (False, ms("2026-03-31T23:00Z") - ms("2026-03-10T00:00Z"))
 
 
+AVERAGES = """
+features:
+  spend: {sum: purchase.amount}
+  orders: {count: purchase}
+  basket: {ratio: [spend, orders]}
+  worth: {value: purchase}
+segments: {%s}
+calibration: {gamma_gamma: {p: 6.25, q: 3.74, v: 15.44}}
+"""
+
+
+def averages(*minor: int, **rules: str) -> LifeOf:
+    """Who has spent so much, an order a day, under these segments."""
+    life = LifeOf(policy(AVERAGES % ", ".join(f'{name}: "{rule}"' for name, rule in rules.items())))
+    life.sees(*(buy(f"2026-03-0{day}T00:00Z", amount) for day, amount in enumerate(minor, 1)))
+    return life
+
+
+def test_rule_15_an_average_and_a_value_to_expect_are_money_as_is_what_they_are_compared_with_and_what_is_missing():
+    life = averages(100_00, 100_00, 110_00, big="basket >= 400", rich="worth > 120 and worth > 80", any="basket in [1]")
+    [basket] = life.rule("big").conditions
+    assert (basket.value, basket.threshold, basket.short_by) == ("103.33", "400.00", "296.67")
+    dear, cheap = life.rule("rich").conditions
+    worth = 6.25 * (15.44 + 210) / (6.25 * 2 + 2.74)  # of the two days after the first
+    assert (dear.value, dear.threshold, dear.short_by) == (f"{worth:.2f}", "120.00", f"{120 - worth:.2f}")
+    assert (cheap.threshold, cheap.holds, cheap.short_by) == ("80.00", True, None)
+    assert life.rule("any").conditions[0].threshold == ["1.00"]
+
+
+def test_rule_15_an_average_is_compared_exactly_and_a_limit_is_shown_with_all_its_decimals():
+    #                              99.99666..., which is shown as 100.00
+    life = averages(100_00, 100_00, 99_99, whole="basket >= 100", near="basket >= 99.996", third="basket >= 99.9967")
+    whole, near, third = (life.rule(name).conditions[0] for name in ("whole", "near", "third"))
+    assert (whole.value, whole.threshold, whole.holds) == ("100.00", "100.00", False)
+    assert whole.short_by == "0.01", "as little as 0.00333... is not nothing"
+    assert (near.threshold, near.holds) == ("99.996", True)
+    assert (third.threshold, third.holds, third.short_by) == ("99.9967", False, "0.01")
+
+
 def test_rule_15_more_than_a_limit_takes_one_more():
     life = LifeOf(SHOP)
     life.sees(click("2026-03-09T00:00Z"))
