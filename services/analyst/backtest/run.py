@@ -43,6 +43,8 @@ def run(
 ) -> tuple[Tally, int]:
     """The tally, and the instant time was played to: the newest arrival, if `until_ms` does not say.
 
+    The newest merge, unmerge or erasure counts among the arrivals.
+
     about_events: to choose the number of parts by.  workers: processes, by default one a core
     """
     watch, workers = watch or Watch(), workers or cores()
@@ -73,7 +75,8 @@ def _played(
     tallies: dict[int, Tally] = {}
     done = 0
     try:
-        for number, tally in spread(evaluate, history.parts, prepare, (new, old, until_ms), 1 if few else workers):
+        given = (new, old, until_ms, history.operations)
+        for number, tally in spread(evaluate, history.parts, prepare, given, 1 if few else workers):
             tallies[number] = tally
             done += history.counts[number]
             watch.playing(done, history.events)
