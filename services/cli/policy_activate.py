@@ -26,7 +26,8 @@ def activate(file: Path | None, calibration: Path | None, **given: Any) -> None:
 
     It is tried against the policy activated last, or TIERLINE_POLICY if there is none: if more than --most percent of
     customers would stand elsewhere, it is only written with --confirm and their exact number. The history is topic
-    events, if --events or --cdnow do not name another.
+    events with the merges, unmerges and erasures on topic identities, played as by `tierline policy backtest --topic`:
+    merged customers are one, erased ones none. --events or --cdnow name another.
 
     Scorers that run follow it at once; from its instant on whoever it moves is told, a slice of customers at a time.
 

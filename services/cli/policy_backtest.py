@@ -28,7 +28,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--policy", type=_FILE, required=True, help="The policy to try.")
 @click.option("--against", type=_FILE, help="The policy to compare with.")
 @histories.options
-@click.option("--until", help="The instant to play to, as 2026-03-01T00:00:00Z; the newest event's if not given.")
+@click.option("--until", help="The instant to play to, as 2026-03-01T00:00:00Z; the newest record's if not given.")
 @click.option("--out", type=_FILE, help="Write report.html, report.json and moves.csv into this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def backtest(
@@ -51,8 +51,13 @@ def backtest(
     The history is one of
       --events FILE  events as they are posted or as they stand on topic events, one a line; also packed, .xz or .gz
       --cdnow FILE   rows of purchases, as the demo's services/demo/cdnow.txt.xz
-      --topic        everything on topic events
+      --topic        everything on topic events, with the merges, unmerges and erasures on topic identities
     What is posted counts as having arrived when it happened. The same input gives the same report.
+
+    Merges and unmerges happen when they were done, as in the scorer: an event filed under an old name counts for who
+    answers for it, and who is one customer at the instant played to is one in the matrix and among those who move.
+    What has been erased by now is not played, only counted (erased), and nobody is named for it. A file knows of
+    neither.
 
     Exit codes: 0 done, 1 the history can't be played to its end, 2 misused.
     """

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.identities import Erasure, Identity, Merge, Unmerge
 from services.analyst.backtest import run
@@ -17,7 +18,7 @@ from services.ingest.normalise import Normaliser
 from services.scorer.domain.instants import to_ms
 from services.shared.identities import Directory
 from tests.analyst.scripts import POLICY, bought, instant
-from tests.scorer.engine.test_relations import DRAWS, END_MS, TEXT, Book, history
+from tests.scorer.engine.test_relations import END_MS, TEXT, Book, history
 
 OLD = Document(POLICY, "old.yaml")
 NEW = Document(POLICY.replace("sandbox", "strict").replace(">= 500", ">= 700"), "new.yaml")
@@ -142,10 +143,12 @@ UNLIKE = """{name: nobody, when: "spend >= 1_000_000_000"}
     - {name: all}
 """
 EVERYBODY = Document(TEXT[: TEXT.index("{name: gold")] + UNLIKE + TEXT[TEXT.index("segments:") :], "all.yaml")
+NAMES = st.sampled_from("abc")
+WHAT = st.sampled_from(["order", "order", "order", "again", "call", "merge", "merge", "unmerge", "unmerge", "erase"])
 
 
 @settings(max_examples=150, deadline=None)
-@given(draws=DRAWS)
+@given(draws=st.lists(st.tuples(WHAT, NAMES, NAMES, st.integers(1, 25)), min_size=8, max_size=30))
 def test_whatever_was_merged_parted_and_erased_everybody_stands_where_they_do_in_one_book(draws, tmp_path_factory):
     """The old policy has other tiers only, so that everybody moves and is named."""
     book, operations = Book(), []
