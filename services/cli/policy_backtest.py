@@ -13,7 +13,7 @@ from schemas.problems import Refused
 from services.analyst import words
 from services.analyst.backtest import page, summary
 from services.analyst.backtest.evaluate import Document
-from services.analyst.backtest.report import report
+from services.analyst.backtest.report import Report, report
 from services.analyst.backtest.tally import Tally
 from services.cli import histories
 from services.cli.policy import text_of
@@ -29,7 +29,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--against", type=_FILE, help="The policy to compare with.")
 @histories.options
 @click.option("--until", help="The instant to play to, as 2026-03-01T00:00:00Z; the newest record's if not given.")
-@click.option("--out", type=_FILE, help="Write report.html, report.json and moves.csv into this folder.")
+@click.option("--out", type=_FILE, help="Write report.html, report.json, moves.csv and matrix.csv into this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def backtest(
     policy: Path,
@@ -46,6 +46,9 @@ def backtest(
 
     Who moves from where to where, how often playbooks would have been triggered, how often customers go to and fro
     (flap), and which share of the effort each class gets.
+
+    Those who move are named by dimension, as the policy has them, then by customer: the first 20 here, the first 100 in
+    report.html and in JSON, all in moves.csv. matrix.csv counts them from old to new.
 
     \b
     The history is one of
@@ -79,6 +82,7 @@ def backtest(
         _write(out / "report.json", document)
         _write(out / "report.html", page.render(told))
         _write(out / "moves.csv", _moves(tally))
+        _write(out / "matrix.csv", _matrix(told))
     if as_json:
         click.echo(document, nl=False)
         return
@@ -105,6 +109,17 @@ def _moves(tally: Tally) -> str:
         since = "" if move.since_ms is None else words.instant(to_datetime(move.since_ms))
         positions = (words.position(value) for value in (move.before, move.after))
         rows.writerow((move.subject, move.dimension, *positions, since))
+    return text.getvalue()
+
+
+def _matrix(told: Report) -> str:
+    """Every cell that is not empty, in the order of the report."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("dimension", "from", "to", "customers"))
+    for view in told.dimensions:
+        for cell in view.matrix:
+            rows.writerow((view.name, words.position(cell.before), words.position(cell.after), cell.customers))
     return text.getvalue()
 
 

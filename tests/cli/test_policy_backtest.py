@@ -56,6 +56,8 @@ def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):
         "not taken, or not as sent: 1 negative-amount",
         "tier: old to new, 1 move",
         "good · 1 1 2",
+        "who moves, by dimension and customer",
+        "a tier good regular -",
         "old, new: announced moves. rate: flaps a month (30 days) and 1,000 customers",
     ):
         assert wanted in words, said
@@ -66,6 +68,16 @@ def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):
     ]
     report = json.loads((out / "report.json").read_text())
     assert report["moved"] == 1
+    move = {"customer": "a", "dimension": "tier", "before": "good", "after": "regular", "since": None}
+    assert report["moves"] == {"total": 1, "first": [move]}
+    assert list(csv.reader((out / "matrix.csv").open())) == [
+        ["dimension", "from", "to", "customers"],
+        ["tier", "good", "good", "1"],
+        ["tier", "good", "regular", "1"],
+        ["stage", "buying", "buying", "2"],
+        ["north", "no", "no", "2"],
+        ["churn", "no", "no", "2"],
+    ]
     page = (out / "report.html").read_text()
     assert page.startswith("<!doctype html>")
     assert page.count("<svg") >= 3
@@ -77,7 +89,7 @@ def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):
 def test_the_same_history_gives_the_same_files(backtest, events, tmp_path):
     for out in ("one", "two"):
         backtest("--against", tmp_path / "old.yaml", "--events", events, "--out", tmp_path / out)
-    for name in ("report.html", "report.json", "moves.csv"):
+    for name in ("report.html", "report.json", "moves.csv", "matrix.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 

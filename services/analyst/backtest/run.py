@@ -41,7 +41,8 @@ def run(
     workers: int | None = None,
     watch: Watch | None = None,
 ) -> tuple[Tally, int]:
-    """The tally, and the instant time was played to: the newest arrival, if `until_ms` does not say.
+    """The tally, and the instant time was played to: the newest arrival, if `until_ms` does not say. Moves are in the
+    order in which they are told: by dimension as the new policy has them, then by customer.
 
     The newest merge, unmerge or erasure counts among the arrivals.
 
@@ -58,7 +59,8 @@ def run(
         if history.events:
             for part in _played(new, old, until_ms, history, workers, watch):
                 tally.add(part)
-    tally.moves.sort(key=lambda move: (move.dimension, move.subject))
+    places = {dimension.name: place for place, dimension in enumerate(new.policy().dimensions)}
+    tally.moves.sort(key=lambda move: (places[move.dimension], move.subject))
     return tally, until_ms
 
 
