@@ -37,13 +37,17 @@ def activate(file: Path | None, calibration: Path | None, **given: Any) -> None:
     """
     if file is None and calibration is None:
         raise click.UsageError("name a policy's file, or --calibration")
+    new = None if file is None else _checked(Document(text_of(file), str(file)), calibration)
     asked, control = activation.wish(given), activation.control()
     known = activation.sequence(control)
-    new = activation.current(known) if file is None else Document(text_of(file), str(file))
-    if calibration is not None:
-        new = _recalibrated(new, calibration)
+    activation.activate(control, known, new or _checked(activation.current(known), calibration), asked)
+
+
+def _checked(policy: Document, calibration: Path | None) -> Document:
+    """The policy to activate. What is wrong with a file is said before Kafka is asked for anything."""
+    new = policy if calibration is None else _recalibrated(policy, calibration)
     new.policy()
-    activation.activate(control, known, new, asked)
+    return new
 
 
 def _recalibrated(policy: Document, file: Path) -> Document:

@@ -62,15 +62,15 @@ def backtest(
     What has been erased by now is not played, only counted (erased), and nobody is named for it. A file knows of
     neither.
 
-    Exit codes: 0 done, 1 the history can't be played to its end, 2 misused.
+    Exit codes: 0 done, 1 the history can't be played to its end, 2 misused, or a file without any event.
     """
     until_ms = None if until is None else _instant(until)
-    given = histories.source(events, cdnow, topic)
-    if given is None:
-        raise click.UsageError("name a history: --events, --cdnow or --topic")
     new = Document(text_of(policy), str(policy))
     old = None if against is None else Document(text_of(against), str(against))
     new_policy, old_policy = new.policy(), None if old is None else old.policy()
+    given = histories.source(events, cdnow, topic)
+    if given is None:
+        raise click.UsageError("name a history: --events, --cdnow or --topic")
     if out is not None:
         _folder(out)
     began_s = time.perf_counter()

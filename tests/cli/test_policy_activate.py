@@ -231,11 +231,13 @@ async def test_what_was_written_can_be_read_from_then_on(tierline, kafka, topic_
 
 async def test_what_cannot_be_read_or_reached_is_one_line(tierline, tmp_path, monkeypatch):
     (tmp_path / "broken.yaml").write_text("policy: broken")
+    (tmp_path / "empty.ndjson").touch()
     for args, wanted, reason in (
         (("activate", "none.yaml"), 2, "none.yaml cannot be read"),
         (("activate", "broken.yaml"), 2, "broken.yaml"),
         (("activate", "first.yaml", "--effective-at", "soon"), 2, "--effective-at: 'soon'"),
         (("activate", "first.yaml", "--events", "none.ndjson"), 2, "none.ndjson cannot be read"),
+        (("activate", "first.yaml", "--events", "empty.ndjson"), 2, "empty.ndjson is empty"),
     ):
         code, out, err = await tierline(*args)
         assert (code, out, err.count("\n")) == (wanted, "", 1), err

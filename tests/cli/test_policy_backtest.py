@@ -126,6 +126,34 @@ def test_misuse_is_one_line(backtest, events, options, words):
     assert words in err
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "events.ndjson is empty"),
+        (" \n\n", "events.ndjson is empty"),
+        (json.dumps(LINES[0]) + "\n", "seems to be a script for `tierline simulate` (1 missing-field)"),
+        ("00001 19970101 1 11.77\n", "seems to be rows of purchases, which --cdnow reads"),
+        ("[\n]\n", "seems to be no NDJSON: its first line is no JSON object"),
+        ("[]", "seems to be no NDJSON: its first line is no JSON object"),
+        (json.dumps(LINES[2]["event"]), "has no event that can be taken (1 negative-amount)"),
+    ],
+)
+def test_a_file_without_any_event_that_can_be_taken_is_misuse_and_told_what_it_seems_to_be(
+    backtest, events, content, words
+):
+    events.write_text(content)
+    code, said, err = backtest("--events", events)
+    assert (code, said, err.count("\n")) == (2, "", 1)
+    assert words in err
+    assert err.endswith("; --events reads events one a line, as they are posted or as they stand on topic events\n")
+
+
+def test_a_file_whose_events_are_all_later_than_the_instant_asked_for_is_misuse(backtest, events):
+    code, said, err = backtest("--events", events, "--until", instant("2-1"))
+    assert (code, said) == (2, "")
+    assert "has no event up to 2026-02-01T00:00:00.000Z; give a later --until" in err
+
+
 @pytest.fixture
 async def installation(kafka: Broker, topic_prefix: str, monkeypatch) -> KafkaSettings:
     """Topics without anything in them, which the command line is to look at."""
