@@ -51,7 +51,7 @@ EVENTS = Topic(
     key="subject",
     carries=events.Event,
     writer="ingest",
-    readers=("scorer", "tierline audit"),
+    readers=("scorer", "tierline policy backtest", "tierline policy activate", "tierline audit"),
     log_append_time=True,
 )
 SCORER_STATE = Topic(
@@ -136,7 +136,7 @@ IDENTITIES = Topic(
     key="identity",
     carries=identities.Identity,
     writer="ingest",
-    readers=("scorer", "ingest", "tierline audit"),
+    readers=("scorer", "ingest", "tierline policy backtest", "tierline policy activate", "tierline audit"),
     log_append_time=True,
     partitions=1,
 )

@@ -21,8 +21,8 @@ from services.analyst.backtest.spill import Spill
 from services.audit import dossier
 from services.audit.auditor import audit_part, prepare
 from services.audit.dossier import Came, Done, Held, Moving, Paper, Poison, Slip
-from services.audit.families import Families, Scope, subjects
 from services.audit.pace import Pace
+from services.audit.scope import Scope
 from services.audit.source import Source
 from services.audit.tally import Tally
 from services.scorer.domain.instants import to_ms
@@ -32,6 +32,7 @@ from services.scorer.engine.changelog import Restored
 from services.scorer.engine.kinship import Kinship
 from services.scorer.sequence import Book
 from services.shared.cores import Died, cores, spread
+from services.shared.families import Families, subjects
 from services.shared.kafka import KafkaUnavailable, verify_topics
 from services.shared.partitioner import partition_of
 from services.shared.settings import KafkaSettings

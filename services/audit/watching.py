@@ -13,10 +13,10 @@ import structlog
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from services.audit.endpoints import Server
-from services.audit.families import Scope
 from services.audit.pace import Pace, Stopped
 from services.audit.report import Report, report
 from services.audit.run import Failed, Refused, audit
+from services.audit.scope import Scope
 from services.audit.tally import OUTCOMES
 from services.scorer.domain.policy import PolicyError
 from services.shared.control import Unreadable

@@ -9,11 +9,11 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from services.audit.families import Scope
 from services.audit.pace import Pace
 from services.audit.report import Report, lines, report
 from services.audit.run import Audited, Failed, Refused, Watch
 from services.audit.run import audit as audited
+from services.audit.scope import Scope
 from services.audit.watching import Watching, until_signalled
 from services.local.errors import FAILED, MISUSED, CannotStart
 from services.shared import logging

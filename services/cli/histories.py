@@ -8,12 +8,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from services.analyst import words
 from services.analyst.backtest import history, run
 from services.analyst.backtest.evaluate import Document
 from services.analyst.backtest.tally import Tally
 from services.analyst.backtest.topic import Topic
 from services.analyst.calibration.purchases import Unreadable
 from services.local.errors import MISUSED, CannotStart
+from services.scorer.domain.instants import to_datetime
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.settings import KafkaSettings
 
@@ -21,11 +23,15 @@ _FILE = click.Path(path_type=Path)
 
 
 class Source(NamedTuple):
-    """size: in the measure that `read` tells its progress in.  events: how many there are, about"""
+    """size: in the measure that `read` tells its progress in.  events: how many there are, about
+
+    file: where they are from; None for the topic, which may be empty in a new installation
+    """
 
     read: run.Read
     size: int
     events: int
+    file: Path | None = None
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,10 +53,12 @@ def source(events: Path | None, cdnow: Path | None, topic: bool) -> Source | Non
     try:
         if events is not None:
             size = history.size(events)
-            return Source(lambda spill, told: history.from_file(events, spill, told), size, run.events_in(size))
+            return Source(lambda spill, told: history.from_file(events, spill, told), size, run.events_in(size), events)
         if cdnow is not None:
             size = history.size(cdnow)
-            return Source(lambda spill, told: history.from_rows(cdnow, spill, told), size, run.events_in(size) * 4)
+            return Source(
+                lambda spill, told: history.from_rows(cdnow, spill, told), size, run.events_in(size) * 4, cdnow
+            )
         if topic:
             return _topic(KafkaSettings())
     except Unreadable as error:
@@ -69,7 +77,10 @@ def _topic(settings: KafkaSettings) -> Source:
 def tried(
     new: Document, old: Document | None, given: Source, *, until_ms: int | None, workers: int | None
 ) -> tuple[Tally, int]:
-    """The tally of a back-test, and the instant played to, with progress on stderr if somebody looks at it."""
+    """The tally of a back-test, and the instant played to, with progress on stderr if somebody looks at it.
+
+    CannotStart if it cannot be played; with exit code 2 if a file cannot be read, or holds nothing to try a policy on.
+    """
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -83,7 +94,7 @@ def tried(
     )
     with bar:
         try:
-            return run.run(
+            tally, played_ms = run.run(
                 new,
                 old,
                 given.read,
@@ -96,6 +107,19 @@ def tried(
             raise CannotStart(str(error), exit_code=MISUSED) from error
         except (run.Failed, KafkaUnavailable) as error:
             raise CannotStart(str(error)) from error
+    if given.file is not None and not tally.customers:
+        raise CannotStart(_nothing(given.file, tally, played_ms), exit_code=MISUSED)
+    return tally, played_ms
+
+
+def _nothing(file: Path, tally: Tally, until_ms: int) -> str:
+    """Why there is nothing in the file to try a policy on."""
+    likeness = history.likeness(file)
+    if not tally.events and likeness != "is empty":
+        return f"{file} has no event up to {words.instant(to_datetime(until_ms))}; give a later --until"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(tally.dead.items()))
+    wanted = "--events reads events one a line, as they are posted or as they stand on topic events"
+    return f"{file} {likeness}" + (f" ({reasons})" if reasons else "") + f"; {wanted}"
 
 
 class _Bar(run.Watch):

@@ -26,7 +26,8 @@ def activate(file: Path | None, calibration: Path | None, **given: Any) -> None:
 
     It is tried against the policy activated last, or TIERLINE_POLICY if there is none: if more than --most percent of
     customers would stand elsewhere, it is only written with --confirm and their exact number. The history is topic
-    events, if --events or --cdnow do not name another.
+    events with the merges, unmerges and erasures on topic identities, played as by `tierline policy backtest --topic`:
+    merged customers are one, erased ones none. --events or --cdnow name another.
 
     Scorers that run follow it at once; from its instant on whoever it moves is told, a slice of customers at a time.
 
@@ -38,13 +39,17 @@ def activate(file: Path | None, calibration: Path | None, **given: Any) -> None:
     """
     if file is None and calibration is None:
         raise click.UsageError("name a policy's file, or --calibration")
+    new = None if file is None else _checked(Document(text_of(file), str(file)), calibration)
     asked, control = activation.wish(given), activation.control()
     known = activation.sequence(control)
-    new = activation.current(known) if file is None else Document(text_of(file), str(file))
-    if calibration is not None:
-        new = _recalibrated(new, calibration)
+    activation.activate(control, known, new or _checked(activation.current(known), calibration), asked)
+
+
+def _checked(policy: Document, calibration: Path | None) -> Document:
+    """The policy to activate. What is wrong with a file is said before Kafka is asked for anything."""
+    new = policy if calibration is None else _recalibrated(policy, calibration)
     new.policy()
-    activation.activate(control, known, new, asked)
+    return new
 
 
 def _recalibrated(policy: Document, file: Path) -> Document:

@@ -1,5 +1,6 @@
 """The back-test: what a history comes to under one policy and under another."""
 
+import io
 import json
 import math
 from datetime import datetime
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from schemas.events import Event
-from services.analyst.backtest import history, page, run
+from services.analyst.backtest import history, page, run, summary
 from services.analyst.backtest.evaluate import Document
 from services.analyst.backtest.report import DimensionView, Report, report
 from services.analyst.backtest.spill import Spill, read
@@ -68,6 +70,49 @@ def test_who_moves_from_where_to_where(tmp_path):
     assert (tier.old, tier.new) == ([0, 2, 1], [0, 1, 2])
     assert (told.moved, told.customers, told.events, told.dead) == (1, 3, 5, {"negative-amount": 1})
     assert of(told, "north").moved == 0
+
+
+def crowd(folder: Path, movers: int) -> Report:
+    """So many customers are good by the old policy only; the last of them is in the north by the new one only too."""
+    south = Document(NEW.text.replace("region == 'north'", "orders >= 2"), "south.yaml")
+    lines = [bought("3-1", "1", "600", f"c{number:03}") for number in range(movers)]
+    return tried(written(folder, *lines, bought("3-1", "2", "1", f"c{movers - 1:03}")), new=south, until="3-10")
+
+
+def test_who_moves_is_told_in_the_order_of_the_policys_dimensions_the_first_hundred_with_the_total(tmp_path):
+    told = crowd(tmp_path, 120).moves
+    assert (told.total, len(told.first)) == (121, 100)
+    assert [(move.customer, move.dimension) for move in told.first[:2]] == [("c000", "tier"), ("c001", "tier")]
+    few = crowd(tmp_path, 2).moves
+    assert [(m.customer, m.dimension, m.before, m.after) for m in few.first] == [
+        ("c000", "tier", "good", "regular"),
+        ("c001", "tier", "good", "regular"),
+        ("c001", "north", False, True),
+    ]
+    assert [move.since and move.since.isoformat() for move in few.first] == [None, None, "2026-03-01T00:00:00+00:00"]
+
+
+def test_at_a_terminal_the_first_twenty_who_move_are_named_and_the_rest_counted(tmp_path):
+    def said(movers: int) -> list[str]:
+        console = Console(width=100, file=(text := io.StringIO()))
+        summary.show(crowd(tmp_path, movers), console)
+        return [" ".join(line.split()) for line in text.getvalue().splitlines()]
+
+    many, few = said(30), said(2)
+    assert "who moves, by dimension and customer" in many
+    assert "c019 tier good regular -" in many
+    assert "c020 tier good regular -" not in many
+    assert "and 11 more: moves.csv, which --out writes" in many
+    assert "c001 north no yes 2026-03-01T00:00:00.000Z" in few
+    assert not any("more: moves.csv" in line for line in few)
+
+
+def test_on_the_page_the_first_hundred_who_move_are_named_and_the_rest_counted(tmp_path):
+    told = page.render(crowd(tmp_path, 120))
+    assert "<td>c099</td><td>tier</td><td>good</td><td>regular</td><td>-</td>" in told
+    assert "<td>c100</td>" not in told
+    assert "And 21 more: moves.csv." in told
+    assert "Who moves" not in page.render(tried(written(tmp_path, *LINES), old=None))
 
 
 def test_time_is_played_to_the_instant_asked_and_later_events_are_left_out(tmp_path):

@@ -17,10 +17,10 @@ from confluent_kafka.admin import AdminClient
 from schemas import topics
 from schemas.decisions import DeadLetter
 from schemas.events import Event
-from services.audit.families import Scope
 from services.audit.pace import Pace, Stopped
 from services.audit.report import Report, report
 from services.audit.run import Audited, audit
+from services.audit.scope import Scope
 from services.audit.tally import Tally
 from services.audit.watching import Watching
 from services.local.ports import free_port

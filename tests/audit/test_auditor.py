@@ -14,7 +14,7 @@ from schemas.events import Event, Interaction, Purchase, PurchaseData
 from schemas.identities import Erasure, Identity, Merge, Unmerge
 from services.audit.auditor import OVERDUE_MS, Auditor
 from services.audit.dossier import Came, Done, Held, Moving, Paper, Poison
-from services.audit.families import Families, Scope, subjects
+from services.audit.scope import Scope
 from services.audit.tally import Tally
 from services.scorer.domain import merging
 from services.scorer.domain.eras import Policies
@@ -24,6 +24,7 @@ from services.scorer.domain.packing import alias_of, decode, encode
 from services.scorer.domain.policy import parse
 from services.scorer.domain.scoring import Arrival, decide
 from services.scorer.domain.state import Customer, Rare
+from services.shared.families import Families, subjects
 from services.shared.partitioner import partition_of
 from tests.scorer.engine.test_relations import BEGIN, DRAWS, END_MS, PARTITIONS, POLICIES, TEXT, Partitioned, history
 

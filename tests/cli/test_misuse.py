@@ -84,6 +84,19 @@ def test_a_policy_of_which_no_service_carries_a_part_out_yet(tierline, tmp_path)
     assert not (tmp_path / "data").exists()
 
 
+def test_a_broken_policy_is_told_before_kafka_is_looked_for(tierline, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    (file := tmp_path / "policy.yaml").write_text(RETAIL.replace("spend_1y >= 300", "spend_1yy >= 300"))
+    for command in (("activate", file), ("backtest", "--topic", "--policy", file)):
+        misused(tierline("policy", *command), "policy.yaml:", "did you mean 'spend_1y'")
+
+
+def test_a_calibration_that_is_none_is_told_before_kafka_is_looked_for(tierline, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    (file := tmp_path / "calibration.yaml").write_text("policy: x\n")
+    misused(tierline("policy", "activate", "policies/retail.yaml", "--calibration", file), "calibration.yaml")
+
+
 def test_a_policy_in_the_environment(tierline, monkeypatch):
     monkeypatch.setenv("TIERLINE_POLICY", "/nowhere.yaml")
     misused(tierline("up"), "/nowhere.yaml")

@@ -16,6 +16,7 @@ from services.ingest.normalise import Normaliser
 from services.local.ports import free_port
 from services.scorer.domain.instants import to_datetime
 from services.shared.control import Control, Overtaken
+from services.shared.identities import Sequencer
 from services.shared.kafka import create_topics
 from services.shared.settings import KafkaSettings
 from tests import commandline
@@ -38,7 +39,7 @@ async def tierline(kafka: Broker, topic_prefix: str, tmp_path: Path, monkeypatch
     await asyncio.to_thread(create_topics, settings)
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "partitioner": "murmur2_random"})
     for number in range(40):
-        posted = bought("3-1", "1", "600" if number % 4 == 0 else "900", f"c{number}", time=BOUGHT)["event"]
+        posted = bought("3-1", f"o{number}", "600" if number % 4 == 0 else "900", f"c{number}", time=BOUGHT)["event"]
         event = Normaliser()(json.dumps(posted).encode(), NOW)
         producer.produce(settings.topic("events"), msgspec.json.encode(event), event.subject.encode())
     assert producer.flush(30) == 0
@@ -99,6 +100,18 @@ async def test_a_policy_that_moves_many_needs_their_exact_number(tierline):
     assert await control(tierline) == []
     assert (await tierline("activate", "strict.yaml", *UNTIL, "--confirm", 10))[0] == 0
     assert len(await control(tierline)) == 2
+
+
+async def test_merged_customers_are_one_and_erased_ones_none_for_the_number_that_guards(tierline, kafka, topic_prefix):
+    #  c0  600.00 ─┐ one customer with 1,500.00, whom nothing moves        c4  600.00 ──╳ erased
+    #  c1  900.00 ─┘
+    sequencer = Sequencer(KafkaSettings(kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix, partitions=2))
+    await asyncio.to_thread(sequencer.append, lambda known: known.merge("c1", "c0", datetime.now(UTC)))
+    await asyncio.to_thread(sequencer.append, lambda known: known.erase("c4", datetime.now(UTC)))
+    sequencer.close()
+    code, _, err = await tierline("activate", "strict.yaml", *UNTIL, "--confirm", 10)
+    assert (code, "8 of 38 customers (21.05 %) would move" in err) == (3, True), err
+    assert (await tierline("activate", "strict.yaml", *UNTIL, "--confirm", 8))[0] == 0
 
 
 async def test_what_was_written_can_be_told_as_json(tierline):
@@ -233,11 +246,13 @@ async def test_what_was_written_can_be_read_from_then_on(tierline, kafka, topic_
 
 async def test_what_cannot_be_read_or_reached_is_one_line(tierline, tmp_path, monkeypatch):
     (tmp_path / "broken.yaml").write_text("policy: broken")
+    (tmp_path / "empty.ndjson").touch()
     for args, wanted, reason in (
         (("activate", "none.yaml"), 2, "none.yaml cannot be read"),
         (("activate", "broken.yaml"), 2, "broken.yaml"),
         (("activate", "first.yaml", "--effective-at", "soon"), 2, "--effective-at: 'soon'"),
         (("activate", "first.yaml", "--events", "none.ndjson"), 2, "none.ndjson cannot be read"),
+        (("activate", "first.yaml", "--events", "empty.ndjson"), 2, "empty.ndjson is empty"),
     ):
         code, out, err = await tierline(*args)
         assert (code, out, err.count("\n")) == (wanted, "", 1), err

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from confluent_kafka import Producer
 from services.cli.main import main
 from services.demo import cdnow
 from services.ingest.normalise import Normaliser
-from services.scorer.domain.instants import to_datetime
+from services.shared.identities import Sequencer
 from services.shared.kafka import create_topics
 from services.shared.settings import KafkaSettings
 from tests.analyst.scripts import POLICY, bought, instant
@@ -65,6 +66,8 @@ def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):
         "not taken, or not as sent: 1 negative-amount",
         "tier: old to new, 1 move",
         "good · 1 1 2",
+        "who moves, by dimension and customer",
+        "a tier good regular -",
         "old, new: announced moves. rate: flaps a month (30 days) and 1,000 customers",
     ):
         assert wanted in words, said
@@ -75,6 +78,16 @@ def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):
     ]
     report = json.loads((out / "report.json").read_text())
     assert report["moved"] == 1
+    move = {"customer": "a", "dimension": "tier", "before": "good", "after": "regular", "since": None}
+    assert report["moves"] == {"total": 1, "first": [move]}
+    assert list(csv.reader((out / "matrix.csv").open())) == [
+        ["dimension", "from", "to", "customers"],
+        ["tier", "good", "good", "1"],
+        ["tier", "good", "regular", "1"],
+        ["stage", "buying", "buying", "2"],
+        ["north", "no", "no", "2"],
+        ["churn", "no", "no", "2"],
+    ]
     page = (out / "report.html").read_text()
     assert page.startswith("<!doctype html>")
     assert page.count("<svg") >= 3
@@ -86,7 +99,7 @@ def test_it_prints_and_writes_who_moves(backtest, events, tmp_path):
 def test_the_same_history_gives_the_same_files(backtest, events, tmp_path):
     for out in ("one", "two"):
         backtest("--against", tmp_path / "old.yaml", "--events", events, "--out", tmp_path / out)
-    for name in ("report.html", "report.json", "moves.csv"):
+    for name in ("report.html", "report.json", "moves.csv", "matrix.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -123,17 +136,84 @@ def test_misuse_is_one_line(backtest, events, options, words):
     assert words in err
 
 
-async def test_out_of_the_topic(backtest, kafka: Broker, topic_prefix: str, monkeypatch):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "events.ndjson is empty"),
+        (" \n\n", "events.ndjson is empty"),
+        (json.dumps(LINES[0]) + "\n", "seems to be a script for `tierline simulate` (1 missing-field)"),
+        ("00001 19970101 1 11.77\n", "seems to be rows of purchases, which --cdnow reads"),
+        ("[\n]\n", "seems to be no NDJSON: its first line is no JSON object"),
+        ("[]", "seems to be no NDJSON: its first line is no JSON object"),
+        (json.dumps(LINES[2]["event"]), "has no event that can be taken (1 negative-amount)"),
+    ],
+)
+def test_a_file_without_any_event_that_can_be_taken_is_misuse_and_told_what_it_seems_to_be(
+    backtest, events, content, words
+):
+    events.write_text(content)
+    code, said, err = backtest("--events", events)
+    assert (code, said, err.count("\n")) == (2, "", 1)
+    assert words in err
+    assert err.endswith("; --events reads events one a line, as they are posted or as they stand on topic events\n")
+
+
+def test_a_file_whose_events_are_all_later_than_the_instant_asked_for_is_misuse(backtest, events):
+    code, said, err = backtest("--events", events, "--until", instant("2-1"))
+    assert (code, said) == (2, "")
+    assert "has no event up to 2026-02-01T00:00:00.000Z; give a later --until" in err
+
+
+@pytest.fixture
+async def installation(kafka: Broker, topic_prefix: str, monkeypatch) -> KafkaSettings:
+    """Topics without anything in them, which the command line is to look at."""
     settings = KafkaSettings(kafka_bootstrap=kafka.bootstrap, topic_prefix=topic_prefix, partitions=3)
     await asyncio.to_thread(create_topics, settings)
-    producer = Producer({"bootstrap.servers": kafka.bootstrap, "partitioner": "murmur2_random"})
-    for one in LINES[:2]:
-        event = Normaliser()(json.dumps(one["event"]).encode(), to_datetime(1_777_000_000_000))
-        producer.produce(settings.topic("events"), msgspec.json.encode(event), event.subject.encode())
-    assert producer.flush(30) == 0
     monkeypatch.setenv("KAFKA_BOOTSTRAP", kafka.bootstrap)
     monkeypatch.setenv("TIERLINE_TOPIC_PREFIX", topic_prefix)
     monkeypatch.setenv("TIERLINE_PARTITIONS", "3")
+    return settings
+
+
+def produce(settings: KafkaSettings, *lines: dict) -> None:
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "partitioner": "murmur2_random"})
+    for one in lines:
+        event = Normaliser()(json.dumps(one["event"]).encode(), datetime.now(UTC))
+        producer.produce(settings.topic("events"), msgspec.json.encode(event), event.subject.encode())
+    assert producer.flush(30) == 0
+
+
+async def test_out_of_the_topic(backtest, installation):
+    await asyncio.to_thread(produce, installation, *LINES[:2])
     code, said, err = await asyncio.to_thread(backtest, "--topic", "--until", "2100-01-01T00:00:00Z", "--json")
     assert (code, err) == (0, "")
     assert (json.loads(said)["customers"], json.loads(said)["events"]) == (2, 2)
+
+
+async def test_out_of_the_topic_merged_customers_are_one_and_erased_ones_are_not_named(
+    backtest, installation, tmp_path
+):
+    #  a  300.00 ─┐ merged, with 300.00 that came later for the old name: 900.00, good under both
+    #  b  300.00 ─┘     c, d: 300.00 each, merged: good only by the old policy     e  600.00 ──╳ erased
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    paid = {"a": "300", "b": "300", "c": "300", "d": "300", "e": "600"}
+    lines = [bought("3-1", f"order-{subject}", amount, subject, time=yesterday) for subject, amount in paid.items()]
+    await asyncio.to_thread(produce, installation, *lines)
+    sequencer = Sequencer(installation)
+    for other, into in (("a", "b"), ("c", "d")):
+        await asyncio.to_thread(sequencer.append, lambda known, o=other, i=into: known.merge(o, i, datetime.now(UTC)))
+    await asyncio.to_thread(produce, installation, bought("3-1", "later", "300", "a", time=yesterday))
+    await asyncio.to_thread(sequencer.append, lambda known: known.erase("e", datetime.now(UTC)))
+    sequencer.close()
+    arguments = ("--topic", "--against", tmp_path / "old.yaml", "--out", tmp_path / "out", "--json")
+    code, said, err = await asyncio.to_thread(backtest, *arguments)
+    report = json.loads(said)
+    assert (code, err) == (0, "")
+    assert (report["customers"], report["events"], report["dead"]) == (2, 6, {"erased": 1})
+    tier = next(view for view in report["dimensions"] if view["name"] == "tier")
+    assert [(c["before"], c["after"], c["customers"]) for c in tier["matrix"]] == [
+        ("good", "good", 1),
+        ("good", "regular", 1),
+    ]
+    moves = list(csv.reader((tmp_path / "out" / "moves.csv").open()))
+    assert moves[1:] == [["d", "tier", "good", "regular", ""]]

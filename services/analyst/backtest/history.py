@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -15,6 +16,7 @@ from schemas.problems import Refused
 from services.analyst.backtest.spill import Spill
 from services.analyst.calibration import purchases
 from services.analyst.calibration.purchases import Unreadable
+from services.analyst.script import ACTIONS
 from services.ingest import timestamps
 from services.scorer.domain.instants import to_ms
 
@@ -29,6 +31,7 @@ class _Key(msgspec.Struct):
 
 
 _keys = msgspec.json.Decoder(_Key)
+_ROW = re.compile(rb"[^\s,{\[]+[\s,]+[0-9]{4}-?[0-9]{2}-?[0-9]{2}[\s,]")
 _PACKERS = (".xz", ".gz")
 _PACKED = 8  # how much smaller events are when packed, about
 
@@ -54,6 +57,25 @@ def from_file(file: Path, spill: Spill, told: Told) -> None:
                     spill.put(*_key(text), text)
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise Unreadable(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def likeness(file: Path) -> str:
+    """What a file without any event that can be taken seems to be, by its first line with something in it."""
+    with _opened(file) as lines:
+        first = next((text for line in lines if (text := line.strip())), b"")
+    if not first:
+        return "is empty"
+    if _ROW.match(first):
+        return "seems to be rows of purchases, which --cdnow reads"
+    try:
+        told = msgspec.json.decode(first)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return "seems to be no NDJSON: its first line is no JSON object"
+    if not isinstance(told, dict):
+        return "seems to be no NDJSON: its first line is no JSON object"
+    if "at" in told and any(action in told for action in ACTIONS):
+        return "seems to be a script for `tierline simulate`"
+    return "has no event that can be taken"
 
 
 def from_rows(file: Path, spill: Spill, told: Told) -> None:

@@ -1,7 +1,7 @@
 """One customer's history played under one policy, as the scorer would have decided it: arrival by arrival, with every
 timer fired when it was due."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from schemas.events import Interaction
@@ -34,29 +34,32 @@ class Life:
         self.reports: list[Report] = []
         self.duplicates = 0
         self.contacts: list[Contact] = []
-        self._policies, self._subject = policies, subject
+        self.subject, self._policies = subject, policies
         self._classes = [d.name for d in policies.newest.dimensions if isinstance(d, Classes)]
 
-    def play(self, arrivals: Sequence[Arrival], until_ms: int) -> Iterator[Decided]:
-        """Every announced change, while the customer stands as they stood then. arrivals: in the order of the log"""
-        for arrival in arrivals:
-            yield from self._play(arrival.appended_ms - 1)
-            outcome = self._decide((arrival,), arrival.appended_ms)
-            self.reports += outcome.reports
-            self.duplicates += outcome.duplicates
-            for change in outcome.changes:
-                if change.before != change.after:
-                    yield Decided(change, arrival.appended_ms)
-            if self._classes and isinstance(arrival.event, Interaction):
-                shown = self.customer.shown()
-                self.contacts += [Contact(name, str(shown[name][1])) for name in self._classes]
-        yield from self._play(until_ms)
+    def take(self, arrival: Arrival) -> Iterator[Decided]:
+        """Every announced change up to and with the arrival, the next in the log, while the customer stands as they
+        stood then."""
+        yield from self.rest(arrival.appended_ms - 1)
+        outcome = self._decide((arrival,), arrival.appended_ms)
+        self.reports += outcome.reports
+        self.duplicates += outcome.duplicates
+        for change in announced(outcome.changes):
+            yield Decided(change, arrival.appended_ms)
+        if self._classes and isinstance(arrival.event, Interaction):
+            shown = self.customer.shown()
+            self.contacts += [Contact(name, str(shown[name][1])) for name in self._classes]
 
-    def _play(self, until_ms: int) -> Iterator[Decided]:
+    def rest(self, until_ms: int) -> Iterator[Decided]:
+        """The same of what time alone brings."""
         if self.customer.due_ms <= until_ms:
-            for change in self._decide((), until_ms).changes:
-                if change.before != change.after:
-                    yield Decided(change, change.effective_ms)
+            for change in announced(self._decide((), until_ms).changes):
+                yield Decided(change, change.effective_ms)
 
     def _decide(self, arrivals: Sequence[Arrival], until_ms: int) -> Outcome:
-        return decide(self.customer, self._policies, arrivals, until_ms, self._subject, reasons=False)
+        return decide(self.customer, self._policies, arrivals, until_ms, self.subject, reasons=False)
+
+
+def announced(changes: Iterable[Change]) -> Iterator[Change]:
+    """Of what is recorded, what others are told of."""
+    return (change for change in changes if change.before != change.after)

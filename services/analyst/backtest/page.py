@@ -6,7 +6,7 @@ from html import escape
 from services.analyst import words
 from services.analyst.backtest import plots
 from services.analyst.backtest.report import Report
-from services.analyst.backtest.summary import number, share
+from services.analyst.backtest.summary import moved, number, share
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -19,9 +19,9 @@ th:first-child, td:first-child { text-align: left }
 def render(report: Report) -> str:
     title = f"Back-test of policy {report.new.policy}"
     body = "\n".join(
-        [f"<h1>{escape(title)}</h1>", *_head(report), *_dimensions(report), *_segments(report), *_flaps(report)]
+        [f"<h1>{escape(title)}</h1>", *_head(report), *_dimensions(report), *_segments(report), *_moves(report)]
     )
-    body += "\n" + "\n".join([*_playbooks(report), *_shares(report)])
+    body += "\n" + "\n".join([*_flaps(report), *_playbooks(report), *_shares(report)])
     return (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n{body}\n</html>\n'
@@ -38,8 +38,8 @@ def _head(report: Report) -> Iterator[str]:
     yield from (_said(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in report.without_rate)
     yield _said(f"New: {report.new.policy} ({report.new.digest}).")
     if report.old is not None:
-        moved = f"{report.moved:,} customers ({share(report.moved, report.customers)}) stand elsewhere."
-        yield _said(f"Old: {report.old.policy} ({report.old.digest}). {moved} moves.csv names them.")
+        elsewhere = f"{report.moved:,} customers ({share(report.moved, report.customers)}) stand elsewhere."
+        yield _said(f"Old: {report.old.policy} ({report.old.digest}). {elsewhere}")
 
 
 def _dimensions(report: Report) -> Iterator[str]:
@@ -61,6 +61,16 @@ def _segments(report: Report) -> Iterator[str]:
     yield "<h2>Segments and churn</h2>"
     rows = [(view.name, *map(number, (*view.inside, view.went(False, True), view.went(True, False)))) for view in views]
     yield _table(("", "old", "new", "enter", "leave"), rows)
+
+
+def _moves(report: Report) -> Iterator[str]:
+    if not report.moves.total:
+        return
+    yield "<h2>Who moves</h2>"
+    yield _said("By dimension, then by customer. moves.csv names all, matrix.csv counts them from old to new.")
+    yield _table(("customer", "dimension", "old", "new", "since"), map(moved, report.moves.first))
+    if more := report.moves.total - len(report.moves.first):
+        yield _said(f"And {more:,} more: moves.csv.")
 
 
 def _flaps(report: Report) -> Iterator[str]:

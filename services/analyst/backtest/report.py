@@ -9,12 +9,14 @@ import msgspec
 from schemas.decisions import Kind, Value
 from schemas.instants import Instant
 from services.analyst import words
-from services.analyst.backtest.tally import Side, Tally
+from services.analyst.backtest.tally import Move, Side, Tally
 from services.scorer.domain.flaps import FLAP_MS
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.rules import Classes, Policy
 
 MONTH_MS = FLAP_MS
+MOST_NAMED = 100
+"""Of the moves, so many are in the report; `moves.csv` has all."""
 _WEEK_MS = 604_800_000
 
 
@@ -94,11 +96,31 @@ class ShareView(msgspec.Struct, frozen=True, kw_only=True):
     interactions: float | None
 
 
+class MoveView(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer who stands elsewhere under the new policy.  since: None if that is where everyone begins"""
+
+    customer: str
+    dimension: str
+    before: Value
+    after: Value
+    since: Instant | None
+
+
+class MovesView(msgspec.Struct, frozen=True, kw_only=True):
+    """total: how many moves there are, one a customer and dimension
+
+    first: the first of them, by dimension in the new policy's order, then by customer
+    """
+
+    total: int
+    first: list[MoveView]
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """first, until: the first event, and the instant played to.  dead: events not taken or not as sent, by reason
 
     unpriced: by side and currency, the orders for which the policy has no rate: they count as 0
-    moved: customers who stand elsewhere in at least one dimension
+    moved: customers who stand elsewhere in at least one dimension; moves says who
     """
 
     new: PolicyView
@@ -111,6 +133,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     dead: dict[str, int]
     unpriced: dict[str, dict[str, int]]
     moved: int
+    moves: MovesView
     dimensions: list[DimensionView]
     playbooks: list[PlaybookView]
     shares: list[ShareView]
@@ -139,9 +162,20 @@ def report(tally: Tally, until_ms: int, new: Policy, old: Policy | None) -> Repo
         dead=dict(sorted(tally.dead.items())),
         unpriced={name: dict(sorted(side.unpriced.items())) for name, _, side in sides},
         moved=tally.movers,
+        moves=MovesView(total=len(tally.moves), first=[_move(move) for move in tally.moves[:MOST_NAMED]]),
         dimensions=list(_dimensions(tally, new, old)),
         playbooks=[view for side in sides for view in _playbooks(*side, tally, until_ms)],
         shares=[view for side in sides for view in _shares(*side, tally.customers)],
+    )
+
+
+def _move(move: Move) -> MoveView:
+    return MoveView(
+        customer=move.subject,
+        dimension=move.dimension,
+        before=move.before,
+        after=move.after,
+        since=None if move.since_ms is None else to_datetime(move.since_ms),
     )
 
 

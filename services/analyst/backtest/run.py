@@ -41,7 +41,10 @@ def run(
     workers: int | None = None,
     watch: Watch | None = None,
 ) -> tuple[Tally, int]:
-    """The tally, and the instant time was played to: the newest arrival, if `until_ms` does not say.
+    """The tally, and the instant time was played to: the newest arrival, if `until_ms` does not say. Moves are in the
+    order in which they are told: by dimension as the new policy has them, then by customer.
+
+    The newest merge, unmerge or erasure counts among the arrivals.
 
     about_events: to choose the number of parts by.  workers: processes, by default one a core
     """
@@ -56,7 +59,8 @@ def run(
         if history.events:
             for part in _played(new, old, until_ms, history, workers, watch):
                 tally.add(part)
-    tally.moves.sort(key=lambda move: (move.dimension, move.subject))
+    places = {dimension.name: place for place, dimension in enumerate(new.policy().dimensions)}
+    tally.moves.sort(key=lambda move: (places[move.dimension], move.subject))
     return tally, until_ms
 
 
@@ -73,7 +77,8 @@ def _played(
     tallies: dict[int, Tally] = {}
     done = 0
     try:
-        for number, tally in spread(evaluate, history.parts, prepare, (new, old, until_ms), 1 if few else workers):
+        given = (new, old, until_ms, history.operations)
+        for number, tally in spread(evaluate, history.parts, prepare, given, 1 if few else workers):
             tallies[number] = tally
             done += history.counts[number]
             watch.playing(done, history.events)

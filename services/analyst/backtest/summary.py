@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from services.analyst import words
-from services.analyst.backtest.report import DimensionView, Report
+from services.analyst.backtest.report import DimensionView, MoveView, Report
+
+_MOST_NAMED = 20
 
 
 def show(report: Report, console: Console) -> None:
@@ -37,6 +39,13 @@ def show(report: Report, console: Console) -> None:
     if segments := [view for view in report.dimensions if view.kind not in ("ladder", "class")]:
         console.print()
         console.print(_segments(segments))
+    if report.moves.total:
+        console.print()
+        console.print(_moves(report))
+        if report.moves.total > _MOST_NAMED:
+            console.print(
+                f"and {report.moves.total - _MOST_NAMED:,} more: moves.csv, which --out writes", soft_wrap=True
+            )
     console.print()
     console.print(_flaps(report))
     console.print("old, new: announced moves. rate: flaps a month (30 days) and 1,000 customers", soft_wrap=True)
@@ -46,6 +55,12 @@ def show(report: Report, console: Console) -> None:
     if report.shares:
         console.print()
         console.print(_shares(report))
+
+
+def moved(move: MoveView) -> tuple[str, str, str, str, str]:
+    """Customer, dimension, old, new, since when; the last is `-` where everyone begins."""
+    since = "-" if move.since is None else words.instant(move.since)
+    return move.customer, move.dimension, words.position(move.before), words.position(move.after), since
 
 
 def number(count: int | None) -> str:
@@ -73,6 +88,15 @@ def _matrix(view: DimensionView) -> Table:
         table.add_row(name, *(f"{n:,}" if n else "·" for n in row), f"{sum(row):,}")
     sums = [sum(count.get((before, after), 0) for before in view.values) for after in view.values]
     table.add_row("all", *(f"{n:,}" for n in sums), f"{sum(sums):,}", style="dim")
+    return table
+
+
+def _moves(report: Report) -> Table:
+    table = _table("who moves, by dimension and customer", "customer", [])
+    for column in ("dimension", "old", "new", "since"):
+        table.add_column(column)
+    for move in report.moves.first[:_MOST_NAMED]:
+        table.add_row(*moved(move))
     return table
 
 

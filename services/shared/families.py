@@ -1,11 +1,9 @@
 """Families: subjects that any merge has ever joined, as keys of their records.
 
-What one of them is can't be said without the others, so a family is recomputed, sampled and left out as a whole.
+What one of them is can't be said without the others, so a family is played, recomputed and sampled as a whole.
 """
 
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
-from typing import NamedTuple
 
 from schemas.identities import Erasure, Identity
 
@@ -53,18 +51,3 @@ def subjects(operation: Identity) -> Iterator[bytes]:
     """Whom it is done to."""
     names = (operation.subject,) if isinstance(operation, Erasure) else (operation.from_, operation.into)
     return (name.encode() for name in names)
-
-
-class Scope(NamedTuple):
-    """Whom an audit looks at: the families of slice `number` of `slices`, by hash, or `customer` and their family."""
-
-    slices: int = 1
-    number: int = 0
-    customer: str | None = None
-
-    def takes(self, head: bytes, families: Families) -> bool:
-        if self.customer is not None:
-            return head == families.head(self.customer.encode())
-        if self.slices == 1:
-            return True
-        return int.from_bytes(blake2b(head, digest_size=8).digest()) % self.slices == self.number
