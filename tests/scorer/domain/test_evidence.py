@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from services.scorer.domain.formulas import Formulas
@@ -68,6 +68,14 @@ SUMS = ["s_all", "s_short", "s_web", "paid", "paid_short", "back"]
 AGES = ["quiet", "silent", "unclicked", "unpaid", "tenure", "known_for", "deal.time"]
 NUMBERS = ["basket", "share", "coming", "worth", "pace.variation", "nps", "mood", "trend", "alive"]
 
+HISTORIES = settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],  # the pair that is met says enough
+    suppress_health_check=list(HealthCheck),
+)
+
 
 def literals(scale: Scale) -> list[str]:
     """Conditions of every operand: that it is more, that it is not, and that it is not known."""
@@ -110,7 +118,7 @@ def test_what_is_said_never_to_hold_together_never_does(scale: Scale) -> None:
     policy = a_policy(scale)
     pairs = Pairs(policy)
 
-    @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @HISTORIES
     @given(st.data(), st.sampled_from([*scale.anchors]))
     def held(data: st.DataObject, zone: str) -> None:
         setting = Setting(scale, ZoneInfo(zone), scale.spans, "EUR")
