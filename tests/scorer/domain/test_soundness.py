@@ -490,6 +490,7 @@ def test_a_playbook_that_waits_for_what_never_happens_is_refused(on, message):
     ("on", "when", "warned"),
     [
         ("tier rises to gold", "spend_1y < 60", True),
+        ("tier rises to gold", "spend_1y < 200", False),
         ("tier enters gold", "orders == 0", True),
         ("tier enters gold", "spend_1y < 60", False),  # fallen into from above, were there a tier
         ("tier enters silver", "orders < 2", True),
@@ -515,6 +516,7 @@ def test_a_playbook_whose_condition_contradicts_that_of_the_move_is_warned_of(on
         ("{count: interaction, where: \"channel == 'phone' and channel == 'mail'\"}", False),
         ("{mean: feedback.score, where: \"kind == 'nps' and score > 10\"}", False),
         ("{mean: feedback.score, where: \"kind == 'rating' and score < 1\"}", False),
+        ("{mean: feedback.score, where: \"kind == 'rating' and score == 6\"}", False),
         ("{mean: feedback.score, where: \"score > 5 and not kind == 'nps'\"}", False),
         ("{count: feedback, where: \"kind == 'complaint' and score < 3\"}", False),
         ("{sum: purchase.amount, where: \"channel in ['a'] and channel != 'a'\"}", False),
