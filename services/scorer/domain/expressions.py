@@ -77,7 +77,7 @@ _TOKEN = re.compile(
     r"|(?P<number>-?[0-9][0-9_]*(?:\.[0-9]+)?(?![\w.%]))"
     r"|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
     r"|(?P<text>'[^']*'|\"[^\"]*\")"
-    r"|(?P<operator><=|>=|==|!=|<|>)"
+    r"|(?P<operator><=|>=|==|!=|<(?!>)|>)"
     r"|(?P<mark>[()\[\],])"
 )
 _UNITS = {"ms", "s", "min", "h", "d", "w", "mo", "y", "days", "months", "years", "hours", "weeks"}
@@ -108,16 +108,22 @@ def written(node: Node) -> str:
             return f"{name} {operator} " + (f"[{', '.join(shown)}]" if operator.endswith("in") else shown[0])
 
 
+def parts(node: Node) -> tuple[Node, ...]:
+    """What it is made of; a comparison of nothing."""
+    match node:
+        case And(parts=joined) | Or(parts=joined):
+            return joined
+        case Not(inner=inner):
+            return (inner,)
+    return ()
+
+
 def comparisons(node: Node) -> Iterator[Compared]:
     """In the order written."""
-    match node:
-        case Compared():
-            yield node
-        case Not(inner=inner):
-            yield from comparisons(inner)
-        case And(parts=parts) | Or(parts=parts):
-            for part in parts:
-                yield from comparisons(part)
+    if isinstance(node, Compared):
+        yield node
+    for part in parts(node):
+        yield from comparisons(part)
 
 
 def _bracketed(node: Node, looser: object) -> str:
@@ -149,6 +155,8 @@ def _unreadable(text: str, offset: int) -> str:  # noqa: PLR0911 - one a mistake
     word = re.split(r"[\s()\[\],<>=!]", text[offset:])[0]
     if text[offset] == "=":
         return "'=' compares with two signs: '=='"
+    if text.startswith("<>", offset):
+        return "'<>' is written '!='"
     if text[offset] in "&|!":
         return "write 'and', 'or', 'not'"
     if text[offset] in "+-*/":

@@ -88,6 +88,13 @@ def _occasion(  # noqa: PLR0911 - one way out a form
             return "enters", True
         case ("segment", "leaves") | ("churn", "gone"):
             return "leaves", False
+        case (
+            (("ladder" | "class"), "enters", other)
+            | ("class", "leaves", other)
+            | ("ladder", "rises" | "falls", "to", other)
+        ):
+            what = "tier" if dimension.kind == "ladder" else "class"
+            place.refuse(f"{dimension.name!r} has no {what} {other!r}; {suggest(other, map(str, dimension.values))}")
     name, values = dimension.name, ", ".join(str(v) for v in dimension.values)
     forms: Mapping[str, str] = {
         "ladder": f"`{name} enters TIER`, `... rises [to TIER]`, `... falls [to TIER]`; tiers: {values}",

@@ -6,19 +6,30 @@ be wrong.
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 from typing import Literal
 
 import msgspec
 
 from schemas import policy as shape
-from services.scorer.domain import expressions, literals
+from services.scorer.domain import expressions, literals, where
 from services.scorer.domain.cells import DAY_MS, longest_ms
 from services.scorer.domain.comparisons import Comparison
 from services.scorer.domain.document import Document, Place
-from services.scorer.domain.entries import NPS, PURCHASE, RATING, TOUCHES
-from services.scorer.domain.features import Count, Feature, KnownFor, Mean, PAlive, Sum, Tenure, Trend
+from services.scorer.domain.entailment import but_by_a_refund, never_ends, possible, possible_together
+from services.scorer.domain.entries import NPS, RATING, TOUCHES
+from services.scorer.domain.features import (
+    Count,
+    Feature,
+    Feedback,
+    Mean,
+    PAlive,
+    SinceLast,
+    Sum,
+    Trend,
+)
 from services.scorer.domain.formulas import Formulas
-from services.scorer.domain.rules import Classes, Ladder, Policy, Rule, Segment
+from services.scorer.domain.rules import Class, Classes, Ladder, Playbook, Policy, Rule, Segment
 
 KEPT_DAYS = 400
 """Clicks and interactions older than this may be known by the hour only (rule 4)."""
@@ -68,8 +79,7 @@ class _Look:
                     path = ("churn", "at_risk") if kind == "churn" else ("segments", name)
                     yield from self._rule(rule, path)
         for i, playbook in enumerate(self._policy.playbooks):
-            if playbook.when is not None:
-                yield from self._rule(playbook.when, ("playbooks", i, "when"))
+            yield from self._playbook(playbook, ("playbooks", i))
 
     def _feature(self, feature: Feature) -> Iterator[Finding]:
         path, longest = ("features", feature.name), KEPT_DAYS * DAY_MS
@@ -87,6 +97,12 @@ class _Look:
                     "ratings of 1 to 5 and NPS of 0 to 10 are mixed; add where: \"kind == 'nps'\", or take `feedback`"
                 )
                 yield self._warned((*path, "mean"), message)
+        match feature:
+            case Count() | Sum() | Mean() | Feedback() | SinceLast() | Trend() if not where.can_pass(feature.which):
+                message = (
+                    f"feature {feature.name!r}, where: no event can meet this condition; change it, or leave it out"
+                )
+                yield self._refused((*path, "where"), message)
 
     def _rates(self) -> Iterator[Finding]:
         for currency, dated in self._document.policy.rates.items():
@@ -100,23 +116,37 @@ class _Look:
     def _rule(self, rule: Rule, path: Path) -> Iterator[Finding]:
         """What can be said of a condition by itself."""
         place, formulas = self._document.place(*path), Formulas(rule)
-        nodes = list(expressions.comparisons(expressions.parse(rule.text)))
-        for comparison, node in zip(rule.compared, nodes, strict=True):
+        tree = expressions.parse(rule.text)
+        for comparison, node in zip(rule.compared, expressions.comparisons(tree), strict=True):
             yield from self._probability(comparison, place, node.offset)
         if not formulas.possible(formulas.of(rule)):
             yield Finding(
                 "refuse", place.at(), f"{rule.name}: no one can ever meet `{rule.text}`; change a bound or leave it out"
             )
             return
-        for comparison, node in zip(rule.compared, nodes, strict=True):
-            if not formulas.possible(formulas.of_one(comparison)):
-                yield Finding("warn", place.at(node.offset), f"`{comparison.text}` never holds; leave it out")
-            elif len(nodes) > 1 and not formulas.possible(formulas.of_one(comparison, holds=False)):
-                yield Finding("warn", place.at(node.offset), f"`{comparison.text}` always holds; leave it out")
+        yield from self._parts(tree, iter(rule.compared), formulas, place)
         if not formulas.possible(formulas.of(rule, holds=False)):
             yield Finding(
                 "warn", place.at(), f"{rule.name}: `{rule.text}` always holds; change a bound or leave it out"
             )
+
+    def _parts(
+        self, whole: expressions.Node, compared: Iterator[Comparison], formulas: Formulas, place: Place
+    ) -> Iterator[Finding]:
+        """Parts that say nothing; what such a part is made of is not looked at.  compared: the whole's comparisons"""
+        for part in expressions.parts(whole):
+            nodes = [*expressions.comparisons(part)]
+            mine = [*islice(compared, len(nodes))]
+            found = None
+            if not formulas.possible(formulas.of_part(part, mine)):
+                found = "never"
+            elif not formulas.possible(formulas.of_part(part, mine, holds=False)):
+                found = "always"
+            if found is None:
+                yield from self._parts(part, iter(mine), formulas, place)
+                continue
+            text = part.text if isinstance(part, expressions.Compared) else expressions.written(part)
+            yield Finding("warn", place.at(nodes[0].offset), f"`{text}` {found} holds; leave it out")
 
     def _probability(self, comparison: Comparison, place: Place, offset: int) -> Iterator[Finding]:
         given = self._document.policy.calibration.bg_nbd
@@ -147,9 +177,9 @@ class _Look:
             better.append((tier.name, tier.when))
 
     def _stay(self, when: Rule, stay: Rule, path: Path) -> Iterator[Finding]:
-        if _possible(stay, but_not=[when]):
+        if possible(stay, but_not=[when]):
             return
-        if _possible(when, but_not=[stay]):
+        if possible(when, but_not=[stay]):
             message = (
                 f"{stay.name} is stricter than `when`, so it keeps no one; make it easier to meet, or leave it out"
             )
@@ -163,11 +193,11 @@ class _Look:
         self, here: list[Rule], name: str, better: list[tuple[str, Rule]], path: Path, what: str, order: str
     ) -> Iterator[Finding]:
         """here: the rules of which one brings to this place.  better: those that go before"""
-        if not _possible(here[0]):
+        if not possible(here[0]):
             return  # said already
-        if any(_possible(rule, but_not=[other for _, other in better]) for rule in here):
+        if any(possible(rule, but_not=[other for _, other in better]) for rule in here):
             return
-        alone = [n for n, other in better if not any(_possible(rule, but_not=[other]) for rule in here)]
+        alone = [n for n, other in better if not any(possible(rule, but_not=[other]) for rule in here)]
         before = repr(alone[0]) if alone else " or ".join(repr(n) for n, _ in better)
         because = f"who meets its condition meets that of {before}, which is {order}"
         yield self._refused(
@@ -175,9 +205,9 @@ class _Look:
         )
 
     def _left(self, name: str, when: Rule, stay: Rule | None, path: Path) -> Iterator[Finding]:
-        remains = [when] if stay is None or _possible(when, but_not=[stay]) else [when, stay]
-        if any((formulas := Formulas(rule)).never_ends(formulas.of(rule), _only_grows) for rule in remains):
-            but = " but by a refund" if any(_refundable(c.operand.feature) for c in when.compared) else ""
+        remains = [when] if stay is None or possible(when, but_not=[stay]) else [when, stay]
+        if any(never_ends(rule) for rule in remains):
+            but = but_by_a_refund(when)
             yield self._warned(path, f"no one ever falls out of tier {name!r}{but}; use windows if they should")
 
     def _classes(self, classes: Classes) -> Iterator[Finding]:
@@ -205,7 +235,19 @@ class _Look:
                     f"no one can be in class {klass.name!r}: no one is in those of its `from`; name others, or none"
                 )
                 yield self._refused(("classes", name, i, "from"), message)
+        for i, klass in enumerate(classes.classes):
+            if klass.name in entered and klass.name in reached:
+                yield from self._left_to(klass, classes.classes[:i], ("classes", name, i, "when"))
         yield from self._resources(name, self._document.policy.classes[name])
+
+    def _left_to(self, klass: Class, before: Sequence[Class], path: Path) -> Iterator[Finding]:
+        """Where the condition holds for ever, only a class before it takes anyone out."""
+        if klass.when is None or not never_ends(klass.when):
+            return
+        takers = [c.when for c in before if c.when and (c.only_from is None or klass.name in c.only_from)]
+        if not any(possible_together(klass.when, taker) for taker in takers):
+            but = but_by_a_refund(klass.when)
+            yield self._warned(path, f"no one ever leaves class {klass.name!r}{but}; use windows if they should")
 
     def _resources(self, name: str, classes: list[shape.Class]) -> Iterator[Finding]:
         shares = [Fraction(c.resources.removesuffix("%")) for c in classes if c.resources is not None]
@@ -216,6 +258,24 @@ class _Look:
                 f"the resources of {name!r} add up to {float(sum(shares)):g}%, not to 100%; change a share",
             )
 
+    def _playbook(self, playbook: Playbook, path: Path) -> Iterator[Finding]:
+        verb, value, dimension, when = playbook.verb, playbook.value, playbook.dimension, playbook.when
+        best, last = dimension.values[0], dimension.values[-1]
+        if verb == "rises" and value == last:
+            message = f"no one ever rises to {last!r}, the last tier; write `{dimension.name} falls to {last}`"
+            yield self._refused((*path, "on"), message)
+        if verb == "falls" and value == best:
+            message = f"no one ever falls to {best!r}, the best tier; write `{dimension.name} rises to {best}`"
+            yield self._refused((*path, "on"), message)
+        if when is None:
+            return
+        yield from self._rule(when, (*path, "when"))
+        lets_in = _lets_in(playbook)
+        if lets_in and possible(when) and not any(possible_together(when, rule) for rule in lets_in):
+            message = f"{when.name}: at `{playbook.on}` hardly anyone meets `{when.text}`: it contradicts "
+            message += " and ".join(f"`{rule.text}`" for rule in lets_in)
+            yield self._warned((*path, "when"), f"{message}; change a bound or leave it out")
+
     def _refused(self, path: Path, message: str) -> Finding:
         return Finding("refuse", self._document.place(*path).at(), message)
 
@@ -223,28 +283,16 @@ class _Look:
         return Finding("warn", self._document.place(*path).at(), message)
 
 
-def _possible(rule: Rule, *, but_not: Sequence[Rule] = ()) -> bool:
-    """Whether the rule can hold while none of the others does."""
-    formulas = Formulas(rule, *but_not)
-    return formulas.possible(formulas.of(rule), *(formulas.of(other, holds=False) for other in but_not))
-
-
-def _only_grows(feature: Feature) -> bool:
-    """Whether time and new events, but for refunds, never lessen it."""
-    match feature:
-        case Count() | Sum():
-            return feature.window is None
-        case Tenure() | KnownFor():
-            return True
-    return False
-
-
-def _refundable(feature: Feature) -> bool:
-    match feature:
-        case Count(which=which):
-            return PURCHASE in which.kinds
-        case Sum():
-            return feature.less_refunds
-        case Tenure():
-            return True
-    return False
+def _lets_in(playbook: Playbook) -> list[Rule]:
+    """The conditions of which one holds when the move is made; none where it takes no condition, or is a leaving."""
+    match playbook.dimension:
+        case Ladder(tiers=tiers) if playbook.value is not None:
+            tier = next(tier for tier in tiers if tier.name == playbook.value)
+            rules = [tier.when, None if playbook.verb == "rises" else tier.stay]
+        case Classes(classes=classes) if playbook.verb == "enters":
+            rules = [next(klass.when for klass in classes if klass.name == playbook.value)]
+        case Segment(rule=rule) if playbook.verb == "enters":
+            rules = [rule]
+        case _:
+            rules = []
+    return [rule for rule in rules if rule is not None]

@@ -4,8 +4,10 @@ A field that an entry does not have is unknown, and every comparison with it is 
 """
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import pairwise, product
+from math import prod
 
 from services.scorer.domain import expressions, literals
 from services.scorer.domain.comparisons import Operator
@@ -36,8 +38,11 @@ KIND_SAYS: dict[int, dict[str, str]] = {
 }
 """Fields that follow from the kind."""
 
-SCORED = (RATING, NPS)
-"""Kinds whose amount is the field `score`, in hundredths."""
+SCALES = {RATING: (1, 5), NPS: (0, 10)}
+"""Kinds whose amount is the field `score`, in hundredths: the lowest and the highest score that ingest takes."""
+
+MOST_TRIED = 10_000
+"""Combinations of fields."""
 
 ALWAYS_KEPT = frozenset({"direction", "kind"})
 
@@ -74,8 +79,42 @@ def compiled(text: str, kinds: Iterable[int]) -> Which:
     return Which(matching)
 
 
+def can_pass(which: Which) -> bool:
+    """Whether there can be an entry that meets the condition; True where too many would have to be tried."""
+    if which.where is None:
+        return True
+    compared = tuple(expressions.comparisons(expressions.parse(which.where.text)))
+    return any(_can_pass(kind, which.where, compared) for kind in which.kinds)
+
+
+def _can_pass(kind: int, where: Where, compared: Iterable[Compared]) -> bool:
+    """Any value between two that the condition names does as well as any other, and so does any other text."""
+    choices: dict[str, list[str | Fraction | None]] = {}
+    for name in where.names:
+        named = {_constant(constant) for c in compared if c.name == name for constant in c.constants}
+        if name in (said := KIND_SAYS.get(kind, {})):
+            choices[name] = [said[name]]
+        elif name == "score" and kind in SCALES:
+            choices[name] = [*_scores(kind, named)]
+        elif name in KEPT_BY_KIND[kind]:
+            choices[name] = [None, *named, "".join(map(str, named)) + "?"]
+    if prod(map(len, choices.values())) > MOST_TRIED:
+        return True
+    tried = (zip(choices, values, strict=True) for values in product(*choices.values()))
+    return any(where.holds({name: value for name, value in fields if value is not None}) for fields in tried)
+
+
+def _scores(kind: int, named: Iterable[str | Fraction]) -> Iterator[Fraction]:
+    """Those named that are on the scale, and one between any two."""
+    low, high = SCALES[kind]
+    on_scale = {score for score in named if isinstance(score, Fraction) and low <= score <= high}
+    at = sorted({Fraction(low), *on_scale, Fraction(high)})
+    yield from at
+    yield from ((a + b) / 2 for a, b in pairwise(at))
+
+
 def _fields(kind: int) -> set[str]:
-    return {*KEPT_BY_KIND[kind], *KIND_SAYS.get(kind, ()), *(("score",) if kind in SCORED else ())}
+    return {*KEPT_BY_KIND[kind], *KIND_SAYS.get(kind, ()), *(("score",) if kind in SCALES else ())}
 
 
 def _check(comparison: Compared, known: set[str], kinds: tuple[int, ...]) -> None:

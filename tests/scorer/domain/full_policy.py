@@ -42,7 +42,7 @@ ladders:
     - {name: basic}
 classes:
   type:
-    - {name: at_risk, when: "complaints >= 3 or alive < 0.3", from: [growth, other], dwell: 30d, resources: 10%}
+    - {name: at_risk, when: "complaints >= 3 or alive < 0.3", from: [high, growth], dwell: 30d, resources: 10%}
     - {name: high, when: "spend >= calibrated.top_spend", strategy: "care", resources: 40%}
     - {name: growth, when: "touches > 10 and rfm.r >= 3 and late > 1d", resources: 30%}
     - {name: other, resources: 20%}

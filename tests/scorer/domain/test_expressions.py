@@ -80,6 +80,8 @@ def test_a_name_may_have_parts():
         ("a > 30 days", 7, "right behind the number, as 30d"),
         ("a > 50%", 4, "0.5 for 50%"),
         ("a >= 3yr", 5, "units of spans are ms, s, min, h, d, w, mo and y"),
+        ("a <> 2", 2, "'<>' is written '!='"),
+        ("2 <> a", 2, "'<>' is written '!='"),
         ("a == ‘phone’", 5, "straight quotes"),
         ("a == “phone”", 5, "straight quotes"),
         ("a ＞ 1", 2, "the plain '>'"),

@@ -143,6 +143,18 @@ def test_stage_new_stable_mature_declining_outside():
     assert path[3][0] == at(1_440 + 180)
 
 
+def test_stage_outside_when_the_last_order_of_a_few_has_left_the_year():
+    #        new              a year: stable     the second order leaves
+    # ───────●──────●─────────▼──────────────────▼──
+    #        Jan 1  Oct 27    Jan 1 2021         Oct 27 2021
+    life = lived(yuan(0, 10_000), yuan(300, 10_000))
+    assert life.path("stage") == [
+        (at(0), "new"),
+        ("2021-01-01T04:00Z", "stable"),
+        ("2021-10-27T04:00Z", "outside"),
+    ]
+
+
 def test_stage_declining_by_trend():
     """An order a week makes 12.9 expected in 90 days: 7 are P(X <= 7) = .054, 6 are .027."""
     life = lived(*(yuan(7 * n, 10_000) for n in range(66)))
@@ -170,8 +182,10 @@ def test_value_matrix_of_spend_and_engagement():
 
 
 def test_value_matrix_rising_by_engagement_alone():
-    life = lived(yuan(0, 1), *(contact(day(1)) for _ in range(6)), until=2)
-    assert life.path("value") == [(at(1), "rising")]
+    life = lived(yuan(0, 1), *(contact(day(1)) for _ in range(6)))
+    (rises, rising), (ceases, small) = life.path("value")
+    assert (rises, rising, small) == (at(1), "rising", "small")
+    assert ms(ceases) == pytest.approx(day(1) + 60 * DAY * math.log2((10 * 2 ** (-1 / 60) + 12) / 20), abs=2)
 
 
 def test_rfm_groups():
@@ -233,6 +247,15 @@ def test_segment_unhappy_by_weighted_feedback():
     assert life.path("unhappy")[1:] == [(told(ms("2021-01-04T04:00Z")), False)]
 
 
+def test_segment_unhappy_by_an_nps_of_6_until_a_better_one_or_a_year_later():
+    """An NPS of 6 is 60 of 100, so the mood is not low."""
+    assert lived(feedback(day(0), "nps", 600)).path("unhappy") == [(at(0), True), ("2021-01-01T04:00Z", False)]
+    assert lived(feedback(day(0), "nps", 600), feedback(day(9), "nps", 601)).path("unhappy") == [
+        (at(0), True),
+        (at(9), False),
+    ]
+
+
 def test_segment_late_two_weeks_past_the_order_expected():
     life = lived(yuan(0, 1), yuan(30, 1), yuan(60, 1), yuan(120, 1), until=130)
     assert life.path("late") == [(at(104), True), (at(120), False)]
@@ -266,3 +289,10 @@ def test_churn_by_each_of_its_reasons():
     assert lived(yuan(0, 1), yuan(200, 1), until=201).path("churn")[-1] == (at(200), False)
     complaining = lived(*(feedback(day(n), "complaint") for n in range(3)))
     assert complaining.path("churn") == [(at(2), True), (at(90), False)]
+
+
+def test_churn_by_the_model_until_the_next_order():
+    """x = 1, t_x = 1 week: P(alive) falls to .3 at (6.5 + 1) * ((1/.3 - 1) * 3.4 / .6)^(1 / 1.9) - 6.5 = 22.7 weeks."""
+    weeks = 7.5 * ((1 / 0.3 - 1) * 3.4 / 0.6) ** (1 / 1.9) - 6.5
+    life = lived(yuan(0, 1), yuan(7, 1), yuan(170, 1), until=171)
+    assert life.path("churn") == [(told(FIRST + int(weeks * 7 * DAY) + 1), True), (at(170), False)]

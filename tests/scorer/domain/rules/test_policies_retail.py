@@ -104,6 +104,24 @@ def test_lifecycle_loyal_with_four_orders_in_a_year():
     assert life.value("lifecycle") == "loyal"
 
 
+def test_lifecycle_loyal_ceases_by_90_days_of_quiet_and_is_not_had_back_by_one_order():
+    life = lived(*(dollars(80 * n, 10) for n in range(4)), dollars(610, 10), until=611)
+    assert life.path("lifecycle")[2:] == [
+        (at(240), "loyal"),
+        (at(330), "at_risk"),
+        (at(420), "lapsed"),
+        (at(610), "won_back"),
+    ]
+    life.until(day(670))
+    assert life.value("lifecycle") == "active"
+
+
+def test_lifecycle_loyal_ceases_when_the_fourth_order_goes_back():
+    fourth = buy(day(30), 10_00, order="A", currency="USD")
+    life = lived(*(dollars(10 * n, 10) for n in range(3)), fourth, refund(day(40), None, "A", currency="USD"), until=41)
+    assert life.path("lifecycle")[-2:] == [(at(30), "loyal"), (at(40), "active")]
+
+
 def test_segment_high_value_is_for_life():
     assert lived(dollars(0, 499.99), dollars(1, 0.01)).path("high_value") == [(at(1), True)]
 
