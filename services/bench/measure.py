@@ -190,14 +190,16 @@ class Worker:
             raise
 
 
-def committed(workers: list[Worker]) -> dict[int, int]:
-    """Partition -> the offset up to which all is committed, of those that are restored. Blocks."""
-    found = {}
-    for worker in workers:
-        for number, detail in worker.partitions().items():
-            if isinstance(position := detail.get("position"), int):
-                found[number] = position
-    return found
+def committed(workers: list[Worker]) -> list[dict[int, int]]:
+    """Of each worker: partition -> the offset up to which all is committed, of those that are restored. Blocks."""
+    return [
+        {
+            number: position
+            for number, detail in worker.partitions().items()
+            if isinstance(position := detail.get("position"), int)
+        }
+        for worker in workers
+    ]
 
 
 async def tierline(
@@ -226,25 +228,35 @@ async def tierline(
 
 
 async def work_off(workers: list[Worker], ends: Mapping[int, int], *, broker_pid: int) -> Run:
-    """From now, before anything is committed, until all of the events are. Failed if a worker ends or it takes long."""
+    """From now, before anything is committed, until all of the events are. Failed if a worker ends or it takes long.
+
+    Of several workers the first to come has all partitions until the others have joined: what is done by then does not
+    count.
+    """
     meters = [Meter(worker.process.pid, broker_pid) for worker in workers]
-    total = sum(ends.values())
+    total, done_before, share = sum(ends.values()), 0, len(ends) // len(workers)
+    shared = len(workers) == 1
     deadline = time.monotonic() + _START_S + total / 500
     while time.monotonic() < deadline:
         for worker in workers:
             if worker.process.exit_code is not None:
                 raise Failed(f"a worker ended: {worker.process.last_line()}")
         moments = [meter.read() for meter in meters]
-        at = await asyncio.to_thread(committed, workers)
+        of_each = await asyncio.to_thread(committed, workers)
+        at = {number: position for of_worker in of_each for number, position in of_worker.items()}
         done, pause_s = sum(at.values()), LOOK_S
-        if not done:
+        if not done or not shared:
+            done_before = done
             for meter, moment in zip(meters, moments, strict=True):
                 meter.begin(moment)
-        else:  # each look costs the worker something: few while there is much to do, many near the end
-            left_s = (moments[0].wall_s - meters[0].began.wall_s) * (total - done) / done
+        elif done > done_before:  # each look costs the worker something: few while there is much to do, many at the end
+            left_s = (moments[0].wall_s - meters[0].began.wall_s) * (total - done) / (done - done_before)
             pause_s = max(LOOK_S, min(1.0, left_s / 3))
+        shared = shared or all(len(of_worker) == share for of_worker in of_each)
         if all(at.get(number, -1) >= end for number, end in ends.items()):
-            return _together([meter.end(total) for meter in meters])
+            if done_before == total:
+                raise Failed("all was done before the workers shared the partitions; give them more --events")
+            return _together([meter.end(total - done_before) for meter in meters])
         await asyncio.sleep(pause_s)
     raise Failed(f"a worker is not done in time: {workers[0].process.last_line()}")
 
