@@ -6,7 +6,7 @@ KafkaException if the broker stays away.
 from collections.abc import Iterator
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message
 
 from schemas import topics
 from schemas.control import Activation
@@ -17,10 +17,8 @@ from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.changelog import Restored
 from services.shared.control import Control
 from services.shared.identities import operations
+from services.shared.portions import portions
 from services.shared.settings import KafkaSettings
-
-_AT_ONCE = 5_000
-_SILENCE_S = 30.0
 
 
 class _Letter(msgspec.Struct):
@@ -77,30 +75,9 @@ class Source:
         """In portions, from offset `start` on up to `end`, that one not included; None for all there is."""
         if end is not None and start >= end:
             return
-        self._consumer.assign([TopicPartition(self._settings.topic(topic.name), partition, start)])
         try:
-            reading = True
-            while reading:
-                portion, reading = self._portion(topic, partition, end)
+            for portion in portions(self._consumer, self._settings.topic(topic.name), partition, start, end):
                 yield portion
                 self._pace.took(len(portion))
         finally:
             self._consumer.unassign()
-
-    def _portion(self, topic: topics.Topic, partition: int, end: int | None) -> tuple[list[Message], bool]:
-        """The next records, and whether there are more."""
-        first = self._consumer.poll(_SILENCE_S)
-        if first is None:
-            name = self._settings.topic(topic.name)
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {name}-{partition}"))
-        found: list[Message] = []
-        for message in (first, *self._consumer.consume(_AT_ONCE, timeout=0)):
-            error = message.error()
-            if error is not None:
-                if error.code() == KafkaError._PARTITION_EOF:
-                    return found, False
-                raise KafkaException(error)
-            if end is not None and (message.offset() or 0) >= end:
-                return found, False
-            found.append(message)
-        return found, True
