@@ -15,14 +15,16 @@ _RATE = 1_000
 
 
 async def wake(stage: Stage, frozen: WorkerProcess) -> None:
-    """SIGCONT; returns once it has found out that it was fenced."""
-    before = stage.bitten
+    """SIGCONT; returns once it has found out that others have its partitions, be it by its commit that is fenced or,
+    which ends the partition's actor before it hears of the commit, by its group."""
+    told = len(frozen.lines)
     frozen.process.send(signal.SIGCONT)
 
-    async def fenced() -> int:
-        return int(await frozen.metric(FAILED))
+    async def found_out() -> bool:
+        return await frozen.metric(FAILED) > 0 or any('"partitions owned"' in line for line in frozen.lines[told:])
 
-    stage.bitten = before + await until(fenced, within=60, what="the frozen worker is fenced")
+    await until(found_out, within=60, what="the frozen worker has found out")
+    stage.bitten += 1
 
 
 class Frozen(Scenario):

@@ -96,3 +96,12 @@ segments: {keen: "orders >= 9"}
     life.sees(buy("2026-03-02T00:00Z", 1_00))
     [keen] = life.of("keen")
     assert keen.next == (ms("2026-03-05T00:00Z"), False)
+
+
+def test_what_is_due_a_millisecond_before_an_event_is_no_work_of_the_event():
+    life = gold()
+    comes(life, "2026-03-11T00:00:00.001Z", until="2026-03-11T00:00:00.001Z")
+    assert life.said("keen")[1:] == [
+        (True, False, "2026-03-11T00:00Z", "time"),
+        (False, True, "2026-03-11T00:00:00.001Z", "event"),
+    ]
