@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from schemas.decisions import CaughtUp
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.packing import decode_position, encode, encode_position
+from services.scorer.domain.packing import VERSION, decode_position, encode, encode_position
 from services.scorer.domain.state import POSITION_KEY, Customer, Position
 from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.clock import Clock
@@ -246,7 +246,7 @@ def test_state_of_another_version_is_refused_in_one_line_that_says_what_to_do(
     with pytest.raises(Refusal) as refused:
         owner.take_over()
     line = str(refused.value)
-    assert "scorer-state-0: not a state record of version 4" in line
+    assert f"scorer-state-0: not a state record of version {VERSION}" in line
     assert f"its first bytes are {bytes([version])!r}"[:-1] in line
     assert "start the version you had" in line
     assert "start with --fresh and send the events again" in line

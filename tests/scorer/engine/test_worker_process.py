@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 
 from schemas.events import Event
+from services.scorer.domain.packing import VERSION
 from services.scorer.domain.state import POSITION_KEY
 from services.scorer.engine.failpoints import FailPoints
 from tests.scorer.engine.conftest import Install
@@ -130,7 +131,7 @@ async def test_state_of_an_older_version_is_one_line_and_exit_code_2(install: In
     installation = await install(partitions=1)
     await asyncio.to_thread(installation.write, "scorer-state", b"\x01" + bytes(40), POSITION_KEY, 0)
     async with await WorkerProcess.start(installation) as worker:
-        await ends_with(worker, 2, "not a state record of version 4; its first bytes are b'\\x01")
+        await ends_with(worker, 2, f"not a state record of version {VERSION}; its first bytes are b'\\x01")
 
 
 async def test_a_policy_that_cannot_be_used_is_one_line_and_exit_code_2(install: Install, tmp_path: Path) -> None:
