@@ -2,7 +2,7 @@
 
 from tests.faults.scenario import Scenario
 from tests.faults.scenarios.activations import ActivationsInFlight
-from tests.faults.scenarios.broker import BrokerAway, BrokerKilled
+from tests.faults.scenarios.broker import BrokerAway, BrokerGoneAtStart, BrokerKilled
 from tests.faults.scenarios.changelog import Compacted
 from tests.faults.scenarios.clocks import ClockSteps
 from tests.faults.scenarios.database import PostgresAway
@@ -39,6 +39,7 @@ ALL: tuple[type[Scenario], ...] = (
     PostgresAway,
     BrokerKilled,
     BrokerAway,
+    BrokerGoneAtStart,
     DiskFull,
     FilesLimited,
 )

@@ -96,7 +96,7 @@ class Stage:
 
         async def is_further() -> bool:
             found = await self.reached()
-            return all(found.get(p, -1) > begins.get(p, -1) for p in wanted)
+            return all(found.get(p, 0) > begins.get(p, 0) for p in wanted)
 
         await until(is_further, within=_FURTHER_S, what=f"further than {begins}")
 

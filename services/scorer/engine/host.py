@@ -3,7 +3,8 @@
 What is set here and why was measured (docs/adr): runs instead of messages (batches.py); no acknowledgements, since
 positions are ours; partitions taken over in `on_rebalance_complete`, the only hook Faust awaits before it seeks;
 committed records only, which Faust asks for in a mode we do not use; no web server of Faust's, which would take a
-fixed port; waits short enough that one quiet partition does not hold up a busy one.
+fixed port; waits short enough that one quiet partition does not hold up a busy one; no broker asked for positions
+before partitions flow, since Faust lets none flow ever again if that takes longer than a request may.
 """
 
 import gc
@@ -81,6 +82,11 @@ class _Consumer(driver.Consumer):
         app: Any = self.app
         await app.worker.room.wait()
         return await super()._getmany(*args, **options)
+
+    async def perform_seek(self) -> None:
+        """Nothing is sought: takeovers have done so (partition.py), and partitions kept go on at the group's offsets,
+        which aiokafka asks for as soon as it can. Whatever it fetches then is handed over."""
+        self._read_offset.update(dict.fromkeys(self.assignment()))
 
 
 class _Transport(driver.Transport):
@@ -194,7 +200,7 @@ class _AppFeed:
         try:
             await self._app.consumer.seek_wait({TP(self._topic, partition): offset})
         except (AssertionError, IllegalStateError):
-            return  # not assigned at this moment: Faust seeks when it is
+            return  # not assigned at this moment: when it is, it begins at the group's offset
 
     async def what_follows(self, partition: int, offset: int) -> eventlog.Next:
         return await self._app.loop.run_in_executor(self._pool, self._ask, partition, offset)

@@ -5,7 +5,7 @@
 3. take the position from the changelog: the group's offset is advisory;
 4. write that position, and the offset to the group, in a first transaction.
 
-Blocks; runs in a thread, before Faust seeks.
+Blocks; runs in a thread, before Faust lets the partition flow.
 """
 
 import time

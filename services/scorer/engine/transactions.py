@@ -37,7 +37,7 @@ _MOST_BYTES = 1024 * 1024 + 60_000  # of one record; the topics take a little mo
 
 class GroupOffsets:
     """The scorer's consumer group, to which offsets are written inside transactions. They are advisory only: what
-    counts is the position in the changelog, but Faust seeks to them.
+    counts is the position in the changelog, but a partition kept through a rebalance goes on at them.
 
     The metadata comes from a consumer that never subscribes, hence names no generation: it is the transactional id
     that fences a zombie.

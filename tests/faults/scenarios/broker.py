@@ -5,6 +5,10 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+
+from services.shared.connection import SILENT
 from tests.faults.recovery import Commit, commits, pauses
 from tests.faults.scenario import Scenario
 from tests.faults.stage import Options, Stage
@@ -12,6 +16,7 @@ from tests.waiting import until
 
 _RATE = 1_000
 _RATE_AWAY = 100  # what piles up in five minutes is to be worked off in seconds
+_AWAY_S = 45.0  # longer than a worker waits for an answer to a request
 
 
 class BrokerDown(Scenario):
@@ -86,6 +91,38 @@ class BrokerAway(BrokerDown):
                 await stage.broker.start()
                 await stage.further()
         stage.facts["failed transactions"] = await stage.failed()
+
+
+class BrokerGoneAtStart(BrokerDown):
+    """Each worker takes its partitions over, or has just done so, and Faust has not let them flow yet."""
+
+    name = "broker-gone-at-start"
+    about = "the broker dies as the group has formed, and stays away longer than a request may take"
+    times = 1
+
+    async def play(self, stage: Stage) -> None:
+        await stage.start()
+        async with stage.upstream.flowing(_RATE_AWAY):
+            await stage.further()
+            for n in range(self.times):
+                await stage.start()
+                await asyncio.to_thread(_formed, stage, n + 2)
+                await self.down(stage, _AWAY_S)
+                stage.strike()
+                await stage.broker.start()
+                await stage.further()
+
+
+def _formed(stage: Stage, members: int) -> None:
+    """Wait until each of so many workers has been told its partitions. TimeoutError if that takes too long"""
+    admin = AdminClient({"bootstrap.servers": stage.installation.bootstrap}, logger=SILENT)
+    settings, until_s = stage.installation.settings, time.monotonic() + 60
+    group = settings.topic(settings.group)
+    while time.monotonic() < until_s:
+        found = admin.describe_consumer_groups([group])[group].result(10)
+        if found.state == ConsumerGroupState.STABLE and len(found.members) == members:
+            return
+    raise TimeoutError("the group has not formed")
 
 
 def _now_ms() -> int:
