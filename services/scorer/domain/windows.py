@@ -84,7 +84,8 @@ class Total(Windowed):
         self.less_refunds = isinstance(feature, Sum) and feature.less_refunds
         self.of_refunds = REFUND in feature.which.kinds
         self._of_no_order = feature.which.where is None  # a refund of its own has no order to ask
-        self.limits = Limits(asked)
+        limits = Limits(asked)
+        self._limits, self._ahead, self._masks = limits.limits, limits.ahead, limits.masks
         self._currency = setting.prices.currency
         self._plain = _PURCHASE + self._currency  # the profile of most orders
         self._profiles: dict[str, bool] = {}
@@ -109,16 +110,17 @@ class Total(Windowed):
     def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
         if self.windowed and (ledger.refunds or ledger.time(registers[HEAD]) <= at_ms - self._fixed_ms):
             self.expire(registers, ledger, at_ms)
-        limits, value, share = self.limits, registers[VALUE], 1
-        passed = bisect_left(limits.limits, value)
-        if self.money:
-            share = entry.amount if entry.profile == self._plain else self.share(ledger, index)
-        value += share
+        value: int = registers[VALUE]
+        ahead = self._ahead[bisect_left(self._limits, value)]
+        if not self.money:
+            value += 1
+        else:
+            value += entry.amount if entry.profile == self._plain else self.share(ledger, index)
         registers[VALUE] = value
-        if value <= limits.ahead[passed]:  # what enters adds to what is held
+        if value <= ahead:  # what enters adds to what is held
             return None
-        passed = bisect_left(limits.limits, value)
-        return limits.masks[passed], self._falls(registers, ledger, at_ms, passed) if self.windowed else NEVER
+        passed = bisect_left(self._limits, value)
+        return self._masks[passed], self._falls(registers, ledger, at_ms, passed) if self.windowed else NEVER
 
     def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
         place = ledger.place(take.order or take.refund)
@@ -199,22 +201,22 @@ class Total(Windowed):
     def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
         if self.windowed:
             self.expire(registers, ledger, at_ms)
-        limits, held = self.limits, registers[VALUE]
-        passed = bisect_left(limits.limits, held if held > 0 else 0)
+        held: int = registers[VALUE]
+        passed = bisect_left(self._limits, held if held > 0 else 0)
         if not self.windowed or (passed == 0 and not ledger.refunds):
-            return limits.masks[passed], NEVER
-        return limits.masks[passed], self._falls(registers, ledger, at_ms, passed)
+            return self._masks[passed], NEVER
+        return self._masks[passed], self._falls(registers, ledger, at_ms, passed)
 
     def _falls(self, registers: Registers, ledger: Ledger, at_ms: int, passed: int) -> int:
         """When what is above `passed` limits no longer is, at least a bound of it."""
         if ledger.refunds:
             return self.changes_ms(registers, ledger, at_ms)
-        if passed == 0 or self.limits.limits[passed - 1] < 0:
+        if passed == 0 or self._limits[passed - 1] < 0:
             return NEVER
         crossing: int = registers[CROSSING]
         if registers[PASSED] != passed or crossing < registers[HEAD]:
             registers[PASSED] = passed
-            crossing = registers[CROSSING] = self._crossing(registers, ledger, self.limits.limits[passed - 1])
+            crossing = registers[CROSSING] = self._crossing(registers, ledger, self._limits[passed - 1])
         return ledger.time(crossing) + self._fixed_ms if self._fixed_ms else self.exit(ledger, crossing)
 
     def _crossing(self, registers: Registers, ledger: Ledger, limit: int) -> int:
@@ -235,7 +237,7 @@ class Total(Windowed):
         raise AssertionError("what a window holds is above no limit that it has passed")
 
     def answer(self, registers: Registers) -> int:
-        return self.limits.passed(max(0, registers[VALUE]))
+        return bisect_left(self._limits, max(0, registers[VALUE]))
 
     def next_exit(self, registers: Registers, ledger: Ledger) -> int:
         return NEVER if registers[HEAD] >= ledger.entered else self.exit(ledger, registers[HEAD])
