@@ -138,7 +138,7 @@ class Position(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     rebuilt: int = 0
 
 
-class Body(msgspec.Struct, array_like=True):
+class Body(msgspec.Struct, array_like=True, gc=False):
     """The record behind its header. `played` and `changed` are ms before the last entry's time.
 
     Standings stay packed until something moves, and are written back as they were if nothing did.
