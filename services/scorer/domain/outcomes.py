@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import msgspec
-
 from schemas.decisions import Cause, Condition, Trigger, Value
 from services.scorer.domain.arrivals import Report
 from services.scorer.domain.paths import Path
@@ -32,16 +30,24 @@ class Change(NamedTuple):
     retracts: Path
 
 
-class Outcome(msgspec.Struct, gc=False):
+class Outcome:
     """altered:   the state must be written; if only its due instant is another, it need not be
     due_before_ms, due_ms: when the customer's record said to look, and when to look now; NEVER if nothing is waited for
     """
 
-    changes: list[Change]
-    reports: list[Report]
-    altered: bool
-    due_before_ms: int
-    due_ms: int
-    taken: int
-    duplicates: int = 0
-    unpriced: int = 0
+    __slots__ = ("altered", "changes", "due_before_ms", "due_ms", "duplicates", "reports", "taken", "unpriced")
+
+    def __init__(
+        self,
+        changes: list[Change],
+        reports: list[Report],
+        altered: bool,
+        due_before_ms: int,
+        due_ms: int,
+        taken: int,
+        duplicates: int = 0,
+        unpriced: int = 0,
+    ) -> None:
+        self.changes, self.reports, self.altered = changes, reports, altered
+        self.due_before_ms, self.due_ms = due_before_ms, due_ms
+        self.taken, self.duplicates, self.unpriced = taken, duplicates, unpriced
