@@ -4,7 +4,7 @@ Nothing here decides anything: events go through ingest's checks and the scorer'
 and what comes out is told in the order it happens.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from services.ingest import identifiers
 from services.ingest.normalise import Normaliser, Refusal
 from services.scorer.domain import merging
 from services.scorer.domain.document import suggest
-from services.scorer.domain.eras import Policies
+from services.scorer.domain.eras import Policies, kept_for
 from services.scorer.domain.explain import explain
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
@@ -110,8 +110,14 @@ class World:
         self.remarks: list[str] = []
         """What was taken and yet can't do what it was meant for, a line each."""
 
-    def run(self, steps: Iterable[Step]) -> Iterator[Happening]:
-        """What happens, in order; at the end everybody's paths. Nothing is played beyond the last line's instant."""
+    def run(self, steps: Sequence[Step]) -> Iterator[Happening]:
+        """What happens, in order; at the end everybody's paths. Nothing is played beyond the last line's instant.
+
+        Of an event is kept what any of the policies asks for, also those still to come: as if rebuilt for them.
+        """
+        for step in steps:
+            if isinstance(step.action, Activate):
+                self.policies = self.policies.keeping(kept_for(step.action.policy), self.policies.rebuild)
         at_ms = None
         for step in steps:
             at_ms = step.at_ms

@@ -139,6 +139,25 @@ def test_another_policy_decides_from_its_instant_on(tmp_path):
     assert moves(played(tmp_path, first, later, asked("3-21")))[1:] == ["c good>regular 03-20 policy"]
 
 
+def test_what_a_later_policy_asks_for_is_kept_from_the_first_line_on(tmp_path):
+    phoned = "features: {phoned: {count: interaction, where: \"channel == 'phone'\"}}"
+    (tmp_path / "phone.yaml").write_text(
+        f"policy: phone\ncurrency: CNY\nzone: UTC\nattributes: [size]\n{phoned}\n"
+        "ladders: {tier: [{name: good, when: phoned >= 2}, {name: regular}]}\n"
+        "segments: {callers: phoned >= 1, large: \"size == 'l'\"}\n"
+    )
+    base = {"source": "shop", "subject": "c", "time": instant("3-1")}
+    call = {"id": "i", "type": "interaction", "channel": "phone", "direction": "inbound"} | base
+    known = {"id": "p", "type": "profile", "attributes": {"size": "l"}} | base
+    activated = line("3-2", activate="phone.yaml")
+    before = played(tmp_path, line("3-1", event=call), line("3-1", event=known), activated, asked("3-4"))
+    after = played(tmp_path, activated, line("3-3", event=call), line("3-3", event=known), asked("3-4"))
+    for happened in (before, after):
+        (answer,) = only("answer", happened)
+        assert answer["segments"] == ["callers", "large"]
+        assert answer["features"] == {"phoned": 1, "size": "l"}
+
+
 def test_a_policy_activated_after_its_instant_is_told_net_when_it_becomes_known(tmp_path):
     (tmp_path / "strict.yaml").write_text(STRICT)
     past = line("3-10", activate="strict.yaml", effective_at=instant("3-5"))

@@ -8,6 +8,7 @@ from services.scorer.domain import literals
 from services.scorer.domain.document import Document, suggest
 from services.scorer.domain.features import Count, Feature, Feedback, Mean, Operand, Ratio, Scorecard, Sum
 
+_MOST = 100
 COUNTED = Count | Sum | Mean | Feedback | Ratio
 
 Part = tuple[Operand, Fraction, Fraction]
@@ -20,6 +21,10 @@ def scorecards(document: Document, features: Mapping[str, Feature], digits: int)
         if not given:
             document.place("scorecards", card).refuse(f"scorecard {card!r} is empty; name features with weights")
         parts = tuple(_part(document, card, name, part, features, digits) for name, part in given.items())
+        most = sum((weight for _, weight, _ in parts), Fraction(0))
+        if most > _MOST:
+            place = document.place("scorecards", card)
+            place.refuse(f"the weights of {card!r} come to {float(most):g}; a scorecard goes from 0 to 100")
         cards[card] = Scorecard(card, parts)
     return cards
 
