@@ -217,7 +217,7 @@ class Policy(_Part, frozen=True, kw_only=True):
 
     rates:      per other currency its rate into the policy's, from its local midnight on
     attributes: profile fields that rules may ask for
-    scorecards: features with weights; each card is a number from 0 to the sum of its weights, by its name
+    scorecards: features with weights; each card is a number from 0 to the sum of its weights (100 at most), by its name
     holdout:    the share of customers who get no playbook, so that what playbooks do can be measured
     code:       how a customer's code is made, of text and fields in braces: attributes, classes, ladders, `{channel}`
                 they first came through, `{importance}` (their tier), and `{serial}` or `{serial:06}`, without which

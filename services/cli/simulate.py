@@ -30,10 +30,11 @@ def simulate(policy: Path, file: Path, as_json: bool) -> None:
                                "reason": "contract", "until": "2026-06-01T00:00:00.000Z"}}
       {"at": ..., "query": {"subject": "c"}}
 
-    Between the lines time passes: windows end, graces run out. A refused event, merge, unmerge or erasure is a dead
-    letter, named `line-` and the line's number where it has no id, and the run goes on. An override without a value
-    ("value": null) ends those before it, until its own end. One that no dimension or value of the policy answers to is
-    remarked on standard error.
+    Between the lines time passes: windows end, graces run out. Every policy of the script sees all fields of all
+    events; a running house refuses one that asks for a new field until `tierline rebuild --for` has run. A refused
+    event, merge, unmerge or erasure is a dead letter, named `line-` and the line's number where it has no id, and the
+    run goes on. An override without a value ("value": null) ends those before it, until its own end. One that no
+    dimension or value of the policy answers to is remarked on standard error.
 
     Exit codes: 0 done, 2 the policy or the script cannot be used (the line and the remedy are named).
     """

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Final
 
 from schemas import policy as shape
 from services.scorer.domain import literals
 from services.scorer.domain.document import Document, suggest
 from services.scorer.domain.features import Count, Feature, Feedback, Mean, Operand, Ratio, Scorecard, Sum
 
-_MOST = 100
+_MOST: Final = 100  # a scorecard goes from 0 to 100
 COUNTED = Count | Sum | Mean | Feedback | Ratio
 
 Part = tuple[Operand, Fraction, Fraction]
@@ -24,7 +25,7 @@ def scorecards(document: Document, features: Mapping[str, Feature], digits: int)
         most = sum((weight for _, weight, _ in parts), Fraction(0))
         if most > _MOST:
             place = document.place("scorecards", card)
-            place.refuse(f"the weights of {card!r} come to {float(most):g}; a scorecard goes from 0 to 100")
+            place.refuse(f"the weights of {card!r} come to {float(most):.12g}, above 100; lower them")
         cards[card] = Scorecard(card, parts)
     return cards
 

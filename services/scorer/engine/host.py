@@ -1,7 +1,7 @@
 """Faust as the worker's host: group membership, assignment, fetching, and the command line.
 
 What is set here and why was measured (docs/adr): runs instead of messages (batches.py); no acknowledgements, since
-positions are ours; partitions taken over in `on_rebalance_complete`, the only hook Faust awaits before it seeks;
+positions are ours; partitions taken over in `on_rebalance_complete`, the only hook Faust awaits before they flow;
 committed records only, which Faust asks for in a mode we do not use; no web server of Faust's, which would take a
 fixed port; waits short enough that one quiet partition does not hold up a busy one; no broker asked for positions
 before partitions flow, since Faust lets none flow ever again if that takes longer than a request may.

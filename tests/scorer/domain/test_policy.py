@@ -306,7 +306,7 @@ def test_a_refusal_points_at_what_is_wrong_and_says_what_to_do(old, new, pointed
         ("nps: {weight: 40, full: 10}", "quiet: {weight: 40, full: 10}", "quiet: {weight", "counts, sums, means"),
         ("nps: {weight: 40, full: 10}", "engagement: {weight: 40, full: 10}", "engagement: {weight", "is none of them"),
         ("weight: 40", "weight: 0", "0, full: 10", "above 0"),
-        ("weight: 40", "weight: 40.5", "{spend_1y: {weight", "come to 100.5; a scorecard goes from 0 to 100"),
+        ("weight: 40", "weight: 40.5", "{spend_1y: {weight", "come to 100.5, above 100; lower them"),
         ("full: 10}", "full: -10}", "-10}", "above 0"),
         ("from: [high, growth]", "from: [high, grow]", "grow]", "did you mean 'growth'"),
         ("from: [high, growth]", "from: []", "[], dwell", "no one can enter"),
