@@ -70,6 +70,7 @@ _CAUSES = {
     "manual": "by hand",
     "merge": "identities",
     "rebuild": "all events replayed",
+    "folding": "old events now by the hour",
     "event": "",
     "refund": "",
 }

@@ -19,6 +19,7 @@ CAUSES = {
     "manual": "an override",
     "merge": "a merge",
     "rebuild": "a rebuild",
+    "folding": "old events by the hour",
 }
 
 

@@ -1,21 +1,22 @@
 """Very long ledgers (rule 4): old clicks and interactions are kept by the hour, so that a record stays small.
 
-The newest of each kind, origin and kept fields stay as they are, so that `count > k` is exact for every k below KEPT.
-An hour of older ones becomes one entry at the time of its newest; what it stands for is its amount. The floor is the
-newest time folded: nothing up to it is played again, and no click or interaction up to it is taken any more.
+The newest of each kind, origin and kept fields stay as they are, so that `count > k` is exact for every k below KEPT;
+so does the very first of each origin, so that it is exact for how long someone is known. An hour of older ones becomes
+one entry at the time of its newest; what it stands for is its amount. The floor is the newest time folded: nothing up
+to it is played again, and no click or interaction up to it is taken any more.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from services.scorer.domain.entries import TOUCHES, Entry
+from services.scorer.domain.entries import TOUCHES, Entry, read_profile
 from services.scorer.domain.frozen import Footing, Frozen
 from services.scorer.domain.ledger import Ledger
-from services.scorer.domain.paths import fold
-from services.scorer.domain.state import Customer
+from services.scorer.domain.life import Life
+from services.scorer.domain.paths import Paths
 
 CAP: Final = 1_000
 """Up to so many entries nothing is folded."""
@@ -36,41 +37,31 @@ def is_due(ledger: Ledger, taken: int) -> bool:
     return entries > CAP and entries // _STEP > (entries - taken) // _STEP
 
 
-def fold_touches(customer: Customer) -> bool:
-    """Fold what may be folded of a customer's ledger; whether that was anything. Positions are as they were."""
-    life = customer.life
-    folded, floor_ms = _by_the_hour(life.ledger.entries)
-    if floor_ms is None or floor_ms >= life.played_ms:
-        return False
-    at_floor, paths = fold(life.policies, life.ledger, floor_ms, life.known, customer.frozen)
+def freeze(floor_ms: int, at_floor: Life, paths: Paths) -> Frozen:
+    """What is known of the floor: where a life played up to it stands there, and its paths."""
     footings = {
         mover.dimension.name: Footing(mover.values[s.place], s.since_ms, s.failing_ms) for mover, s in at_floor.placed()
     }
-    frozen = Frozen(floor_ms, footings, {name: steps[-1] for name, steps in paths.steps.items() if steps})
-    customer.rarely().frozen = frozen
-    now, _ = fold(life.policies, Ledger.of(folded), life.played_ms, life.known, frozen)
-    revisions = {mover.dimension.name: s.revision for mover, s in life.placed()}
-    for mover, standing in now.placed():
-        standing.revision = revisions.get(mover.dimension.name, 0)
-    now.retired = life.retired
-    customer.life = now
-    return True
+    return Frozen(floor_ms, footings, {name: steps[-1] for name, steps in paths.steps.items() if steps})
 
 
-def _by_the_hour(entries: Iterable[Entry]) -> tuple[list[Entry], int | None]:
+def by_the_hour(entries: Sequence[Entry]) -> tuple[list[Entry], int | None]:
     """The ledger with old clicks and interactions by the hour, and the newest time that was folded."""
-    entries = list(entries)
     left = Counter(e.profile for e in entries if e.kind in TOUCHES)
     newest_ms = entries[-1].time_ms
     kept: list[Entry] = []
     hours: dict[tuple[str, int], Entry] = {}
+    origins: set[str] = set()
     floor_ms = None
     for entry in entries:
+        origin = read_profile(entry.profile).origin
+        is_first = origin not in origins
+        origins.add(origin)
         if entry.kind not in TOUCHES:
             kept.append(entry)
             continue
         left[entry.profile] -= 1
-        if left[entry.profile] < KEPT and entry.time_ms > newest_ms - HORIZON_MS:
+        if is_first or (left[entry.profile] < KEPT and entry.time_ms > newest_ms - HORIZON_MS):
             kept.append(entry)
             continue
         hour = (entry.profile, entry.time_ms // _HOUR_MS)

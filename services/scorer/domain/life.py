@@ -261,8 +261,11 @@ class Life:
             due_ms = min(due_ms, override[0])
         self.due_ms = due_ms
 
-    def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> Instant:
-        """Begin at the floor, from what stood there; where nothing is known of a dimension, without memory."""
+    def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> None:
+        """Begin at the floor as what stood there; where nothing is known of a dimension, without memory.
+
+        What the ledger says of it is looked at from the next instant on: it may know less than when it was decided.
+        """
         floor_ms = frozen.floor_ms
         self.era = self.policies.at(floor_ms, self.known)
         self.machine = self.policies.machines[self.era]
@@ -275,13 +278,20 @@ class Life:
             else:
                 standing.place = mover.values.index(footing.value)
                 standing.since_ms, standing.failing_ms = footing.since_ms, footing.failing_ms
+                standing.masked = self._hidden_by(mover, standing, frozen)
             self.standings.append(standing)
         for effect in effects:
             profile = self.ledger.profile(effect.place)
             if effect.at_ms <= floor_ms and effect.take is None and profile[0] == _OVERRIDE:
                 self._override(effect.place, effect.at_ms)
-        self.nexts, self.due_ms = None, floor_ms
-        return self.at(floor_ms, ())
+        self.nexts, self.played_ms, self.due_ms = None, floor_ms, floor_ms + 1
+
+    @staticmethod
+    def _hidden_by(mover: Mover, standing: Standing, frozen: Frozen) -> int:
+        """The place that was shown at the floor instead of the standing's own; -1 if that was shown."""
+        name, values = mover.dimension.name, mover.values
+        shown = frozen.steps[name][1] if name in frozen.steps else values[mover.initial]
+        return -1 if shown == values[standing.place] or shown not in values else values.index(shown)
 
     # -- policies
 

@@ -40,7 +40,7 @@ def fold(
     ledger.entered = 0
     if frozen is not None:
         paths.steps = {name: [step] for name, step in frozen.steps.items()}
-        paths.take(life.thaw(frozen, effects))
+        life.thaw(frozen, effects)
         effects = [e for e in effects if e.at_ms > frozen.floor_ms]
     for instant in life.play(effects, until_ms):
         paths.take(instant)

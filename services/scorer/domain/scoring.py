@@ -9,7 +9,7 @@ from services.scorer.domain.admission import Admitted, admit
 from services.scorer.domain.arrivals import Arrival, Report
 from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.folding import fold_touches, is_due
+from services.scorer.domain.folding import is_due
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.outcomes import Change, Outcome
 from services.scorer.domain.packing import encode, opened, revived
@@ -73,7 +73,8 @@ def _decide(
         turn.rebase([*customer.ledger.entries, *shadowed], own, now_ms, "late_event", customer.frozen)
     turn.advance(until_ms)
     if is_due(customer.ledger, len(admitted.entries)):
-        fold_touches(customer)
+        turn.fold_touches()
+        turn.advance(until_ms)
     taken = len(admitted.entries)
     altered = bool(taken or turn.changes or admitted.shadowed)
     return Outcome(

@@ -14,7 +14,7 @@ import msgspec
 from schemas import policy as shape
 from services.scorer.domain import expressions, literals, where
 from services.scorer.domain.cells import DAY_MS, longest_ms
-from services.scorer.domain.comparisons import Comparison
+from services.scorer.domain.comparisons import Above, Comparison
 from services.scorer.domain.document import Document, Place
 from services.scorer.domain.entailment import but_by_a_refund, never_ends, possible, possible_together
 from services.scorer.domain.entries import NPS, RATING, TOUCHES
@@ -28,6 +28,7 @@ from services.scorer.domain.features import (
     Sum,
     Trend,
 )
+from services.scorer.domain.folding import CAP, KEPT
 from services.scorer.domain.formulas import Formulas
 from services.scorer.domain.rules import Class, Classes, Ladder, Playbook, Policy, Rule, Segment
 
@@ -119,6 +120,7 @@ class _Look:
         tree = expressions.parse(rule.text)
         for comparison, node in zip(rule.compared, expressions.comparisons(tree), strict=True):
             yield from self._probability(comparison, place, node.offset)
+            yield from self._by_the_hour(comparison, place, node.offset)
         if not formulas.possible(formulas.of(rule)):
             yield Finding(
                 "refuse", place.at(), f"{rule.name}: no one can ever meet `{rule.text}`; change a bound or leave it out"
@@ -160,6 +162,18 @@ class _Look:
                 "take a threshold below it"
             )
             yield Finding("refuse", place.at(offset), message)
+
+    def _by_the_hour(self, comparison: Comparison, place: Place, offset: int) -> Iterator[Finding]:
+        """A window asked for more clicks or interactions than are kept one by one."""
+        match comparison.operand.feature:
+            case Count(which=which, window=window) if window and set(which.kinds) & set(TOUCHES):
+                if any(isinstance(t.ask, Above) and t.ask.limit >= KEPT for t in comparison.thresholds):
+                    message = (
+                        f"`{comparison.text}`: of someone with more than {CAP:,} events the newest {KEPT} clicks or "
+                        f"interactions are kept one by one, older ones by the hour, so it may hold up to an hour too "
+                        f"long; ask for less than {KEPT} where that matters"
+                    )
+                    yield Finding("warn", place.at(offset), message)
 
     def _ladder(self, ladder: Ladder) -> Iterator[Finding]:
         better: list[tuple[str, Rule]] = []

@@ -2,7 +2,8 @@
 
 An event later than the last change of position is in order: steps come out one by one, each at its own instant. An
 earlier one is late: the path is played again from its place, and what differs comes out net (rules 3 and 10). So does
-what a policy changes that was activated after it took effect (rule 9).
+what a policy changes that was activated after it took effect (rule 9), and what keeping a long ledger by the
+hour changes (rule 4).
 """
 
 from collections import deque
@@ -13,6 +14,7 @@ from services.scorer.domain.admission import Admission
 from services.scorer.domain.changes import Chronicle
 from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
+from services.scorer.domain.folding import by_the_hour, freeze
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
@@ -253,6 +255,27 @@ class Turn:
             rare.shadowed, rare.frozen = shadowed, frozen
             if rare == Rare():
                 customer.rare = None
+
+    def fold_touches(self) -> None:
+        """Keep old clicks and interactions by the hour (rule 4), and live on from what is still known of them.
+
+        Where what is decided of them since the floor comes out otherwise by the hour, that is brought out too.
+        """
+        customer = self._customer
+        old, ledger = customer.life, customer.ledger
+        entries, floor_ms = by_the_hour(ledger.entries)
+        if customer.frozen is not None and floor_ms is not None:
+            floor_ms = max(floor_ms, customer.frozen.floor_ms)
+        if floor_ms is None or floor_ms >= old.played_ms:
+            return
+        life, old_paths = self._fold(ledger, floor_ms, old.known)
+        frozen = freeze(floor_ms, life, old_paths)
+        old_paths.begin_at(floor_ms)
+        for instant in life.play([e for e in ledger.effects() if e.at_ms > floor_ms], old.played_ms):
+            old_paths.take(instant)
+        now, new_paths = fold(self._policies, Ledger.of(entries), old.played_ms, old.known, frozen)
+        customer.rarely().frozen = frozen
+        self._chronicle.correct(Paths(), old_paths, new_paths, now, old.played_ms, "folding", None)
 
     def _replay_whole(
         self,

@@ -621,3 +621,15 @@ def test_what_is_said_to_be_possible_is_what_some_values_meet(condition):
     formulas = Formulas(rule)
     assert formulas.possible(formulas.of(rule)) == any(met)
     assert formulas.possible(formulas.of(rule, holds=False)) == (not all(met))
+
+
+@pytest.mark.parametrize("condition", ["clicks_30d > 256", "clicks_30d >= 257", "touches_1y between 3 and 300"])
+def test_a_window_asked_for_more_clicks_than_are_kept_one_by_one_is_warned_of(condition):
+    [(severity, message)] = found(segment(condition))
+    assert (severity, message.split(": ")[0]) == ("warn", f"`{condition}`")
+    assert "more than 1,000 events the newest 256 clicks or interactions are kept one by one" in message
+
+
+@pytest.mark.parametrize("condition", ["clicks_30d > 255", "clicks_30d >= 256", "talks >= 1_000", "orders_30d >= 300"])
+def test_one_asked_for_what_is_kept_one_by_one_is_not(condition):
+    assert segment(condition) == []

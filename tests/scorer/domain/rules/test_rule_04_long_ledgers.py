@@ -1,12 +1,20 @@
 """Rule 4: beyond a cap clicks and interactions are kept by the hour; what is decided stays exact."""
 
+from contextlib import contextmanager
+from itertools import pairwise
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.events import Event
-from services.scorer.domain import folding, scoring
+from services.scorer.domain import folding, scoring, short
 from services.scorer.domain.folding import CAP, KEPT
+from services.scorer.domain.ledger import SIZE
+from services.scorer.domain.paths import fold
+from services.scorer.domain.scoring import Arrival
 from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy, told
-from tests.scorer.domain.timeline import buy, click, contact, ms, refund
+from tests.scorer.domain.timeline import buy, click, contact, ms, override, refund
 
 FIRST = ms("2026-01-01T00:00Z")
 BUSY = policy("""
@@ -209,3 +217,103 @@ def test_rule_04_clicks_that_came_in_one_batch_are_folded_too():
     for start in range(0, 3_000, 100):
         life.sees(*clicks(3_000)[start : start + 100])
     assert len(life.customer.ledger) < CAP + 2 * KEPT
+
+
+LONG = policy("""
+features:
+  seen: {count: click}
+  seen_2h: {count: click, window: 2h}
+  heat: {score: {click: 1}, half_life: 1h}
+  pace: {trend: [click], recent: 1h, base: 6h}
+  spend: {sum: purchase.amount, window: 3h}
+ladders:
+  tier: [{name: hot, when: "heat >= 6", stay: "heat >= 4", grace: 1d}, {name: warm, when: "heat >= 3"}, {name: cold}]
+segments:
+  known: "known_for >= 150min"
+  busy: "seen_2h >= 9"
+  many: "seen >= 20"
+  up: "pace > 1"
+  rare: "pace.fewer < 0.2"
+  buys: "spend >= 100"
+""")
+NAMES = ("tier", "known", "busy", "many", "up", "rare", "buys")
+
+
+@contextmanager
+def folded_early():
+    """Ledgers are folded from eight entries on, and four stay whole."""
+    if not scoring.__file__.endswith(".py"):
+        pytest.skip("a compiled core has its bounds built in")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"CAP": 8, "KEPT": 4, "_STEP": 4}.items():
+            patch.setattr(folding, name, value)
+        patch.setattr(short, "_CAP_BYTES", 8 * SIZE)
+        yield
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 40),
+            st.sampled_from([0, 0, 0, 0, 5, 30, 90, 400]),
+            st.sampled_from(["click", "click", "click", "click", "click", "click", "order", "override"]),
+        ),
+        min_size=12,
+        max_size=60,
+    ),
+    st.integers(1, 5),
+)
+def test_rule_04_what_is_announced_adds_up_to_where_they_stand_and_nothing_moves_in_silence(steps, portion):
+    #        clicks, orders and overrides some minutes apart, some of them late; folded again and again
+    with folded_early():
+        life, at, came = LifeOf(LONG), FIRST, []
+        for i, (minutes, late, what) in enumerate(steps):
+            at += minutes * MIN
+            time, head = at - late * MIN, {"id": f"{what}{i}"}
+            match what:
+                case "click":
+                    event = click(time, **head)
+                case "order":
+                    event = buy(time, 60_00, **head)
+                case _:
+                    event = override(time, at + 2 * H, "tier", "warm", **head)
+            came.append(Arrival(event, at, i, b""))
+            if len(came) < portion and i < len(steps) - 1:
+                continue
+            life.until(came[0].appended_ms - 1)
+            life.turn(*came, until_ms=at)
+            came = []
+            adds_up(life)
+        life.until(at + 30 * DAY)
+        adds_up(life)
+        if len(steps) > 20 and all(what == "click" and not late for _, late, what in steps):
+            assert life.customer.frozen is not None
+            assert life.path("known") == [(told(FIRST + steps[0][0] * MIN + 150 * MIN), True)], "to the millisecond"
+
+
+def adds_up(life: LifeOf) -> None:
+    """What a reader of the decisions holds is where the customer stands, what the ledger gives since it was folded, and
+    no step of it repeats the last."""
+    customer = life.customer
+    _, paths = fold(life.policies, customer.ledger, life.now, customer.life.known, customer.frozen)
+    for name in NAMES:
+        path = life.path(name)
+        values = ["cold" if name == "tier" else False, *(value for _, value in path)]
+        assert values[-1] == life.value(name), name
+        assert all(a != b for a, b in pairwise(values)), (name, path)
+        again = [(told(at_ms), value) for at_ms, value in paths.steps.get(name, [])]
+        assert path[len(path) - len(again) :] == again, name
+
+
+def test_rule_04_a_position_that_comes_out_otherwise_by_the_hour_is_told_as_a_correction():
+    #        1,023 clicks in a week           then one more: folded, and the score is a little higher by the hour
+    # ───────●●●●●●●●●●●●●●●●●●●●●●●●●────────┃──
+    scores = policy("features: {heat: {score: {click: 1}, half_life: 2d}}\nsegments: {hot: 'heat < 381'}")
+    life = LifeOf(scores)
+    for event in clicks(1_023):
+        life.sees(event)
+    assert life.value("hot") is True
+    [change] = [c for c in life.sees(*clicks(1_024)[1_023:]) if c.dimension.name == "hot"]
+    assert (change.before, change.after, change.cause, change.trigger) == (True, False, "folding", None)
+    assert life.value("hot") is False
