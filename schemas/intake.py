@@ -108,7 +108,8 @@ class PurchaseFields(_Fields, kw_only=True):
 
 
 class RefundFields(_Fields, kw_only=True):
-    """Without an amount it takes what is left of the order; without an order it is an entry of its own."""
+    """Without an amount it takes what is left of the order, without an order it is an entry of its own; one of the two
+    is given."""
 
     amount: Amount = msgspec.field(default_factory=msgspec.Raw)
     currency: CurrencyCode | None = None
@@ -219,7 +220,8 @@ class PurchaseShorthand(Attributes, kw_only=True, forbid_unknown_fields=True, ta
 
 
 class RefundShorthand(Attributes, kw_only=True, forbid_unknown_fields=True, tag="refund"):
-    """Without an amount it takes what is left of the order; without an order it is an entry of its own."""
+    """Without an amount it takes what is left of the order, without an order it is an entry of its own; one of the two
+    is given."""
 
     amount: Amount = msgspec.field(default_factory=msgspec.Raw)
     currency: CurrencyCode | None = None

@@ -64,6 +64,8 @@ def _refund(fields: Any, prefix: str, _: datetime) -> tuple[events.RefundData, i
         if fields.currency is None:
             raise Refused(MISSING_CURRENCY, "the amount has no currency", field=prefix + "currency")
         minor, strings = _amount(fields.amount, fields.currency, prefix)
+    elif fields.order is None:
+        raise Refused(MISSING_FIELD, "a refund names its order or how much it gives back", field=prefix + "order")
     elif fields.currency is not None:
         try:
             money.digits(fields.currency)

@@ -65,6 +65,7 @@ BAD: list[tuple[str, Any, problems.Problem, str | None]] = [
     ("no amount", shorthand(amount=Leave), problems.MISSING_FIELD, "amount"),
     ("no currency", shorthand(currency=Leave), problems.MISSING_CURRENCY, "currency"),
     ("no currency to a refund", cloud_event("refund", {"amount": "1"}), problems.MISSING_CURRENCY, "data.currency"),
+    ("a refund of nothing", cloud_event("refund", {"currency": "CNY"}), problems.MISSING_FIELD, "data.order"),
     ("an unknown currency", shorthand(currency="EUX"), problems.UNKNOWN_CURRENCY, "currency"),
     ("a currency in small letters", shorthand(currency="usd"), problems.UNKNOWN_CURRENCY, "currency"),
     ("an empty currency", shorthand(currency=""), problems.UNKNOWN_CURRENCY, "currency"),

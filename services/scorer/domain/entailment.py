@@ -20,6 +20,12 @@ def possible(rule: Rule, *, but_not: Sequence[Rule] = ()) -> bool:
     return formulas.possible(formulas.of(rule), *(formulas.of(other, holds=False) for other in but_not))
 
 
+def can_meet_none(rules: Sequence[Rule]) -> bool:
+    """Whether somebody can be such that none of the rules holds."""
+    formulas = Formulas(*rules)
+    return formulas.possible(*(formulas.of(rule, holds=False) for rule in rules))
+
+
 def possible_together(*rules: Rule) -> bool:
     """Whether all can hold at once. Of whatever numbering the thresholds are: playbooks have their own."""
     thresholds = Thresholds()

@@ -16,7 +16,7 @@ from services.scorer.domain import expressions, literals, where
 from services.scorer.domain.cells import DAY_MS, longest_ms
 from services.scorer.domain.comparisons import Above, Comparison
 from services.scorer.domain.document import Document, Place
-from services.scorer.domain.entailment import but_by_a_refund, never_ends, possible, possible_together
+from services.scorer.domain.entailment import but_by_a_refund, can_meet_none, never_ends, possible, possible_together
 from services.scorer.domain.entries import NPS, RATING, TOUCHES
 from services.scorer.domain.features import (
     Count,
@@ -189,6 +189,10 @@ class _Look:
             yield from self._reached(here, tier.name, better, (*path, "when"), "tier", "better")
             yield from self._left(tier.name, tier.when, tier.stay, (*path, "when"))
             better.append((tier.name, tier.when))
+        last, whens = ladder.tiers[-1].name, [rule for _, rule in better]
+        if whens and not can_meet_none(whens):
+            message = f"every event brings a customer above {last!r}, the last tier; make the others harder to meet"
+            yield self._warned(("ladders", ladder.name, len(whens)), message)
 
     def _stay(self, when: Rule, stay: Rule, path: Path) -> Iterator[Finding]:
         if possible(stay, but_not=[when]):
@@ -239,6 +243,7 @@ class _Look:
                 entered[klass.name] = klass.only_from
             if klass.only_from is None:
                 before.append((klass.name, klass.when))
+        yield from self._last(classes, [rule for _, rule in before])
         while more := {
             n for n, origins in entered.items() if n not in reached and (origins is None or origins & reached)
         }:
@@ -253,6 +258,19 @@ class _Look:
             if klass.name in entered and klass.name in reached:
                 yield from self._left_to(klass, classes.classes[:i], ("classes", name, i, "when"))
         yield from self._resources(name, self._document.policy.classes[name])
+
+    def _last(self, classes: Classes, open_to_all: Sequence[Rule]) -> Iterator[Finding]:
+        """Everyone begins in the last class, but who meets the condition of another is there at no instant; it may
+        still be named as where to come from.  open_to_all: the conditions that take everyone in"""
+        *others, last = classes.classes
+        if any(c.only_from and last.name in c.only_from for c in others):
+            return
+        if open_to_all and not can_meet_none(open_to_all):
+            message = (
+                f"no one can be in class {last.name!r}: everyone meets the condition of one before it; leave it out, "
+                "and the `when` of the one that is then the last"
+            )
+            yield self._refused(("classes", classes.name, len(others)), message)
 
     def _left_to(self, klass: Class, before: Sequence[Class], path: Path) -> Iterator[Finding]:
         """Where the condition holds for ever, only a class before it takes anyone out."""

@@ -323,6 +323,21 @@ def test_a_class_no_one_can_reach_is_refused_unless_the_one_before_can_be_entere
     )
 
 
+def test_a_last_class_that_those_before_leave_no_one_for_is_refused_unless_one_can_be_entered_from_it():
+    (finding,) = classes('{name: a, when: "orders_30d >= 1"}', '{name: b, when: "orders_30d == 0"}', "{name: c}")
+    assert finding.severity == "refuse"
+    assert finding.message.startswith("no one can be in class 'c': everyone meets the condition of one before it; ")
+    kept = ['{name: a, when: "orders_30d >= 1"}', '{name: b, when: "orders_30d == 0"}', "{name: c}"]
+    assert classes('{name: new, when: "orders_30d > 3", from: [c]}', *kept) == []
+    assert classes('{name: a, when: "nps >= 9"}', '{name: b, when: "nps < 9"}', "{name: c}") == [], "or unknown"
+
+
+def test_a_last_tier_that_every_event_brings_everyone_above_is_warned_of():
+    (finding,) = ladder('{name: a, when: "orders_30d >= 1"}', '{name: b, when: "orders_30d < 1"}', "{name: c}")
+    assert finding.severity == "warn"
+    assert finding.message == "every event brings a customer above 'c', the last tier; make the others harder to meet"
+
+
 def test_a_class_that_is_entered_only_from_where_no_one_is_is_refused():
     (finding,) = classes(
         '{name: a, when: "clicks_30d > 3", from: [b]}', '{name: b, when: "orders_30d > 3", from: [a, b]}', "{name: c}"
