@@ -122,6 +122,12 @@ class ScorerMetrics:
             ["partition"],
             registry=registry,
         )
+        self.rebuild_refused = Gauge(
+            "tierline_scorer_rebuild_refused",
+            "1 after a rebuild was refused as `events` no longer reaches back far enough, until the next one begins",
+            ["partition"],
+            registry=registry,
+        )
         self.operations = Counter(
             "tierline_scorer_identity_operations", "Merges, unmerges and erasures begun", ["kind"], registry=registry
         )

@@ -1,5 +1,6 @@
 """What a partition tells the metrics, with its number as the label where the catalogue has one."""
 
+from services.scorer.engine.rebuilding import Rebuilding
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.turn import Turn
 from services.shared.metrics import ScorerMetrics
@@ -46,7 +47,7 @@ class PartitionMetrics:
         self._all.batch_time.labels("decide").observe(decided_s)
         self._all.batch_time.labels("commit").observe(committed_s)
 
-    def state(self, shard: Shard, lag: int, rebuild: int) -> None:
+    def state(self, shard: Shard, lag: int, rebuilding: Rebuilding) -> None:
         label = self._label
         self._all.lag.labels(label).set(lag)
         self._all.customers.labels(label).set(len(shard.records))
@@ -55,7 +56,8 @@ class PartitionMetrics:
         self._all.to_look_at_again.labels(label).set(shard.sweep.left)
         self._all.set_aside.labels(label).set(len(shard.aside))
         self._all.halted.labels(label).set(0)
-        self._all.rebuilding.labels(label).set(rebuild)
+        self._all.rebuilding.labels(label).set(rebuilding.remaining)
+        self._all.rebuild_refused.labels(label).set(rebuilding.is_refused)
 
     def failed(self) -> None:
         self._all.failed.inc()
@@ -73,6 +75,7 @@ class PartitionMetrics:
             metrics.timers,
             metrics.to_look_at_again,
             metrics.rebuilding,
+            metrics.rebuild_refused,
             metrics.restoring,
             metrics.set_aside,
             metrics.halted,

@@ -425,7 +425,7 @@ class Partition:
     def _measure(self, taken: Taken) -> None:
         offset = taken.position.events_offset
         lag = self._arrivals.end - offset if self._arrivals.behind(offset) else 0
-        self._metrics.state(taken.shard, lag, self._rebuilding.remaining)
+        self._metrics.state(taken.shard, lag, self._rebuilding)
 
     async def _in_thread(self, pool: ThreadPoolExecutor, call: Callable[..., Any], *args: Any) -> Any:
         run = contextvars.copy_context().run  # so that logs name the service

@@ -95,6 +95,11 @@ class Rebuilding:
         self._read, self._number, self.remaining = [], 0, 0
         self._rebuilds.lane.leave(self._partition)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the newest one asked for was refused."""
+        return self._refused > 0
+
     def detail(self) -> str:
         """For people: what it does."""
         if self._refused:
@@ -106,7 +111,7 @@ class Rebuilding:
     def _begin(self, shard: Shard, number: int, records: int) -> None:
         self._generation = Generation(shard, self._rebuilds.partitions, self._rebuilds.erased())
         self._replay = self._rebuilds.replay(self._partition, self._on_more)
-        self._number = number
+        self._number, self._refused = number, 0
         self._began_s = self._told_s = time.monotonic()
         log.info("rebuild begins", partition=self._partition, number=number, records=records)
 

@@ -176,6 +176,7 @@ async def test_a_rebuild_is_refused_once_the_topic_has_lost_its_beginning(instal
             return [one.get("rebuild", "")[:9] for one in partitions.values()] == ["none", "1 refused"]
 
         await until(refused, within=60)
+        assert await worker.metric("tierline_scorer_rebuild_refused") == 1
         assert (await tierline(installation, "rebuild", "--wait", "--by", "li"))[0] == 2
         assert await worker.stop() == 0
     assert await asyncio.to_thread(channels, installation) == before
