@@ -12,8 +12,8 @@ PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 help:
 	@echo "make run        bring everything up on this machine and replay real purchases; Ctrl-C ends all"
 	@echo "make test       run the tests"
-	@echo "make test-long  play a hundred thousand random histories through the core and a naive oracle (half an hour)"
-	@echo "make test-faults  every fault there is, what is committed held against two oracles (half an hour); docs/testing.md"
+	@echo "make test-long  play a hundred thousand random histories through the core and a naive oracle (twenty minutes)"
+	@echo "make test-faults  every fault there is, what is committed held against two oracles (twenty minutes); docs/testing.md"
 	@echo
 	@echo "make setup      only install (PYTHON=... chooses the interpreter)"
 	@echo "make demo-once  the demo in a fresh folder, held against a recomputation; exit 1 if they differ"
