@@ -41,7 +41,7 @@ class Place(NamedTuple):
     async def restored(self, worker: Worker) -> None:
         """Returns when the worker, the only one, has all partitions. Failed."""
         deadline = time.monotonic() + _RESTORED_WITHIN_S
-        while len(await asyncio.to_thread(committed, [worker])) < self.topics.partitions:
+        while sum(map(len, await asyncio.to_thread(committed, [worker]))) < self.topics.partitions:
             if worker.process.exit_code is not None or time.monotonic() > deadline:
                 raise Failed(f"a worker does not get its partitions: {worker.process.last_line()}")
             await asyncio.sleep(_LOOK_S)
