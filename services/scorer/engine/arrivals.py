@@ -38,6 +38,7 @@ class Arrivals:
         self._least_end = 0
         self._clear_to = 0  # no record stands between the position and this offset
         self._heard_s = 0.0
+        self._sought = -1  # the last position that had to be sought because nothing came
 
     def begin(self, least_end: int) -> None:
         """A takeover: `events` is known to reach up to `least_end`."""
@@ -107,7 +108,9 @@ class Arrivals:
             log.warning("the log does not answer", partition=self._partition, error=str(error))
             return
         if follows.record:
-            log.info("events wait but do not come, seeking back", partition=self._partition, position=position)
+            tell = log.warning if position == self._sought else log.info  # again: seeking does not help
+            tell("events wait but do not come, seeking back", partition=self._partition, position=position)
+            self._sought = position
             await self.seek(position)
         else:
             self._clear_to = follows.offset
