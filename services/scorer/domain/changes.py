@@ -144,9 +144,13 @@ class Chronicle:
         now_ms: int,
         cause: Cause,
         trigger: Trigger | None,
+        whole_ms: int = NEVER,
     ) -> None:
-        """Live on as `now`, and bring out per dimension what differs of the paths since `common`."""
-        shown = self._announced()
+        """Live on as `now`, and bring out per dimension what differs of the paths since `common`.
+
+        whole_ms: all that was ever told, from this instant on, is told anew
+        """
+        shown, told = self._announced(), self._revisions() if whole_ms < NEVER else {}
         if now.era < 0:
             now.machine = now.policies.machines[now.policies.at(now_ms, now.known)]
         self.carry_on(now)
@@ -154,19 +158,21 @@ class Chronicle:
         self._customer.changed_ms = max(steps, default=-NEVER)
         held = {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in now.placed()}
         gone = old.dimensions | new.dimensions | {m.dimension.name: m.dimension for m in now.machine.movers}
-        names = dict.fromkeys([*held, *old.dimensions, *new.dimensions])
+        names = dict.fromkeys([*held, *old.dimensions, *new.dimensions, *(name for name in told if name in gone)])
         differing = [
             name
             for name in names
             if old.steps.get(name, []) != new.steps.get(name, [])
+            or told.get(name)
             or (name in held and shown.get(name, held[name][1]) != held[name][1])  # everyone begins elsewhere now
         ]
         coming = coming_to(self._customer, differing) if differing and self._reasons else {}
         began_ms = self._customer.ledger.began_ms(now_ms)
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
-            same = _common(old_steps, new_steps)
+            same = 0 if told else _common(old_steps, new_steps)
             dimension = held[name][0] if name in held else gone[name]
+            steps_ms = [steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same]
             whole = common.steps.get(name, []) + new_steps
             self._change(
                 dimension,
@@ -176,7 +182,7 @@ class Chronicle:
                 trigger,
                 coming.get(name),
                 now_ms,
-                min((steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same), default=began_ms),
+                min([whole_ms, *steps_ms]) if steps_ms or told else began_ms,
                 new_steps[same:],
                 [step for step in old_steps[same:] if step not in new_steps[same:]],
                 whole[-1][0] if whole else began_ms,

@@ -7,7 +7,7 @@ to it is played again, and no click or interaction up to it is taken any more.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -39,14 +39,19 @@ def is_due(ledger: Ledger, taken: int) -> bool:
 
 def freeze(floor_ms: int, at_floor: Life, paths: Paths) -> Frozen:
     """What is known of the floor: where a life played up to it stands there, and its paths."""
-    footings = {
-        mover.dimension.name: Footing(mover.values[s.place], s.since_ms, s.failing_ms) for mover, s in at_floor.placed()
-    }
-    return Frozen(floor_ms, footings, {name: steps[-1] for name, steps in paths.steps.items() if steps})
+    footings = {}
+    for mover, s in at_floor.placed():
+        masked = mover.values[s.masked] if s.masked >= 0 else None
+        footings[mover.dimension.name] = Footing(mover.values[s.place], s.since_ms, s.failing_ms, masked)
+    return Frozen(floor_ms, footings, paths.last(floor_ms))
 
 
-def by_the_hour(entries: Sequence[Entry]) -> tuple[list[Entry], int | None]:
-    """The ledger with old clicks and interactions by the hour, and the newest time that was folded."""
+def by_the_hour(entries: Sequence[Entry], shadowed: Collection[Entry] = ()) -> tuple[list[Entry], int | None]:
+    """The ledger with old clicks and interactions by the hour, and the newest time that was folded.
+
+    shadowed: what is kept aside because the ledger has the same events; those stay as they are, to be known by their id
+    """
+    twins = {entry.id for entry in shadowed}
     left = Counter(e.profile for e in entries if e.kind in TOUCHES)
     newest_ms = entries[-1].time_ms
     kept: list[Entry] = []
@@ -61,7 +66,7 @@ def by_the_hour(entries: Sequence[Entry]) -> tuple[list[Entry], int | None]:
             kept.append(entry)
             continue
         left[entry.profile] -= 1
-        if is_first or (left[entry.profile] < KEPT and entry.time_ms > newest_ms - HORIZON_MS):
+        if is_first or entry.id in twins or (left[entry.profile] < KEPT and entry.time_ms > newest_ms - HORIZON_MS):
             kept.append(entry)
             continue
         hour = (entry.profile, entry.time_ms // _HOUR_MS)

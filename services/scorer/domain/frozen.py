@@ -6,11 +6,15 @@ from schemas.decisions import Value
 
 
 class Footing(msgspec.Struct, array_like=True, frozen=True):
-    """Where a customer stood in one dimension, and with what memory; see `Standing`."""
+    """Where a customer stood in one dimension, and with what memory; see `Standing`.
+
+    masked: what was shown instead, while somebody's override held
+    """
 
     value: Value
     since_ms: int | None
     failing_ms: int | None
+    masked: Value | None = None
 
 
 class Frozen(msgspec.Struct, array_like=True, frozen=True):

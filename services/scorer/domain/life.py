@@ -261,8 +261,9 @@ class Life:
             due_ms = min(due_ms, override[0])
         self.due_ms = due_ms
 
-    def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> None:
-        """Begin at the floor as what stood there; where nothing is known of a dimension, without memory.
+    def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> Instant:
+        """Begin at the floor as what stood there; where nothing is known of a dimension, without memory, which may be
+        elsewhere than its path was: that is what moved.
 
         What the ledger says of it is looked at from the next instant on: it may know less than when it was decided.
         """
@@ -271,27 +272,27 @@ class Life:
         self.machine = self.policies.machines[self.era]
         self.registers = self.machine.registers_at(self.ledger, effects, floor_ms)
         self.truths = self._read_all(floor_ms)
+        moved = []
         for mover in self.machine.movers:
-            footing, standing = frozen.footings.get(mover.dimension.name), Standing(mover.initial)
-            if footing is None or footing.value not in mover.values:
+            name, values = mover.dimension.name, mover.values
+            footing, standing = frozen.footings.get(name), Standing(mover.initial)
+            if footing is None or footing.value not in values:
                 mover.forget(standing, self.truths, floor_ms)
+                before, after = frozen.steps.get(name, (0, values[mover.initial]))[1], values[standing.place]
+                if before != after:
+                    moved.append(Moved(mover.dimension, before, after))
             else:
-                standing.place = mover.values.index(footing.value)
+                standing.place = values.index(footing.value)
                 standing.since_ms, standing.failing_ms = footing.since_ms, footing.failing_ms
-                standing.masked = self._hidden_by(mover, standing, frozen)
+                if footing.masked is not None and footing.masked in values:
+                    standing.masked = values.index(footing.masked)
             self.standings.append(standing)
         for effect in effects:
             profile = self.ledger.profile(effect.place)
             if effect.at_ms <= floor_ms and effect.take is None and profile[0] == _OVERRIDE:
                 self._override(effect.place, effect.at_ms)
         self.nexts, self.played_ms, self.due_ms = None, floor_ms, floor_ms + 1
-
-    @staticmethod
-    def _hidden_by(mover: Mover, standing: Standing, frozen: Frozen) -> int:
-        """The place that was shown at the floor instead of the standing's own; -1 if that was shown."""
-        name, values = mover.dimension.name, mover.values
-        shown = frozen.steps[name][1] if name in frozen.steps else values[mover.initial]
-        return -1 if shown == values[standing.place] or shown not in values else values.index(shown)
+        return Instant(floor_ms, moved, (), False)
 
     # -- policies
 

@@ -83,9 +83,9 @@ def depart(customer: Customer, policies: Policies, *, subject: str, into: str, a
     """The first half of a merge: become another name for `into`; `customer` is changed in place and left empty."""
     turn = Turn(customer, policies)
     turn.advance(at_ms)
-    record, left = encode(customer), _left(customer)
+    record, left, whole_ms = encode(customer), _left(customer), _forgotten_from(customer)
     customer.waiting, customer.rare = [], Rare(left=left)
-    turn.rebase([], subject, at_ms, "merge", None)
+    turn.rebase([], subject, at_ms, "merge", None, whole_ms=whole_ms)
     return Departed(turn.changes, record, Joined(into, _revisions(customer), _left(customer)))
 
 
@@ -171,9 +171,15 @@ def _begin_anew(
 ) -> None:
     """Live on with what was filed under `origin` after the erasure."""
     customer.waiting = [_waits_for(w, "", origin) for w in ahead if origin_of(w.entry) == origin]
-    before = customer.rare.erased.get("", at_ms) if customer.rare else at_ms
+    before, whole_ms = customer.rare.erased.get("", at_ms) if customer.rare else at_ms, _forgotten_from(customer)
     customer.rare = Rare(erased={"": max(at_ms, before)}, left=_left(customer))
-    turn.rebase([_filed(e, "", origin) for e in later if origin_of(e) == origin], subject, at_ms, "manual", None)
+    mine = [_filed(e, "", origin) for e in later if origin_of(e) == origin]
+    turn.rebase(mine, subject, at_ms, "manual", None, whole_ms=whole_ms)
+
+
+def _forgotten_from(customer: Customer) -> int:
+    """Where the path of one who is to be forgotten began, if the ledger no longer tells all of it; else NEVER."""
+    return NEVER if customer.frozen is None else customer.ledger.began_ms(NEVER)
 
 
 def renew(

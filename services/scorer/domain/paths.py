@@ -24,6 +24,15 @@ class Paths:
             self.steps.setdefault(moved.dimension.name, []).append((instant.at_ms, moved.after))
             self.dimensions[moved.dimension.name] = moved.dimension
 
+    def last(self, at_ms: int) -> dict[str, tuple[int, Value]]:
+        """Of each dimension the last step up to and with the instant."""
+        last = {}
+        for name, path in self.steps.items():
+            earlier = [step for step in path if step[0] <= at_ms]
+            if earlier:
+                last[name] = earlier[-1]
+        return last
+
     def begin_at(self, at_ms: int) -> None:
         """Forget what was before the instant, but for what held there."""
         for name, path in self.steps.items():
@@ -40,7 +49,7 @@ def fold(
     ledger.entered = 0
     if frozen is not None:
         paths.steps = {name: [step] for name, step in frozen.steps.items()}
-        life.thaw(frozen, effects)
+        paths.take(life.thaw(frozen, effects))
         effects = [e for e in effects if e.at_ms > frozen.floor_ms]
     for instant in life.play(effects, until_ms):
         paths.take(instant)

@@ -236,25 +236,35 @@ class Turn:
         cause: Cause,
         frozen: Frozen | None,
         since_ms: int = -NEVER,
+        whole_ms: int = NEVER,
     ) -> None:
         """Live on with other entries altogether, played from their beginning or from where they are frozen.
 
         What waits is parted with them, and of what counts now that waits which is ahead of the clock.
         since_ms: what the paths were before this instant is not compared
+        whole_ms: paths that were told from here on are told anew as a whole, whether they differ or not
         """
         customer = self._customer
         now_ms = max(at_ms, customer.life.played_ms)
+        if frozen is not None and not frozen.footings:
+            frozen, since_ms = self._as_told(frozen), max(since_ms, frozen.floor_ms)
         waiting = {(w.entry.id, w.entry.profile): w for w in customer.waiting}
         counted, shadowed = part_shadows([*entries, *(w.entry for w in customer.waiting)], subject)
         ahead = [e for e in counted if e.time_ms > now_ms]
         customer.waiting = [waiting.get((e.id, e.profile)) or wait_unnamed(e) for e in ahead]
         after = Ledger.of(e for e in counted if e.time_ms <= now_ms)
-        self._replay_whole(after, now_ms, cause, None, frozen, None, since_ms)
+        self._replay_whole(after, now_ms, cause, None, frozen, None, since_ms, whole_ms)
         if customer.rare is not None or shadowed or frozen is not None:
             rare = customer.rarely()
             rare.shadowed, rare.frozen = shadowed, frozen
             if rare == Rare():
                 customer.rare = None
+
+    def _as_told(self, frozen: Frozen) -> Frozen:
+        """A floor without memory, up to which the path stays as it was told."""
+        old = self._customer.life
+        _, paths = self._fold(old.ledger, old.played_ms, old.known)
+        return Frozen(frozen.floor_ms, {}, paths.last(frozen.floor_ms))
 
     def fold_touches(self) -> None:
         """Keep old clicks and interactions by the hour (rule 4), and live on from what is still known of them.
@@ -263,7 +273,7 @@ class Turn:
         """
         customer = self._customer
         old, ledger = customer.life, customer.ledger
-        entries, floor_ms = by_the_hour(ledger.entries)
+        entries, floor_ms = by_the_hour(ledger.entries, customer.rare.shadowed if customer.rare else ())
         if customer.frozen is not None and floor_ms is not None:
             floor_ms = max(floor_ms, customer.frozen.floor_ms)
         if floor_ms is None or floor_ms >= old.played_ms:
@@ -286,6 +296,7 @@ class Turn:
         frozen: Frozen | None,
         known: int | None,
         since_ms: int = -NEVER,
+        whole_ms: int = NEVER,
     ) -> None:
         customer = self._customer
         old = customer.life
@@ -293,8 +304,9 @@ class Turn:
         now, new_paths = fold(self._policies, after, now_ms, old.known if known is None else known, frozen)
         if since_ms > -NEVER:
             old_paths.begin_at(since_ms)
-            new_paths.begin_at(since_ms)
-        self._chronicle.correct(Paths(), old_paths, new_paths, now, now_ms, cause, trigger)
+            if frozen is None or frozen.floor_ms < since_ms:  # else they begin so, and may have moved at the floor
+                new_paths.begin_at(since_ms)
+        self._chronicle.correct(Paths(), old_paths, new_paths, now, now_ms, cause, trigger, whole_ms)
 
 
 def _first_effect(before: Ledger, after: Ledger, time_ms: int) -> int:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.decisions import DecisionRecord
 from schemas.events import Click, ClickData, Event, Interaction, InteractionData, Purchase, PurchaseData
+from schemas.identities import Merge, Unmerge
 from services.scorer.domain.entries import Entry, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
@@ -182,8 +183,11 @@ def test_rule_04_a_rebuild_leaves_everybody_as_if_everything_had_been_kept_from_
     for key in {*told, *wanted}:
         if key[0] in kept.entries():
             assert told[key] == wanted[key], key
+    # What is on its way from one partition to another may be overtaken by the rebuild, which then tells it.
+    sent = {name for step in steps if isinstance(step, Merge | Unmerge) for name in (step.from_, step.into)}
     for p in range(PARTITIONS):
-        assert not [d for d in rebuilt.decisions[p] if d.cause == "rebuild"], "the policy in force does not look at it"
+        by_rebuild = [d for d in rebuilt.decisions[p] if d.cause == "rebuild" and d.subject not in sent]
+        assert not by_rebuild, "the policy in force does not look at it"
 
 
 PAGES = """

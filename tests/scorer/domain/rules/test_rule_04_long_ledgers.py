@@ -14,7 +14,7 @@ from services.scorer.domain.ledger import SIZE
 from services.scorer.domain.paths import fold
 from services.scorer.domain.scoring import Arrival
 from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy, told
-from tests.scorer.domain.timeline import buy, click, contact, ms, override, refund
+from tests.scorer.domain.timeline import SUBJECT, buy, click, contact, ms, override, refund
 
 FIRST = ms("2026-01-01T00:00Z")
 BUSY = policy("""
@@ -317,3 +317,92 @@ def test_rule_04_a_position_that_comes_out_otherwise_by_the_hour_is_told_as_a_co
     [change] = [c for c in life.sees(*clicks(1_024)[1_023:]) if c.dimension.name == "hot"]
     assert (change.before, change.after, change.cause, change.trigger) == (True, False, "folding", None)
     assert life.value("hot") is False
+
+
+SEEN = "features: {seen: {count: click}, seen_3h: {count: click, window: 3h}}\n"
+TIERS = "ladders: {tier: [{name: hot, when: 'seen >= 6'}, {name: warm, when: 'seen >= 3'}, {name: cold}]}\n"
+
+
+def folded_of(rules: str, subject: str = SUBJECT) -> LifeOf:
+    """16 clicks ten minutes apart, folded early."""
+    life = LifeOf(policy(SEEN + rules), subject=subject)
+    for i in range(16):
+        life.sees(click(FIRST + i * 10 * MIN, id=f"{subject}{i}", subject=subject))
+    assert life.customer.frozen is not None
+    return life
+
+
+def test_rule_04_a_place_kept_over_a_switch_of_policies_is_no_move_when_the_ledger_is_folded():
+    """Of the second policy everyone begins in bronze; who stood in basic stays there, and no step says so."""
+    with folded_early():
+        life = LifeOf(policy(SEEN + "ladders: {tier: [{name: gold, when: 'seen >= 90'}, {name: basic}]}"))
+        life.sees(click(FIRST, id="first"))
+        kept = "{name: basic, when: 'seen >= 80', stay: 'seen >= 1'}, {name: bronze}"
+        life.learns(policy(SEEN + f"ladders: {{tier: [{{name: gold, when: 'seen >= 90'}}, {kept}]}}"), FIRST + 5 * MIN)
+        for i in range(1, 16):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        assert life.customer.frozen is not None
+        assert (life.said(), life.value()) == ([], "basic")
+
+
+def test_rule_04_a_retroactive_policy_that_names_the_tier_at_the_floor_otherwise_is_told_from_the_floor_on():
+    with folded_early():
+        life = folded_of(TIERS.replace("6", "60"))
+        renamed = policy(SEEN + TIERS.replace("6", "60").replace("warm", "mid"))
+        life.learns(renamed, FIRST + 5 * MIN, FIRST + 5 * H)
+        assert [value for _, value in life.path()] == ["warm", "mid"]
+        assert (life.of()[-1].before, life.of()[-1].after, life.value()) == ("warm", "mid", "mid")
+
+
+def test_rule_04_a_segment_that_is_new_to_the_time_before_the_floor_is_told():
+    with folded_early():
+        life = folded_of(TIERS + "segments: {x: 'seen_3h >= 1000'}")
+        more = policy(SEEN + TIERS + "segments: {x: 'seen_3h >= 1000', y: 'seen_3h >= 3'}")
+        life.learns(more, FIRST + 5 * MIN, FIRST + 4 * H)
+        assert [(c.before, c.after, c.cause) for c in life.of("y")] == [(False, True, "policy")]
+
+
+def test_rule_04_who_is_folded_and_takes_somebody_in_keeps_the_path_that_was_told():
+    with folded_early():
+        life, other = folded_of(TIERS), LifeOf(policy(SEEN + TIERS), subject="other")
+        path = life.path()
+        other.sees(click(FIRST + 4 * H, subject="other"))
+        life.takes_in(other, FIRST + 5 * H)
+        assert life.path() == path
+        assert life.path()[-1][1] == life.value() == "hot"
+        life.gives_back(other, FIRST + 6 * H)
+        assert life.path() == path
+        assert other.value() == "cold"
+
+
+def test_rule_04_of_who_is_folded_and_merged_or_erased_no_step_is_left():
+    with folded_early():
+        for forget in ("merge", "erase"):
+            life = folded_of(TIERS)
+            if forget == "merge":
+                into = LifeOf(policy(SEEN + TIERS), subject="into")
+                into.sees(click(FIRST + 4 * H, subject="into"))
+                into.takes_in(life, FIRST + 20 * H)
+            else:
+                life.is_erased(FIRST + 20 * H)
+            assert life.path() == []
+            assert (life.of()[-1].before, life.of()[-1].after) == ("hot", "cold")
+
+
+def test_rule_04_an_event_known_under_two_ids_counts_once_also_after_folding():
+    #  a   ●●●●   merged with b, who has three of them too      20 more: folded      d comes in
+    # ─────┊┊┊┊───┬─────────────────────────────────────────────┃────────────────────┬──
+    with folded_early():
+        lives = {name: LifeOf(policy(SEEN + TIERS), subject=name) for name in "abd"}
+        a = lives["a"]
+        a.sees(click(FIRST, id="first", subject="a"))
+        for i in range(3):
+            for name in "ab":
+                lives[name].sees(click(FIRST + (i + 1) * 5 * MIN, id=f"s{i}", subject=name))
+        a.takes_in(lives["b"], FIRST + H)
+        for i in range(20):
+            a.sees(click(FIRST + 2 * H + i * 10 * MIN, id=f"c{i}", subject="a"))
+        assert (a.figure("seen"), a.customer.frozen is not None) == (24, True)
+        lives["d"].sees(click(FIRST + 10 * H, id="d", subject="d"))
+        a.takes_in(lives["d"], FIRST + 11 * H)
+        assert a.figure("seen") == 25
