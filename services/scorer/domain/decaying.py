@@ -22,6 +22,8 @@ _NEAR_MS: Final = 0.001  # of a whole ms
 _DIGITS: Final = (60, 600, 3_000)
 """Digits to tell a value from a limit: what is a thousand half-lives old still makes 10 points more than 10."""
 _LOST: Final = 20  # digits that rounding may have cost
+_FAINT: Final = 1_000
+"""Half-lives. Of older points only the sign is asked, where all else is the limit: their digits would take seconds."""
 
 AMOUNT: Final = 0
 AT: Final = 1
@@ -92,11 +94,28 @@ class Decaying(Gauge):
     def _exactly_above(self, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool, known_ms: int) -> bool:
         """At the instant, by the points that stand at `known_ms`."""
         given = self._given(ledger, known_ms)
+        fresh = [g for g in given if at_ms - g[0] <= _FAINT * self._half_life]
+        faint = [points for time_ms, points in given if at_ms - time_ms > _FAINT * self._half_life]
+        if faint and (min(faint) > 0 or max(faint) < 0):  # too little to matter, but where all else comes out even
+            above = self._decided(fresh, at_ms, limit, sum(map(abs, faint), Fraction(0)))
+            if above is not None:
+                return faint[0] > 0 if above == 0 else above > 0
+        above = self._decided(given, at_ms, limit, Fraction(0))
+        return above > 0 if above else inclusive
+
+    def _decided(
+        self, given: Sequence[tuple[int, Fraction]], at_ms: int, limit: Fraction, faint: Fraction
+    ) -> int | None:
+        """1 above the limit, -1 below, 0 if no digit tells; None if points older than _FAINT, `faint` in all, may."""
+        with localcontext(Context(prec=_LOST)):
+            unsure = (Decimal(faint.numerator) / faint.denominator * Decimal(2) ** -_FAINT) if faint else Decimal(0)
+        gap, lost = Decimal(0), Decimal(0)
         for digits in _DIGITS:
             gap, size = self._gap(given, at_ms, limit, digits)
-            if abs(gap) > size.scaleb(_LOST - digits):
-                return gap > 0
-        return inclusive
+            lost = size.scaleb(_LOST - digits)
+            if abs(gap) > lost + 2 * unsure:
+                return 1 if gap > 0 else -1
+        return 0 if abs(gap) <= lost else None
 
     def _gap(
         self, given: Sequence[tuple[int, Fraction]], at_ms: int, limit: Fraction, digits: int

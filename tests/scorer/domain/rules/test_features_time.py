@@ -294,3 +294,25 @@ segments: {hot: "heat > 10"}
     life.sees(click("2025-05-05T00:00Z"), buy("2026-03-01T00:00Z", 1_00))
     life.until("2026-03-02T00:00Z")
     assert life.path("hot") == [("2026-03-01T00:00Z", True), ("2026-03-01T00:00:00.001Z", False)]
+
+
+@pytest.mark.parametrize(
+    ("faint", "above", "least"),
+    [
+        ([click("2025-09-01T00:00Z"), click("2025-09-02T00:00Z")], True, True),
+        ([form("2025-09-01T00:00Z"), form("2025-09-02T00:00Z")], False, False),
+        ([click("2025-12-20T00:00Z"), form("2025-12-21T00:00Z")], False, False),  # the newer one weighs more
+        ([click("2025-12-21T00:00Z"), form("2025-12-20T00:00Z")], True, True),
+        ([], False, True),
+    ],
+)
+def test_of_points_thousands_of_half_lives_old_the_sign_decides_where_all_else_is_the_limit(faint, above, least):
+    life = LifeOf(
+        policy("""
+features: {heat: {score: {purchase: 10, click: 1, form: -1}, half_life: 1h}}
+segments: {above: "heat > 10", least: "heat >= 10"}
+""")
+    )
+    life.sees(*faint)
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    assert (life.value("above"), life.value("least")) == (above, least)
