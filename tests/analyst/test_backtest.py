@@ -175,13 +175,18 @@ def test_without_an_old_policy_nothing_is_compared(tmp_path):
     assert (of(told, "tier").matrix, of(told, "tier").old, told.moved) == ([], None, 0)
 
 
-def test_dimensions_that_only_one_policy_has(tmp_path):
+def test_of_what_only_one_policy_has_those_move_who_stand_elsewhere_than_everyone_begins(tmp_path):
     more = Document(POLICY.replace('  north: "region', '  rich: "spend_30d > 700"\n  south: "region'), "more.yaml")
     told = tried(written(tmp_path, *LINES), new=more, old=Document(POLICY, "old.yaml"), until="3-10")
     assert [view.name for view in told.dimensions] == ["tier", "stage", "rich", "south", "churn", "north"]
     assert (of(told, "rich").new, of(told, "rich").old) == ([1, 2], None)
     assert of(told, "north").new is None
-    assert told.moved == 0
+    assert (told.moved, of(told, "rich").moved, of(told, "south").moved, of(told, "north").moved) == (1, 1, 0, 0)
+    [move] = told.moves.first
+    assert (move.customer, move.dimension, move.before, move.after) == ("b", "rich", False, True)
+    back = tried(written(tmp_path, *LINES), new=Document(POLICY, "old.yaml"), old=more, until="3-10")
+    [move] = back.moves.first
+    assert (move.customer, move.dimension, move.before, move.after, move.since) == ("b", "rich", True, False, None)
 
 
 def test_what_stands_on_the_topic_arrived_when_it_was_received(tmp_path):

@@ -97,9 +97,7 @@ def _play(
     until_ms = made.until_ms if record is None else record.at_ms
     outcome = decide(customer, policies, arrivals, until_ms, subject, reasons=False)
     for change in outcome.changes:
-        made.readers[subject].take(
-            decision(change, subject, sequence=0, decided_ms=until_ms, catching_up=False), chained=False
-        )
+        made.readers[subject].take(decision(change, subject, sequence=0, decided_ms=until_ms, catching_up=False))
     for report in outcome.reports:
         assert record is not None, "only what arrives is reported"
         made.letters[record.partition, report.arrival.offset, report.reason] += 1

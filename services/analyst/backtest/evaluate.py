@@ -47,6 +47,8 @@ class Evaluator:
     def __init__(self, new: Document, old: Document | None, until_ms: int, operations: Sequence[Identity] = ()) -> None:
         self._new = Policies.only(new.policy())
         self._old = None if old is None else Policies.only(old.policy())
+        known = [p.newest.dimensions for p in (self._old, self._new) if p is not None]
+        self._begins = {dimension.name: dimension.values[-1] for dimensions in known for dimension in dimensions}
         self._until_ms = until_ms
         self._relatives = Relatives(operations, until_ms)
         self._normalise = Normaliser(allow_personal_subjects=True)
@@ -124,12 +126,14 @@ class Evaluator:
         return family
 
     def _compare(self, subject: str, new: Customer, old: Customer, tally: Tally) -> None:
-        was, moved = old.shown(), False
-        for name, (kind, after, since_ms) in new.shown().items():
-            if name not in was or was[name][0] != kind:
-                continue
-            before = was[name][1]
-            tally.matrix[name, before, after] += 1
+        """What an activation would tell: of what only one of the policies knows, from or back to where everyone begins
+        (rule 9)."""
+        was, now, moved = old.shown(), new.shown(), False
+        for name in {**now, **was}:
+            kind, after, since_ms = now.get(name) or (None, self._begins[name], None)
+            kind_before, before, _ = was.get(name) or (None, self._begins[name], None)
+            if kind == kind_before:
+                tally.matrix[name, before, after] += 1
             if before != after:
                 tally.moves.append(Move(subject, name, before, after, since_ms))
                 moved = True

@@ -6,7 +6,7 @@ from html import escape
 from services.analyst import words
 from services.analyst.backtest import plots
 from services.analyst.backtest.report import Report
-from services.analyst.backtest.summary import moved, number, share
+from services.analyst.backtest.summary import moved, number, only, share
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -30,7 +30,8 @@ def render(report: Report) -> str:
 
 def _head(report: Report) -> Iterator[str]:
     first = "" if report.first is None else f"{words.instant(report.first)} to "
-    yield _said(f"{report.customers:,} customers, {report.events:,} events, {first}{words.instant(report.until)}.")
+    counted = words.counted(report.customers, "customer"), words.counted(report.events, "event")
+    yield _said(f"{', '.join(counted)}, {first}{words.instant(report.until)}.")
     told = {"duplicates": report.duplicates} | report.dead
     aside = ", ".join(f"{count:,} {name}" for name, count in told.items() if count)
     if aside:
@@ -38,8 +39,8 @@ def _head(report: Report) -> Iterator[str]:
     yield from (_said(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in report.without_rate)
     yield _said(f"New: {report.new.policy} ({report.new.digest}).")
     if report.old is not None:
-        elsewhere = f"{report.moved:,} customers ({share(report.moved, report.customers)}) stand elsewhere."
-        yield _said(f"Old: {report.old.policy} ({report.old.digest}). {elsewhere}")
+        elsewhere = f"{words.counted(report.moved, 'customer')} ({share(report.moved, report.customers)})"
+        yield _said(f"Old: {report.old.policy} ({report.old.digest}). Elsewhere: {elsewhere}.")
 
 
 def _dimensions(report: Report) -> Iterator[str]:
@@ -48,10 +49,13 @@ def _dimensions(report: Report) -> Iterator[str]:
             continue
         yield f"<h2>{escape(view.name)}</h2>"
         if view.matrix:
-            yield _said(f"{view.moved:,} customers move.")
+            yield _said(f"Elsewhere: {words.counted(view.moved, 'customer')}.")
             yield plots.matrix(view)
-        else:
-            yield plots.positions(view)
+            continue
+        if report.old is not None:
+            where = f"Elsewhere than everyone begins: {words.counted(view.moved, 'customer')}."
+            yield _said(f"Only the {only(view)} policy knows it. {where}")
+        yield plots.positions(view)
 
 
 def _segments(report: Report) -> Iterator[str]:

@@ -39,7 +39,7 @@ class DimensionView(msgspec.Struct, frozen=True, kw_only=True):
     values:     as the new policy orders them, the old one's that are no more behind them
     new, old:   customers by value, in the order of `values`; None where the policy doesn't know the dimension
     matrix:     from old to new; empty where there is nothing to compare
-    moved:      customers who stand elsewhere
+    moved:      customers who stand elsewhere; of what only one of the policies knows, elsewhere than everyone begins
     announced:  moves that would have been announced.  flaps: of them, those that went back to the value left less than
                 30 days before
     flap_rate:  flaps a month of 30 days and 1,000 customers
@@ -109,7 +109,8 @@ class MoveView(msgspec.Struct, frozen=True, kw_only=True):
 class MovesView(msgspec.Struct, frozen=True, kw_only=True):
     """total: how many moves there are, one a customer and dimension
 
-    first: the first of them, by dimension in the new policy's order, then by customer
+    first: the first of them, by dimension in the new policy's order, the old one's that are no more last, then by
+           customer
     """
 
     total: int
@@ -183,6 +184,7 @@ def _dimensions(tally: Tally, new: Policy, old: Policy | None) -> Iterator[Dimen
     known = {d.name: d for d in new.dimensions}
     before = {d.name: d for d in old.dimensions} if old is not None else {}
     months = tally.lived_ms / MONTH_MS / 1_000
+    moved = Counter(move.dimension for move in tally.moves)
     for name in dict.fromkeys([*known, *before]):
         dimension = known.get(name) or before[name]
         both = name in known and name in before and known[name].kind == before[name].kind
@@ -200,7 +202,7 @@ def _dimensions(tally: Tally, new: Policy, old: Policy | None) -> Iterator[Dimen
                 for now in values
                 if (count := _count(tally.matrix, name, was, now))
             ],
-            moved=sum(count for (n, was, now), count in tally.matrix.items() if n == name and was != now),
+            moved=moved[name],
             announced={side: counted.announced[name] for side, counted in sides},
             flaps={side: counted.flaps[name] for side, counted in sides},
             flap_rate={side: round(counted.flaps[name] / months, 3) if months else 0.0 for side, counted in sides},

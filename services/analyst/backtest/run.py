@@ -41,8 +41,10 @@ def run(
     workers: int | None = None,
     watch: Watch | None = None,
 ) -> tuple[Tally, int]:
-    """The tally, and the instant time was played to: the newest arrival, if `until_ms` does not say. Moves are in the
-    order in which they are told: by dimension as the new policy has them, then by customer.
+    """The tally, and the instant time was played to: the newest arrival, if `until_ms` does not say.
+
+    Moves are in the order in which they are told: by dimension as the new policy has them, behind those the ones that
+    only the old one has; then by customer.
 
     The newest merge, unmerge or erasure counts among the arrivals.
 
@@ -59,7 +61,8 @@ def run(
         if history.events:
             for part in _played(new, old, until_ms, history, workers, watch):
                 tally.add(part)
-    places = {dimension.name: place for place, dimension in enumerate(new.policy().dimensions)}
+    known = [*new.policy().dimensions, *(old.policy().dimensions if old is not None else ())]
+    places = {name: place for place, name in enumerate(dict.fromkeys(dimension.name for dimension in known))}
     tally.moves.sort(key=lambda move: (places[move.dimension], move.subject))
     return tally, until_ms
 

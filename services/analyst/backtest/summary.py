@@ -15,7 +15,8 @@ _MOST_NAMED = 20
 def show(report: Report, console: Console) -> None:
     first = "" if report.first is None else f"{words.instant(report.first)} to "
     console.print(
-        f"{report.customers:,} customers, {report.events:,} events, {first}{words.instant(report.until)}",
+        f"{words.counted(report.customers, 'customer')}, {words.counted(report.events, 'event')}, "
+        f"{first}{words.instant(report.until)}",
         soft_wrap=True,
     )
     told = {"duplicates": report.duplicates} | report.dead
@@ -35,7 +36,8 @@ def show(report: Report, console: Console) -> None:
     several = [view for view in report.dimensions if view.kind in ("ladder", "class")]
     for view in several:
         console.print()
-        console.print(_matrix(view) if view.matrix else _positions(view))
+        title = view.name if report.old is None else f"{view.name} ({only(view)} only), {view.moved:,} move"
+        console.print(_matrix(view) if view.matrix else _positions(view, title))
     if segments := [view for view in report.dimensions if view.kind not in ("ladder", "class")]:
         console.print()
         console.print(_segments(segments))
@@ -61,6 +63,11 @@ def moved(move: MoveView) -> tuple[str, str, str, str, str]:
     """Customer, dimension, old, new, since when; the last is `-` where everyone begins."""
     since = "-" if move.since is None else words.instant(move.since)
     return move.customer, move.dimension, words.position(move.before), words.position(move.after), since
+
+
+def only(view: DimensionView) -> str:
+    """Which of two policies knows the dimension, where it is one of them."""
+    return "old" if view.new is None else "new"
 
 
 def number(count: int | None) -> str:
@@ -100,8 +107,8 @@ def _moves(report: Report) -> Table:
     return table
 
 
-def _positions(view: DimensionView) -> Table:
-    table = _table(f"{view.name} ({'new' if view.new else 'old'} only)" if view.old else view.name, "", ["customers"])
+def _positions(view: DimensionView, title: str) -> Table:
+    table = _table(title, "", ["customers"])
     for value, count in zip(view.values, view.new or view.old or [], strict=True):
         table.add_row(words.position(value), f"{count:,}")
     return table

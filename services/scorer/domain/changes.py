@@ -192,8 +192,9 @@ class Chronicle:
 
     def _announced(self) -> dict[str, Value]:
         """What was announced last, or holds where nothing was; of one without any event what is kept of before."""
-        left = self._customer.rare.left if self._customer.rare is not None else {}
-        return left | {m.dimension.name: m.values[s.shown] for m, s in self._customer.life.placed()}
+        life, left = self._customer.life, self._customer.rare.left if self._customer.rare is not None else {}
+        left = left | {name: mover.values[-1] for name, mover in life.left_out().items()}
+        return left | {m.dimension.name: m.values[s.shown] for m, s in life.placed()}
 
     def _leave(self, announced: dict[str, Value]) -> None:
         """Keep of one without any event what was announced."""

@@ -5,6 +5,7 @@ played on from where it stands; from the beginning it comes out the same, whatev
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,6 @@ from services.scorer.domain.machine import Machine
 from services.scorer.domain.moments import Effect, Instant, Moved
 from services.scorer.domain.now import Now
 from services.scorer.domain.positions import Mover
-from services.scorer.domain.rules import Segment
 from services.scorer.domain.standing import Standing
 
 _OVERRIDE: Final = letter(OVERRIDE)
@@ -312,9 +312,22 @@ class Life:
     def _next_era_ms(self) -> int:
         return self.policies.eras[self.era + 1].effective_ms if self.era + 1 < self.known else NEVER
 
+    def left_out(self) -> dict[str, Mover]:
+        """What a policy before this one knew and this one does not: leaving it out has put this one back where
+        everyone begins."""
+        if self.era < 0:
+            return {}
+        first = self.policies.at(self.ledger.began_ms(self.played_ms), self.known)
+        movers: dict[str, Mover] = {}
+        for era, later in pairwise(self.policies.eras[first : self.era + 1]):
+            if era.effective_ms < later.effective_ms:
+                movers |= {m.dimension.name: m for m in era.machine.movers}
+        return {name: mover for name, mover in movers.items() if name not in self.machine.places}
+
     def _switch(self, at_ms: int) -> dict[str, Moved]:
-        """The eras that begin now; what each dimension showed before, with False after it where it is no more."""
-        shown = {m.dimension.name: Moved(m.dimension, m.values[s.shown], False) for m, s in self.placed()}
+        """The eras that begin now; what each dimension showed before, and after it where everyone began."""
+        shown = {name: Moved(m.dimension, m.values[-1], m.values[-1]) for name, m in self.left_out().items()}
+        shown |= {m.dimension.name: Moved(m.dimension, m.values[s.shown], m.values[-1]) for m, s in self.placed()}
         effects = self.ledger.effects()
         before = {m.dimension.name: (m, s) for m, s in self.placed()}
         while self._next_era_ms() <= at_ms:
@@ -360,7 +373,8 @@ class Life:
 
 
 def _over(shown: dict[str, Moved], movers: Sequence[Mover], now: Sequence[Standing]) -> list[Moved]:
-    """What moved over a switch of policies: from what was shown before it to what is shown now."""
+    """What moved over a switch of policies: from what was shown before it to what is shown now; in what the new one
+    does not know, back to where everyone began."""
     result = []
     for mover, standing in zip(movers, now, strict=True):
         name = mover.dimension.name
@@ -368,5 +382,5 @@ def _over(shown: dict[str, Moved], movers: Sequence[Mover], now: Sequence[Standi
         before = shown.pop(name).before if name in shown else mover.values[mover.initial]
         if before != after:
             result.append(Moved(mover.dimension, before, after))
-    gone = [m for m in shown.values() if isinstance(m.dimension, Segment) and m.before is True]
+    gone = [moved for moved in shown.values() if moved.before != moved.after]
     return gone + result

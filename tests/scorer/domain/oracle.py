@@ -39,7 +39,10 @@ class Era(NamedTuple):
 
 @dataclass
 class Course:
-    """What was played up to `now`: every dimension's path, and where each stands at the end, overrides aside."""
+    """What was played up to `now`: every dimension's path, and where each stands at the end, overrides aside.
+
+    gone: where everyone was put in dimensions that were no more
+    """
 
     now: int
     paths: dict[str, Steps] = field(default_factory=dict)
@@ -47,6 +50,7 @@ class Course:
     computed: dict[str, Value] = field(default_factory=dict)
     output: dict[str, Value] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)
+    gone: dict[str, Value] = field(default_factory=dict)
 
 
 class Oracle:
@@ -118,7 +122,7 @@ class Oracle:
             course.initial = dict(begins)
         switched = era not in (-1, self.era_at(s))
         if switched:
-            self.leave(course, book, s)
+            self.leave(course, self.books[era], book, s)
         for kinds, move in ((book.ladders, oracle_moves.on_ladder), (book.classes, oracle_moves.among_classes)):
             for name, rungs in kinds.items():
                 standing = course.standings.get(name) or oracle_moves.beginning(rungs)
@@ -134,18 +138,20 @@ class Oracle:
         for name, first in begins.items():
             self.put(course, name, masked(ledger, s, name, positions_of(book, name), course.computed[name]), first, s)
 
-    def leave(self, course: Course, book: Book, s: int) -> None:
-        """Dimensions that the policy no longer has: a segment's answer is no, a ladder's path just ends."""
-        for name in [name for name in course.output if name not in initial(book)]:
-            value = course.output[name]
-            if isinstance(value, bool):
-                self.put(course, name, False, False, s)
-            for kept in (course.computed, course.output, course.standings):
-                kept.pop(name, None)
+    def leave(self, course: Course, before: Book, book: Book, s: int) -> None:
+        """Dimensions that the policy no longer has: each goes back to where everyone began. One that is of another kind
+        by now goes on from what was shown, without memory."""
+        for name, first in initial(before).items():
+            if (name in before.ladders, name in before.classes) != (name in book.ladders, name in book.classes):
+                course.standings.pop(name, None)
+            if name not in initial(book):
+                self.put(course, name, first, first, s)
+                course.gone[name] = first
+                del course.computed[name], course.output[name]
 
     def put(self, course: Course, name: str, value: Value, first: Value, s: int) -> None:
         """`first`: where everyone begins."""
-        if value != course.output.get(name, first):
+        if value != course.output.get(name, course.gone.get(name, first)):
             course.paths[name].append((s, value))
         course.output[name] = value
 

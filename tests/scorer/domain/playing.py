@@ -197,7 +197,7 @@ class Played:
         true_steps = self.true_steps(before) if made else {}
         for record in made:
             name = record.dimension
-            self.reader.take(record, chained=self.lasting(name))
+            self.reader.take(record)
             kept = self.reader.kept[name]
             assert kept.revision == record.revision, "a new record has a new revision"
             if record.revision == 1:
@@ -211,10 +211,6 @@ class Played:
             self.check_conditions(record)
         if len(self.taken) == 1:
             self.check_lateness(made, self.taken[0], before)
-
-    def lasting(self, name: str) -> bool:
-        """Whether every policy has the dimension: the path of one that goes just ends."""
-        return all(name in initial(book) for book in self.oracle.books)
 
     def beginnings(self, name: str) -> list[Value]:
         return [initial(book)[name] for book in self.oracle.books if name in initial(book)]
@@ -356,9 +352,8 @@ class Played:
         for name, path in self.paths.items():
             assert self.reader.path(name) == path, name
             announced = self.reader.kept[name].announced
-            if self.lasting(name):
-                present = [path[-1][1]] if path else self.beginnings(name)
-                assert announced is None or announced in present, "what was announced last is the present"
+            present = [path[-1][1]] if path else self.beginnings(name)
+            assert announced is None or announced in present, "what was announced last is the present"
 
     def check_standings(self) -> None:
         """What the customer remembers is what the oracle does."""

@@ -8,7 +8,7 @@ from services.scorer.domain.packing import decode, encode
 from services.scorer.domain.records import decision
 from services.scorer.domain.scoring import Arrival, Change, decide
 from services.scorer.domain.state import Customer
-from tests.scorer.domain.oracle import Complaint, Life, Oracle, Steps, initial
+from tests.scorer.domain.oracle import Complaint, Life, Oracle, Steps
 from tests.scorer.domain.playing import sequences
 from tests.scorer.domain.reader import Reader
 from tests.scorer.domain.strategies import Logged
@@ -102,13 +102,9 @@ class PlayedFamily:
             self.decisions.append(
                 decision(change, subject, sequence=len(self.decisions) + 1, decided_ms=self.now, catching_up=False)
             )
-            self.readers[subject].take(self.decisions[-1], chained=self.lasting(change.dimension.name), erasure=erasure)
+            self.readers[subject].take(self.decisions[-1], erasure=erasure)
 
     # -- what must hold
-
-    def lasting(self, name: str) -> bool:
-        """Whether every policy has the dimension: the path of one that goes just ends."""
-        return all(name in initial(book) for book in self.oracle.books)
 
     def check(self) -> None:
         """Every customer's path is that of the events that count for them; one who is somebody else has none."""
@@ -120,7 +116,7 @@ class PlayedFamily:
             for name in self.oracle.dimensions:
                 assert self.readers[subject].path(name) == expected.get(name, []), (subject, name)
                 announced = self.readers[subject].kept[name].announced
-                if expected.get(name) and announced is not None and self.lasting(name):
+                if expected.get(name) and announced is not None:
                     assert announced == expected[name][-1][1], "what was announced last is the present"
 
     def expected(self, subject: str) -> dict[str, Steps]:

@@ -24,17 +24,16 @@ class Reader:
     def __init__(self) -> None:
         self.kept: dict[str, Kept] = defaultdict(Kept)
 
-    def take(self, decision: Decision, chained: bool = True, erasure: bool = False) -> None:
+    def take(self, decision: Decision, erasure: bool = False) -> None:
         """AssertionError where the record contradicts what the contract promises of it.
 
-        chained: `before` must be what was announced last; not so where a policy knew nothing of the dimension
         erasure: what is forgotten is not told again
         """
         kept = self.kept[decision.dimension]
         if decision.revision <= kept.revision:
             return
         assert decision.revision == kept.revision + 1, "revisions have no gaps"
-        assert not chained or kept.announced in (None, decision.before), "`before` is what was announced last"
+        assert kept.announced in (None, decision.before), "`before` is what was announced last"
         path = steps(decision)
         start = to_ms(decision.from_)
         assert path == sorted(path, key=lambda step: step[0]), "a path goes forward"

@@ -318,8 +318,11 @@ class Drawn:
             rungs = self.picks.of([["gold", "bronze"], ["silver", "gold"], ["gold", "silver", "iron"]])
         ladders = {"tier": self.ladder([*rungs[: 1 + self.picks.below(3)], self.picks.of(["basic", "basic", "none"])])}
         if self.picks.one_in(3):
-            ladders["worthy"] = self.ladder(["yes", "no"])
-        classes = {"type": self.classes(["growth", "loyal", "plain"])} if self.picks.one_in(2) else {}
+            ladders["worthy"] = self.ladder(["yes", self.picks.of(["no", "no", "nay"])])
+        classes = {}
+        if self.picks.one_in(2):
+            name = "type" if "worthy" in ladders else self.picks.of(["type", "type", "type", "worthy"])
+            classes[name] = self.classes(["growth", "loyal", self.picks.of(["plain", "plain", "yes"])])
         segments = {name: self.rule() for name in ("north", "south")[: self.picks.below(3)]}
         churn = f'  at_risk: "{self.rule()}"' if self.picks.one_in(3) else ""
         features = self.features | (KEEPING if among_others else {})

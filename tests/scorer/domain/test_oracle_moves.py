@@ -221,11 +221,30 @@ def test_a_tier_that_has_vanished_is_replaced_by_when_without_memory() -> None:
     assert eras((0, ONE), (5, two), log=[click(0)]) == [(0, "top"), (5, "b"), (25, "low")]
 
 
-def test_a_dimension_that_is_gone_ends_and_begins_anew() -> None:
+def test_a_dimension_that_is_gone_goes_back_to_where_everyone_began_and_begins_anew() -> None:
     other = policy("[{name: low}]").replace("tier:", "rank:")
     with_segment = ONE + 'segments: {it: "n >= 0"}\n'
-    assert eras((0, with_segment), (5, other), (7, ONE), log=[click(0)]) == [(0, "top"), (7, "top"), (10, "low")]
+    assert eras((0, with_segment), (5, other), (7, ONE), log=[click(0)]) == [
+        (0, "top"),
+        (5, "low"),
+        (7, "top"),
+        (10, "low"),
+    ]
     assert eras((0, with_segment), (5, other), log=[click(0)], dimension="it") == [(0, True), (5, False)]
+
+
+def test_a_dimension_that_comes_back_with_another_last_tier_goes_on_from_where_it_was_left() -> None:
+    other = policy("[{name: low}]").replace("tier:", "rank:")
+    two = policy('[{name: top, when: "n >= 9"}, {name: bottom}]')
+    assert eras((0, ONE), (5, other), (7, two), log=[form(0)]) == [(7, "bottom")]
+    assert eras((0, ONE), (5, other), (7, two), log=[form(6)]) == [], "who begins meanwhile was never elsewhere"
+
+
+def test_a_dimension_of_another_kind_goes_on_without_memory() -> None:
+    #   class top      ║ ladder: top, entered here: dwell until 14
+    kind = policy(more='classes: {kind: [{name: top, when: "n >= 1"}, {name: low}]}')
+    ladder = policy('[{name: top, when: "n >= 1", dwell: 9ms}, {name: low}]').replace("tier:", "kind:")
+    assert eras((0, kind), (5, ladder), log=[click(0)], dimension="kind") == [(0, "top"), (14, "low")]
 
 
 def test_a_segment_that_is_new_begins_outside_and_is_looked_at_at_once() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from schemas.events import Click
 from services.scorer.domain.packing import encode
 from services.scorer.domain.rules import Policy
 from tests.scorer.domain.rules.life_of import LifeOf, policy
@@ -153,28 +154,138 @@ segments: {looks: "seen >= 1", never: "seen >= 9"}
     assert life.path("never") == []
 
 
-def test_rule_09_a_segment_that_is_gone_is_left_and_a_ladder_s_path_just_ends():
-    old = policy(
-        """
-features: {seen: {count: click}}
+def sided(last: str = "down") -> Policy:
+    return policy(
+        f"""
+features: {{seen: {{count: click}}, spend: {{sum: purchase.amount, window: 30d}}}}
 ladders:
-  tier: [{name: gold, when: "seen >= 1"}, {name: basic}]
-  side: [{name: up, when: "seen >= 1"}, {name: down}]
-segments: {looks: "seen >= 1"}
-churn: {at_risk: "seen >= 1"}
+  tier: [{{name: gold, when: "spend >= 100"}}, {{name: basic}}]
+  side: [{{name: up, when: "seen >= 1"}}, {{name: {last}}}]
+classes: {{type: [{{name: keen, when: "seen >= 1"}}, {{name: calm}}]}}
+segments: {{looks: "seen >= 1"}}
+churn: {{at_risk: "seen >= 1"}}
 """
     )
-    life = LifeOf(old)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "there"),
+    [("side", "down", "up"), ("type", "calm", "keen"), ("looks", False, True), ("churn", False, True)],
+)
+def test_rule_09_what_is_gone_is_back_where_everyone_began_and_begins_anew_when_it_returns(name, first, there):
+    #         clicks: up     ║ no such ladder: down     ║ there again: up
+    # ────────●──────────────╫──────────────────────────╫────────────────
+    #         Mar 1          Mar 10                     Mar 20
+    life = LifeOf(sided())
     life.sees(click("2026-03-01T00:00Z"))
     life.learns(LOW, "2026-03-10T00:00Z")
-    assert life.said("looks")[-1] == (True, False, "2026-03-10T00:00Z", "policy")
-    assert life.said("churn")[-1] == (True, False, "2026-03-10T00:00Z", "policy")
-    assert life.path("side") == [("2026-03-01T00:00Z", "up")]
-    life.learns(old, "2026-03-20T00:00Z")
-    assert life.said("looks")[-1] == (False, True, "2026-03-20T00:00Z", "policy")
-    assert life.said("side")[-1] == ("down", "up", "2026-03-20T00:00Z", "policy"), "it begins anew"
-    assert [c.revision for c in life.of("looks")] == [1, 2, 3], "revisions have no gap"
-    assert [c.revision for c in life.of("side")] == [1, 2]
+    life.learns(sided(), "2026-03-20T00:00Z")
+    assert life.said(name) == [
+        (first, there, "2026-03-01T00:00Z", "event"),
+        (there, first, "2026-03-10T00:00Z", "policy"),
+        (first, there, "2026-03-20T00:00Z", "policy"),
+    ]
+    assert life.path(name) == [
+        ("2026-03-01T00:00Z", there),
+        ("2026-03-10T00:00Z", first),
+        ("2026-03-20T00:00Z", there),
+    ]
+    assert [c.revision for c in life.of(name)] == [1, 2, 3], "revisions have no gap"
+    assert [bool(c.conditions) for c in life.of(name)] == [True, False, True], "no rule speaks for what is no more"
+
+
+def test_rule_09_nothing_is_told_of_what_is_gone_to_who_stood_where_everyone_begins():
+    life = LifeOf(sided())
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    life.learns(LOW, "2026-03-10T00:00Z")
+    life.learns(sided(), "2026-03-20T00:00Z")
+    assert life.changes == []
+
+
+def test_rule_09_an_override_of_what_is_gone_ends_with_it_and_goes_on_when_it_returns():
+    life = LifeOf(sided())
+    life.sees(override("2026-03-01T00:00Z", "2026-04-01T00:00Z", "side", "up"))
+    life.learns(LOW, "2026-03-10T00:00Z")
+    life.learns(sided(), "2026-03-20T00:00Z")
+    life.until("2026-05-01T00:00Z")
+    assert [value for _, value in life.path("side")] == ["up", "down", "up", "down"]
+
+
+@pytest.mark.parametrize("known", ["2026-03-20T00:00Z", "2026-03-25T00:00Z"], ids=["in time", "later"])
+@pytest.mark.parametrize("comes", [click("2026-03-01T00:00Z"), buy("2026-03-01T00:00Z", 1_00)], ids=["up", "down"])
+def test_rule_09_what_returns_with_another_last_tier_goes_on_from_where_it_was_left(comes, known):
+    #       ║ no such ladder: down                   ║ there again; everyone begins in `flat`
+    # ──────╫────────────────────────────────────────╫─────────────────────────────────────
+    life = LifeOf(sided())
+    life.sees(comes)
+    life.learns(LOW, "2026-03-10T00:00Z")
+    life.learns(HIGH, "2026-03-15T00:00Z")
+    life.learns(sided(last="flat"), "2026-03-20T00:00Z", at=known)
+    where = "up" if isinstance(comes, Click) else "flat"
+    change = life.of("side")[-1]
+    assert (change.before, change.after, change.cause) == ("down", where, "policy")
+    assert life.path("side")[-1] == ("2026-03-20T00:00Z", where)
+
+
+def test_rule_09_who_begins_while_it_is_gone_was_never_elsewhere():
+    life = LifeOf(sided())
+    life.learns(LOW, "2026-03-10T00:00Z")
+    life.sees(buy("2026-03-12T00:00Z", 1_00))
+    life.learns(sided(last="flat"), "2026-03-20T00:00Z")
+    assert life.said("side") == []
+    life.sees(click("2026-03-25T00:00Z"))
+    assert life.said("side") == [("flat", "up", "2026-03-25T00:00Z", "event")]
+
+
+def test_rule_09_what_was_never_in_force_was_never_left():
+    #   the second policy is put right with the same effective_at: it held at no instant
+    life = LifeOf(LOW)
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    life.learns(sided(), "2026-03-10T00:00Z", at="2026-03-05T00:00Z")
+    life.learns(HIGH, "2026-03-10T00:00Z", at="2026-03-06T00:00Z")
+    life.learns(sided(last="flat"), "2026-03-20T00:00Z")
+    assert life.said("side") == []
+
+
+def test_rule_09_a_late_event_meets_what_is_gone_in_the_time_when_it_was_there():
+    life = LifeOf(sided())
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    life.learns(LOW, "2026-03-10T00:00Z")
+    life.sees(buy("2026-03-11T00:00Z", 100_00))
+    told = {
+        c.dimension.name: (c.before, c.after) for c in life.sees(click("2026-03-05T00:00Z"), at="2026-03-12T00:00Z")
+    }
+    assert life.path("side") == [("2026-03-05T00:00Z", "up"), ("2026-03-10T00:00Z", "down")]
+    unmoved = {"side": ("down", "down"), "type": ("calm", "calm"), "looks": (False, False), "churn": (False, False)}
+    assert told == unmoved, "nothing to announce"
+
+
+def test_rule_09_a_policy_of_the_past_that_leaves_something_out_says_so_net():
+    life = LifeOf(sided())
+    life.sees(click("2026-03-01T00:00Z"))
+    life.learns(LOW, "2026-03-10T00:00Z", at="2026-03-20T00:00Z")
+    [change] = life.of("side")[1:]
+    assert (change.before, change.after, change.cause, change.retracts) == ("up", "down", "policy", [])
+    assert life.path("side") == [("2026-03-01T00:00Z", "up"), ("2026-03-10T00:00Z", "down")]
+
+
+def test_rule_09_what_is_another_kind_by_now_goes_on_without_memory():
+    #   class keen: entered on Mar 1     ║ a ladder: keen, entered here, so dwell ends on Mar 20
+    classes = policy("""
+features: {seen: {count: click, window: 10d}}
+classes: {side: [{name: keen, when: "seen >= 1"}, {name: calm}]}
+""")
+    ladder = policy("""
+features: {seen: {count: click, window: 10d}}
+ladders:
+  tier: [{name: top, when: "known_for >= 90y"}, {name: floor}]
+  side: [{name: keen, when: "seen >= 1", dwell: 15d}, {name: calm}]
+""")
+    life = LifeOf(classes)
+    life.sees(click("2026-03-01T00:00Z"))
+    assert life.learns(ladder, "2026-03-05T00:00Z") == []
+    life.until("2026-05-01T00:00Z")
+    assert life.path("side") == [("2026-03-01T00:00Z", "keen"), ("2026-03-20T00:00Z", "calm")]
 
 
 def test_rule_09_the_new_policy_s_rates_price_earlier_orders_too():
