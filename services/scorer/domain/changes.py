@@ -87,8 +87,9 @@ class Chronicle:
 
     def _begin_anew(self, instant: Instant, left: dict[str, Value]) -> Instant:
         """The first instant after all was taken away from somebody: everyone may begin elsewhere by now than where that
-        one was `left`, which is told with an empty path."""
-        self._customer.rarely().left = {}
+        one was `left`, which is told with an empty path. What no policy knows by then stays left."""
+        places = self._customer.life.machine.places
+        self._customer.rarely().left = {name: value for name, value in left.items() if name not in places}
         moved = [replace(m, before=left.get(m.dimension.name, m.before)) for m in instant.moved]
         stepped, at_ms = [m.dimension.name for m in moved], instant.at_ms
         elsewhere = []
@@ -156,7 +157,7 @@ class Chronicle:
         self.carry_on(now)
         steps = [path[-1][0] for paths in (common, new) for path in paths.steps.values() if path]
         self._customer.changed_ms = max(steps, default=-NEVER)
-        held = {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in now.placed()}
+        held = now.shown()
         gone = old.dimensions | new.dimensions | {m.dimension.name: m.dimension for m in now.machine.movers}
         names = dict.fromkeys([*held, *old.dimensions, *new.dimensions, *(name for name in told if name in gone)])
         differing = [
@@ -192,20 +193,16 @@ class Chronicle:
 
     def _announced(self) -> dict[str, Value]:
         """What was announced last, or holds where nothing was; of one without any event what is kept of before."""
-        life, left = self._customer.life, self._customer.rare.left if self._customer.rare is not None else {}
-        left = left | {name: mover.values[-1] for name, mover in life.left_out().items()}
-        return left | {m.dimension.name: m.values[s.shown] for m, s in life.placed()}
+        left = self._customer.rare.left if self._customer.rare is not None else {}
+        return left | {name: value for name, (_, value) in self._customer.life.shown().items()}
 
     def _leave(self, announced: dict[str, Value]) -> None:
-        """Keep of one without any event what was announced."""
-        customer = self._customer
-        if customer.life.era < 0:
-            revisions = self._revisions()
-            announced = {name: value for name, value in announced.items() if revisions.get(name)}
-        else:
-            announced = {}
-        if announced or customer.rare is not None:
-            customer.rarely().left = announced
+        """Keep what was announced of dimensions that this life knows nothing of: of all, if there is no event."""
+        customer, revisions = self._customer, self._revisions()
+        known = customer.life.shown()
+        left = {name: value for name, value in announced.items() if revisions.get(name) and name not in known}
+        if left or customer.rare is not None:
+            customer.rarely().left = left
 
     def carry_on(self, life: Life) -> None:
         """Let the customer live on as `life`; its revisions are those of the decisions made."""

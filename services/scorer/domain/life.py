@@ -20,6 +20,7 @@ from services.scorer.domain.machine import Machine
 from services.scorer.domain.moments import Effect, Instant, Moved
 from services.scorer.domain.now import Now
 from services.scorer.domain.positions import Mover
+from services.scorer.domain.rules import Dimension
 from services.scorer.domain.standing import Standing
 
 _OVERRIDE: Final = letter(OVERRIDE)
@@ -263,7 +264,7 @@ class Life:
 
     def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> Instant:
         """Begin at the floor as what stood there; where nothing is known of a dimension, without memory, which may be
-        elsewhere than its path was: that is what moved.
+        elsewhere than its path was: that is what moved, and what the policy there does not know any more.
 
         What the ledger says of it is looked at from the next instant on: it may know less than when it was decided.
         """
@@ -287,6 +288,11 @@ class Life:
                 if footing.masked is not None and footing.masked in values:
                     standing.masked = values.index(footing.masked)
             self.standings.append(standing)
+        known = {m.dimension.name: m for machine in self.policies.machines[: self.era] for m in machine.movers}
+        for name, mover in (known | self.left_out()).items():
+            before, after = frozen.steps.get(name, (0, mover.values[-1]))[1], mover.values[-1]
+            if name not in self.machine.places and before != after:
+                moved.append(Moved(mover.dimension, before, after))
         for effect in effects:
             profile = self.ledger.profile(effect.place)
             if effect.at_ms <= floor_ms and effect.take is None and profile[0] == _OVERRIDE:
@@ -312,6 +318,11 @@ class Life:
     def _next_era_ms(self) -> int:
         return self.policies.eras[self.era + 1].effective_ms if self.era + 1 < self.known else NEVER
 
+    def shown(self) -> dict[str, tuple[Dimension, Value]]:
+        """By dimension what it shows; nothing before the first event."""
+        shown = {name: (mover.dimension, mover.values[-1]) for name, mover in self.left_out().items()}
+        return shown | {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in self.placed()}
+
     def left_out(self) -> dict[str, Mover]:
         """What a policy before this one knew and this one does not: leaving it out has put this one back where
         everyone begins."""
@@ -326,8 +337,7 @@ class Life:
 
     def _switch(self, at_ms: int) -> dict[str, Moved]:
         """The eras that begin now; what each dimension showed before, and after it where everyone began."""
-        shown = {name: Moved(m.dimension, m.values[-1], m.values[-1]) for name, m in self.left_out().items()}
-        shown |= {m.dimension.name: Moved(m.dimension, m.values[s.shown], m.values[-1]) for m, s in self.placed()}
+        shown = {name: Moved(d, value, d.values[-1]) for name, (d, value) in self.shown().items()}
         effects = self.ledger.effects()
         before = {m.dimension.name: (m, s) for m, s in self.placed()}
         while self._next_era_ms() <= at_ms:

@@ -178,8 +178,9 @@ def _begin_anew(
 
 
 def _forgotten_from(customer: Customer) -> int:
-    """Where the path of one who is to be forgotten began, if the ledger no longer tells all of it; else NEVER."""
-    return NEVER if customer.frozen is None else customer.ledger.began_ms(NEVER)
+    """From when on the path of one who is to be forgotten is told anew, if the ledger no longer tells all of it: from
+    1970, before which nothing is. Else NEVER."""
+    return NEVER if customer.frozen is None else 0
 
 
 def renew(

@@ -48,8 +48,11 @@ def fold(
     effects = ledger.effects()
     ledger.entered = 0
     if frozen is not None:
-        paths.steps = {name: [step] for name, step in frozen.steps.items()}
-        paths.take(life.thaw(frozen, effects))
+        begun = life.thaw(frozen, effects)
+        moved = [m.dimension.name for m in begun.moved]  # instead of a step at the floor itself
+        last = {n: step for n, step in frozen.steps.items() if step[0] < frozen.floor_ms or n not in moved}
+        paths.steps = {name: [step] for name, step in last.items()}
+        paths.take(begun)
         effects = [e for e in effects if e.at_ms > frozen.floor_ms]
     for instant in life.play(effects, until_ms):
         paths.take(instant)

@@ -1,6 +1,5 @@
 """Rule 4: beyond a cap clicks and interactions are kept by the hour; what is decided stays exact."""
 
-from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -8,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Event
-from services.scorer.domain import folding, scoring, short
+from services.scorer.domain import folding, scoring
 from services.scorer.domain.folding import CAP, KEPT
-from services.scorer.domain.ledger import SIZE
 from services.scorer.domain.paths import fold
 from services.scorer.domain.scoring import Arrival
+from tests.scorer.domain.rules.early import folded_early
 from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy, told
 from tests.scorer.domain.timeline import SUBJECT, buy, click, contact, ms, override, refund
 
@@ -239,18 +238,6 @@ segments:
 NAMES = ("tier", "known", "busy", "many", "up", "rare", "buys")
 
 
-@contextmanager
-def folded_early():
-    """Ledgers are folded from eight entries on, and four stay whole."""
-    if not scoring.__file__.endswith(".py"):
-        pytest.skip("a compiled core has its bounds built in")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"CAP": 8, "KEPT": 4, "_STEP": 4}.items():
-            patch.setattr(folding, name, value)
-        patch.setattr(short, "_CAP_BYTES", 8 * SIZE)
-        yield
-
-
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
@@ -322,6 +309,9 @@ def test_rule_04_a_position_that_comes_out_otherwise_by_the_hour_is_told_as_a_co
 SEEN = "features: {seen: {count: click}, seen_3h: {count: click, window: 3h}}\n"
 TIERS = "ladders: {tier: [{name: hot, when: 'seen >= 6'}, {name: warm, when: 'seen >= 3'}, {name: cold}]}\n"
 
+SEGMENT = "segments: {y: 'seen_3h >= 3'}"
+CLASSES = "classes: {y: [{name: up, when: 'seen_3h >= 3'}, {name: down}]}"
+
 
 def folded_of(rules: str, subject: str = SUBJECT) -> LifeOf:
     """16 clicks ten minutes apart, folded early."""
@@ -354,12 +344,63 @@ def test_rule_04_a_retroactive_policy_that_names_the_tier_at_the_floor_otherwise
         assert (life.of()[-1].before, life.of()[-1].after, life.value()) == ("warm", "mid", "mid")
 
 
+def test_rule_04_a_step_at_the_very_floor_is_replaced_by_what_a_retroactive_policy_names_it():
+    with folded_early():
+        rules = TIERS.replace("6", "60").replace("3", "8")
+        life = LifeOf(policy(SEEN + rules))
+        for i in range(12):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        floor = told(life.customer.frozen.floor_ms)
+        assert life.path() == [(floor, "warm")]
+        life.learns(policy(SEEN + rules.replace("warm", "mid")), FIRST + 5 * MIN, FIRST + 3 * H)
+        assert life.path() == [(floor, "mid")]
+        customer = life.customer
+        _, paths = fold(life.policies, customer.ledger, life.now, customer.life.known, customer.frozen)
+        assert paths.steps["tier"] == [(ms(floor), "mid")]
+
+
 def test_rule_04_a_segment_that_is_new_to_the_time_before_the_floor_is_told():
     with folded_early():
         life = folded_of(TIERS + "segments: {x: 'seen_3h >= 1000'}")
         more = policy(SEEN + TIERS + "segments: {x: 'seen_3h >= 1000', y: 'seen_3h >= 3'}")
         life.learns(more, FIRST + 5 * MIN, FIRST + 4 * H)
         assert [(c.before, c.after, c.cause) for c in life.of("y")] == [(False, True, "policy")]
+
+
+@pytest.mark.parametrize(("more", "there"), [(SEGMENT, True), (CLASSES, "up")])
+def test_rule_04_what_a_retroactive_policy_leaves_out_from_before_the_floor_on_is_told(more, there):
+    with folded_early():
+        life = folded_of(TIERS + more)
+        life.learns(policy(SEEN + TIERS), FIRST + 5 * MIN, FIRST + 4 * H)
+        [first, gone] = life.of("y")
+        assert (first.after, gone.before, gone.after, gone.cause) == (there, there, first.before, "policy")
+        assert life.path("y")[-1] == (told(life.customer.frozen.floor_ms), first.before)
+
+
+def test_rule_04_what_a_policy_put_right_leaves_out_from_before_the_floor_on_is_told():
+    """The policy that knew the segment held at no instant, as turns out when its steps are known by the floor only."""
+    with folded_early():
+        life = LifeOf(policy(SEEN + TIERS))
+        life.sees(click(FIRST, id="first"))
+        life.learns(policy(SEEN + TIERS + SEGMENT), FIRST + 5 * MIN)
+        for i in range(1, 16):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.learns(policy(SEEN + TIERS), FIRST + 5 * MIN, FIRST + 4 * H)
+        assert [(c.before, c.after, c.cause) for c in life.of("y")][1:] == [(True, False, "policy")]
+        assert life.path("y")[-1] == (told(life.customer.frozen.floor_ms), False)
+
+
+def test_rule_04_what_a_policy_put_right_leaves_out_again_ends_where_everyone_was_put_before():
+    """`flat` was the last class of a policy that held at no instant; `down` that of the one before."""
+    with folded_early():
+        life = LifeOf(policy(SEEN + TIERS + CLASSES))
+        life.sees(click(FIRST, id="first"))
+        life.learns(policy(SEEN + TIERS + CLASSES.replace("down", "flat")), FIRST + 5 * MIN)
+        for i in range(1, 16):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.learns(policy(SEEN + TIERS), FIRST + 5 * MIN, FIRST + 4 * H)
+        assert [c.after for c in life.of("y")] == ["flat", "up", "down"]
+        assert life.path("y")[-1] == (told(life.customer.frozen.floor_ms), "down")
 
 
 def test_rule_04_who_is_folded_and_takes_somebody_in_keeps_the_path_that_was_told():
@@ -387,6 +428,21 @@ def test_rule_04_of_who_is_folded_and_merged_or_erased_no_step_is_left():
                 life.is_erased(FIRST + 20 * H)
             assert life.path() == []
             assert (life.of()[-1].before, life.of()[-1].after) == ("hot", "cold")
+
+
+def test_rule_04_of_who_is_folded_while_merged_and_erased_after_being_parted_no_step_is_left():
+    #  b   ●●●●   merged into a: a's path begins with b's    folded      parted     a is erased
+    with folded_early():
+        a, b = LifeOf(policy(SEEN + TIERS), subject="a"), LifeOf(policy(SEEN + TIERS), subject="b")
+        for i in range(4):
+            b.sees(click(FIRST + i * 10 * MIN, id=f"b{i}", subject="b"))
+        a.takes_in(b, FIRST + H)
+        for i in range(16):
+            a.sees(click(FIRST + 2 * H + i * 10 * MIN, id=f"a{i}", subject="a"))
+        a.gives_back(b, FIRST + 6 * H)
+        assert a.path()[0] == (told(FIRST + 20 * MIN), "warm"), "before the floor it stays as it was told"
+        a.is_erased(FIRST + 7 * H)
+        assert a.path() == []
 
 
 def test_rule_04_an_event_known_under_two_ids_counts_once_also_after_folding():

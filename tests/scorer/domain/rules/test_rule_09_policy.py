@@ -247,6 +247,31 @@ def test_rule_09_what_was_never_in_force_was_never_left():
     assert life.said("side") == []
 
 
+def test_rule_09_a_policy_put_right_that_leaves_out_again_goes_back_to_where_it_was_left():
+    #   side: down ║ (known for a while: flat)     ║ put right: there is no such ladder, and everyone was in down
+    life = LifeOf(sided())
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    life.learns(sided(last="flat"), "2026-03-10T00:00Z")
+    life.learns(LOW, "2026-03-10T00:00Z", at="2026-03-12T00:00Z")
+    assert life.said("side")[0][:2] == ("down", "flat")
+    assert life.said("side")[1][:2] == ("flat", "down")
+    assert life.path("side") == []
+
+
+def test_rule_09_where_one_was_left_is_remembered_through_a_life_that_knows_nothing_of_it():
+    #        up       erased: down     ║ no such ladder    buys: a new life    ║ there again; everyone begins in `flat`
+    # ───────●────────┬────────────────║───────────────────●─○────────────────║──────────────────────────────────────
+    life = LifeOf(sided())
+    life.sees(click("2026-03-01T00:00Z"))
+    life.is_erased("2026-03-05T00:00Z")
+    life.learns(LOW, "2026-03-10T00:00Z")
+    life.sees(buy("2026-03-12T00:00Z", 1_00))
+    life.sees(buy("2026-03-13T00:00Z", 200_00))
+    life.sees(buy("2026-03-12T12:00Z", 200_00), at="2026-03-14T00:00Z")
+    life.learns(sided(last="flat"), "2026-03-20T00:00Z")
+    assert [(c.before, c.after) for c in life.of("side")] == [("down", "up"), ("up", "down"), ("down", "flat")]
+
+
 def test_rule_09_a_late_event_meets_what_is_gone_in_the_time_when_it_was_there():
     life = LifeOf(sided())
     life.sees(buy("2026-03-01T00:00Z", 1_00))
