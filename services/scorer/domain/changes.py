@@ -17,7 +17,7 @@ from services.scorer.domain.outcomes import Change
 from services.scorer.domain.paths import Path, Paths
 from services.scorer.domain.playing import coming_to, next_of
 from services.scorer.domain.rules import Dimension
-from services.scorer.domain.state import Customer
+from services.scorer.domain.state import Customer, Rare
 from services.scorer.domain.triggers import trigger_of
 
 
@@ -89,7 +89,7 @@ class Chronicle:
         """The first instant after all was taken away from somebody: everyone may begin elsewhere by now than where that
         one was `left`, which is told with an empty path. What no policy knows by then stays left."""
         places = self._customer.life.machine.places
-        self._customer.rarely().left = {name: value for name, value in left.items() if name not in places}
+        self._keep_left({name: value for name, value in left.items() if name not in places})
         moved = [replace(m, before=left.get(m.dimension.name, m.before)) for m in instant.moved]
         stepped, at_ms = [m.dimension.name for m in moved], instant.at_ms
         elsewhere = []
@@ -158,7 +158,9 @@ class Chronicle:
         steps = [path[-1][0] for paths in (common, new) for path in paths.steps.values() if path]
         self._customer.changed_ms = max(steps, default=-NEVER)
         held = now.shown()
-        gone = old.dimensions | new.dimensions | {m.dimension.name: m.dimension for m in now.machine.movers}
+        gone = old.dimensions | new.dimensions
+        for machine in (*(now.policies.machines if told else ()), now.machine):
+            gone |= {m.dimension.name: m.dimension for m in machine.movers}
         names = dict.fromkeys([*held, *old.dimensions, *new.dimensions, *(name for name in told if name in gone)])
         differing = [
             name
@@ -198,11 +200,17 @@ class Chronicle:
 
     def _leave(self, announced: dict[str, Value]) -> None:
         """Keep what was announced of dimensions that this life knows nothing of: of all, if there is no event."""
-        customer, revisions = self._customer, self._revisions()
-        known = customer.life.shown()
-        left = {name: value for name, value in announced.items() if revisions.get(name) and name not in known}
-        if left or customer.rare is not None:
+        known, revisions = self._customer.life.shown(), self._revisions()
+        self._keep_left({n: value for n, value in announced.items() if revisions.get(n) and n not in known})
+
+    def _keep_left(self, left: dict[str, Value]) -> None:
+        customer = self._customer
+        if left:
             customer.rarely().left = left
+        elif customer.rare is not None:
+            customer.rare.left = {}
+            if customer.rare == Rare():
+                customer.rare = None
 
     def carry_on(self, life: Life) -> None:
         """Let the customer live on as `life`; its revisions are those of the decisions made."""

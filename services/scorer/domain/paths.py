@@ -3,7 +3,7 @@
 from schemas.decisions import Value
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.frozen import Frozen
-from services.scorer.domain.ledger import Ledger
+from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.moments import Instant
 from services.scorer.domain.rules import Dimension
@@ -43,11 +43,12 @@ class Paths:
 def fold(
     policies: Policies, ledger: Ledger, until_ms: int, known: int, frozen: Frozen | None = None
 ) -> tuple[Life, Paths]:
-    """The life of a ledger up to and with `until_ms`, and its paths: from its beginning, or from where it is frozen."""
+    """The life of a ledger up to and with `until_ms`, and its paths: from its beginning, or from where it is frozen if
+    it begins no later."""
     life, paths = Life.new(policies, ledger, known), Paths()
     effects = ledger.effects()
     ledger.entered = 0
-    if frozen is not None:
+    if frozen is not None and ledger.began_ms(NEVER) <= frozen.floor_ms:
         begun = life.thaw(frozen, effects)
         moved = [m.dimension.name for m in begun.moved]  # instead of a step at the floor itself
         last = {n: step for n, step in frozen.steps.items() if step[0] < frozen.floor_ms or n not in moved}

@@ -246,13 +246,16 @@ class Turn:
         """
         customer = self._customer
         now_ms = max(at_ms, customer.life.played_ms)
-        if frozen is not None and not frozen.footings:
-            frozen, since_ms = self._as_told(frozen), max(since_ms, frozen.floor_ms)
         waiting = {(w.entry.id, w.entry.profile): w for w in customer.waiting}
         counted, shadowed = part_shadows([*entries, *(w.entry for w in customer.waiting)], subject)
         ahead = [e for e in counted if e.time_ms > now_ms]
         customer.waiting = [waiting.get((e.id, e.profile)) or wait_unnamed(e) for e in ahead]
         after = Ledger.of(e for e in counted if e.time_ms <= now_ms)
+        if frozen is not None and not frozen.footings:
+            if after.began_ms(NEVER) <= frozen.floor_ms:
+                frozen, since_ms = self._as_told(frozen), max(since_ms, frozen.floor_ms)
+            elif customer.frozen is not None:  # nothing is theirs of what was told up to the floor
+                whole_ms = 0
         self._replay_whole(after, now_ms, cause, None, frozen, None, since_ms, whole_ms)
         if customer.rare is not None or shadowed or frozen is not None:
             rare = customer.rarely()

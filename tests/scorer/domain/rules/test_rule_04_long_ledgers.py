@@ -431,18 +431,38 @@ def test_rule_04_of_who_is_folded_and_merged_or_erased_no_step_is_left():
 
 
 def test_rule_04_of_who_is_folded_while_merged_and_erased_after_being_parted_no_step_is_left():
-    #  b   ●●●●   merged into a: a's path begins with b's    folded      parted     a is erased
+    #  b   ●●●●   merged into a: a's path begins with b's    ║ no classes y    folded      parted     a is erased
     with folded_early():
-        a, b = LifeOf(policy(SEEN + TIERS), subject="a"), LifeOf(policy(SEEN + TIERS), subject="b")
+        a, b = (LifeOf(policy(SEEN + TIERS + CLASSES), subject=name) for name in "ab")
         for i in range(4):
             b.sees(click(FIRST + i * 10 * MIN, id=f"b{i}", subject="b"))
+        a.sees(click(FIRST + H, id="a", subject="a"))
         a.takes_in(b, FIRST + H)
+        for life in (a, b):
+            life.learns(policy(SEEN + TIERS), FIRST + 2 * H)
         for i in range(16):
-            a.sees(click(FIRST + 2 * H + i * 10 * MIN, id=f"a{i}", subject="a"))
-        a.gives_back(b, FIRST + 6 * H)
-        assert a.path()[0] == (told(FIRST + 20 * MIN), "warm"), "before the floor it stays as it was told"
-        a.is_erased(FIRST + 7 * H)
-        assert a.path() == []
+            a.sees(click(FIRST + 5 * H + i * 10 * MIN, id=f"a{i}", subject="a"))
+        a.gives_back(b, FIRST + 9 * H)
+        before = told(FIRST + 20 * MIN)
+        assert (a.path()[0], a.path("y")[0]) == ((before, "warm"), (before, "up")), "up to the floor as it was told"
+        a.is_erased(FIRST + 10 * H)
+        assert (a.path(), a.path("y")) == ([], [])
+
+
+def test_rule_04_who_is_parted_with_nothing_from_before_the_floor_begins_with_their_first_event():
+    #  b   ●●●●●●●●●●●●●●●●   merged into a, of whom nothing is known      parted       another policy      a: ●
+    with folded_early():
+        a, b = LifeOf(policy(SEEN + TIERS), subject="a"), folded_of(TIERS, subject="b")
+        told_of_b = b.path()
+        a.takes_in(b, FIRST + 4 * H)
+        assert a.path()[-1][1] == "hot"
+        a.gives_back(b, FIRST + 5 * H)
+        assert (a.path(), b.path()[-1][1]) == ([], told_of_b[-1][1])
+        for life in (a, b):
+            life.learns(policy(SEEN + TIERS + "segments: {y: 'known_for < 9d'}"), FIRST + 6 * H)
+        assert a.explained().tiers == {"tier": "cold"}
+        a.sees(click(FIRST + 7 * H, id="first", subject="a"))
+        assert a.path("y") == [(told(FIRST + 7 * H), True)]
 
 
 def test_rule_04_an_event_known_under_two_ids_counts_once_also_after_folding():
