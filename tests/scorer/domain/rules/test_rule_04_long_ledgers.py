@@ -142,13 +142,14 @@ def test_rule_04_what_was_folded_cannot_be_told_from_what_is_new_and_is_refused_
     assert [r.reason for r in life.reports] == ["too_old"]
 
 
-def test_rule_04_a_click_after_the_floor_is_still_taken_late():
+def test_rule_04_a_click_at_the_floor_is_too_old_and_one_a_millisecond_after_it_is_still_taken_late():
     life = clicked(*clicks(1_700))
     frozen = life.customer.frozen
     assert frozen is not None
     before = life.figure("seen_30d")
+    life.sees(click(frozen.floor_ms, id="at it"), at=life.now + 1)
     life.sees(click(frozen.floor_ms + 1, id="late"), at=life.now + 1)
-    assert (life.reports, life.figure("seen_30d")) == ([], before + 1)
+    assert ([r.reason for r in life.reports], life.figure("seen_30d")) == (["too_old"], before + 1)
 
 
 def test_rule_04_late_money_is_never_refused():
