@@ -263,8 +263,8 @@ class Life:
         self.due_ms = due_ms
 
     def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> Instant:
-        """Begin at the floor as what stood there; where nothing is known of a dimension, without memory, which may be
-        elsewhere than its path was: that is what moved, and what the policy there does not know any more.
+        """Begin at the floor as what stood there; where nothing is known of a dimension, without memory. That may be
+        elsewhere than its path was, and so may what the policy there does not know any more: this is what moved.
 
         What the ledger says of it is looked at from the next instant on: it may know less than when it was decided.
         """
@@ -273,32 +273,28 @@ class Life:
         self.machine = self.policies.machines[self.era]
         self.registers = self.machine.registers_at(self.ledger, effects, floor_ms)
         self.truths = self._read_all(floor_ms)
-        moved = []
+        anew: list[tuple[Dimension, Value]] = []
         for mover in self.machine.movers:
-            name, values = mover.dimension.name, mover.values
-            footing, standing = frozen.footings.get(name), Standing(mover.initial)
+            footing, values = frozen.footings.get(mover.dimension.name), mover.values
             if footing is None or footing.value not in values:
+                standing = Standing(mover.initial)
                 mover.forget(standing, self.truths, floor_ms)
-                before, after = frozen.steps.get(name, (0, values[mover.initial]))[1], values[standing.place]
-                if before != after:
-                    moved.append(Moved(mover.dimension, before, after))
+                anew.append((mover.dimension, values[standing.place]))
             else:
-                standing.place = values.index(footing.value)
-                standing.since_ms, standing.failing_ms = footing.since_ms, footing.failing_ms
+                standing = Standing(values.index(footing.value), 0, footing.since_ms, footing.failing_ms)
                 if footing.masked is not None and footing.masked in values:
                     standing.masked = values.index(footing.masked)
             self.standings.append(standing)
-        known = {m.dimension.name: m for machine in self.policies.machines[: self.era] for m in machine.movers}
-        for name, mover in (known | self.left_out()).items():
-            before, after = frozen.steps.get(name, (0, mover.values[-1]))[1], mover.values[-1]
-            if name not in self.machine.places and before != after:
-                moved.append(Moved(mover.dimension, before, after))
+        ever = {m.dimension.name: m.dimension for machine in self.policies.machines[: self.era] for m in machine.movers}
+        gone = [d for name, d in (ever | self.left_out()).items() if name not in self.machine.places]
+        anew += [(dimension, dimension.values[-1]) for dimension in gone]
+        moved = [Moved(d, frozen.steps.get(d.name, (0, d.values[-1]))[1], after) for d, after in anew]
         for effect in effects:
             profile = self.ledger.profile(effect.place)
             if effect.at_ms <= floor_ms and effect.take is None and profile[0] == _OVERRIDE:
                 self._override(effect.place, effect.at_ms)
         self.nexts, self.played_ms, self.due_ms = None, floor_ms, floor_ms + 1
-        return Instant(floor_ms, moved, (), False)
+        return Instant(floor_ms, [m for m in moved if m.before != m.after], (), False)
 
     # -- policies
 
@@ -320,20 +316,20 @@ class Life:
 
     def shown(self) -> dict[str, tuple[Dimension, Value]]:
         """By dimension what it shows; nothing before the first event."""
-        shown = {name: (mover.dimension, mover.values[-1]) for name, mover in self.left_out().items()}
+        shown = {name: (dimension, dimension.values[-1]) for name, dimension in self.left_out().items()}
         return shown | {m.dimension.name: (m.dimension, m.values[s.shown]) for m, s in self.placed()}
 
-    def left_out(self) -> dict[str, Mover]:
-        """What a policy before this one knew and this one does not: leaving it out has put this one back where
-        everyone begins."""
+    def left_out(self) -> dict[str, Dimension]:
+        """What a policy that held before in this life knew and the one in force does not: leaving it out has put this
+        one back where everyone began."""
         if self.era < 0:
             return {}
         first = self.policies.at(self.ledger.began_ms(self.played_ms), self.known)
-        movers: dict[str, Mover] = {}
+        known: dict[str, Dimension] = {}
         for era, later in pairwise(self.policies.eras[first : self.era + 1]):
             if era.effective_ms < later.effective_ms:
-                movers |= {m.dimension.name: m for m in era.machine.movers}
-        return {name: mover for name, mover in movers.items() if name not in self.machine.places}
+                known |= {m.dimension.name: m.dimension for m in era.machine.movers}
+        return {name: dimension for name, dimension in known.items() if name not in self.machine.places}
 
     def _switch(self, at_ms: int) -> dict[str, Moved]:
         """The eras that begin now; what each dimension showed before, and after it where everyone began."""
