@@ -1,6 +1,7 @@
 """A topic with wrong settings is refused at the start of each service that uses it."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,26 @@ async def test_no_service_starts_on_it_and_setup_repairs_what_it_can(
     if remedy == REPAIR:
         assert code == 0
         assert f"topic {topic_prefix}events: {setting} was {found}, is {wanted.removeprefix('at least ')}" in lines
+        code, lines = await run("setup", "--repair", "--json", env=environment)
+        assert (code, [json.loads(line) for line in lines]) == (0, [{"created": [], "repaired": []}])
     else:
         assert (code, len(lines)) == (2, 1)
         assert remedy in lines[0]
+
+
+async def test_setup_says_what_it_made_as_json(kafka: Broker, topic_prefix: str, database_url: str) -> None:
+    environment = {
+        "KAFKA_BOOTSTRAP": kafka.bootstrap,
+        "DATABASE_URL": database_url,
+        "TIERLINE_TOPIC_PREFIX": topic_prefix,
+        "TIERLINE_PARTITIONS": "2",
+    }
+    code, lines = await run("setup", "--json", env=environment)
+    assert code == 0
+    [told] = [json.loads(line) for line in lines]
+    assert (topic_prefix + "events" in told["created"], told["repaired"]) == (True, [])
+    await asyncio.to_thread(spoil, kafka.bootstrap, topic_prefix + "events", "retention.ms", "604800000")
+    code, lines = await run("setup", "--repair", "--json", env=environment)
+    [told] = [json.loads(line) for line in lines]
+    one = {"topic": f"{topic_prefix}events", "setting": "retention.ms", "found": "604800000", "wanted": "-1"}
+    assert (code, told) == (0, {"created": [], "repaired": [one]})
