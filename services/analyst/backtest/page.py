@@ -6,7 +6,7 @@ from html import escape
 from services.analyst import words
 from services.analyst.backtest import plots
 from services.analyst.backtest.report import Report
-from services.analyst.backtest.summary import moved, number, only, share
+from services.analyst.backtest.summary import moved, number, share
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -52,9 +52,9 @@ def _dimensions(report: Report) -> Iterator[str]:
             yield _said(f"Elsewhere: {words.counted(view.moved, 'customer')}.")
             yield plots.matrix(view)
             continue
-        if report.old is not None:
+        if report.old is not None and view.only is not None:
             where = f"Elsewhere than everyone begins: {words.counted(view.moved, 'customer')}."
-            yield _said(f"Only the {only(view)} policy knows it. {where}")
+            yield _said(f"Only the {view.only} policy knows it. {where}")
         yield plots.positions(view)
 
 
@@ -71,7 +71,7 @@ def _moves(report: Report) -> Iterator[str]:
     if not report.moves.total:
         return
     yield "<h2>Who moves</h2>"
-    yield _said("By dimension, then by customer. moves.csv names all, matrix.csv counts them from old to new.")
+    yield _said("By dimension, then by customer. moves.csv names all; matrix.csv counts, of what both policies know.")
     yield _table(("customer", "dimension", "old", "new", "since"), map(moved, report.moves.first))
     if more := report.moves.total - len(report.moves.first):
         yield _said(f"And {more:,} more: moves.csv.")

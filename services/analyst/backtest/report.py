@@ -57,6 +57,13 @@ class DimensionView(msgspec.Struct, frozen=True, kw_only=True):
     flap_rate: dict[str, float]
 
     @property
+    def only(self) -> str | None:
+        """Which of two policies knows the dimension, where it is one of them."""
+        if (self.new is None) == (self.old is None):
+            return None
+        return "old" if self.new is None else "new"
+
+    @property
     def inside(self) -> tuple[int | None, int | None]:
         """Of a segment or churn: customers inside under the old policy and the new one."""
         place = self.values.index(True)

@@ -36,7 +36,8 @@ def show(report: Report, console: Console) -> None:
     several = [view for view in report.dimensions if view.kind in ("ladder", "class")]
     for view in several:
         console.print()
-        title = view.name if report.old is None else f"{view.name} ({only(view)} only), {view.moved:,} move"
+        told = view.only is not None and report.old is not None
+        title = f"{view.name} ({view.only} only), {view.moved:,} move" if told else view.name
         console.print(_matrix(view) if view.matrix else _positions(view, title))
     if segments := [view for view in report.dimensions if view.kind not in ("ladder", "class")]:
         console.print()
@@ -63,11 +64,6 @@ def moved(move: MoveView) -> tuple[str, str, str, str, str]:
     """Customer, dimension, old, new, since when; the last is `-` where everyone begins."""
     since = "-" if move.since is None else words.instant(move.since)
     return move.customer, move.dimension, words.position(move.before), words.position(move.after), since
-
-
-def only(view: DimensionView) -> str:
-    """Which of two policies knows the dimension, where it is one of them."""
-    return "old" if view.new is None else "new"
 
 
 def number(count: int | None) -> str:

@@ -282,8 +282,10 @@ class Life:
                 anew.append((mover.dimension, values[standing.place]))
             else:
                 standing = Standing(values.index(footing.value), 0, footing.since_ms, footing.failing_ms)
-                if footing.masked is not None and footing.masked in values:
+                if footing.masked in values:
                     standing.masked = values.index(footing.masked)
+                elif footing.masked is not None:
+                    anew.append((mover.dimension, footing.value))
             self.standings.append(standing)
         ever = {m.dimension.name: m.dimension for machine in self.policies.machines[: self.era] for m in machine.movers}
         gone = [d for name, d in (ever | self.left_out()).items() if name not in self.machine.places]

@@ -256,6 +256,8 @@ class Turn:
                 frozen, since_ms = self._as_told(frozen), max(since_ms, frozen.floor_ms)
             elif customer.frozen is not None:  # nothing is theirs of what was told up to the floor
                 whole_ms = 0
+        elif frozen is None and customer.frozen is not None:  # all of it is known again
+            since_ms, whole_ms = -NEVER, 0
         self._replay_whole(after, now_ms, cause, None, frozen, None, since_ms, whole_ms)
         if customer.rare is not None or shadowed or frozen is not None:
             rare = customer.rarely()

@@ -147,6 +147,12 @@ class LifeOf:
             other._settle(*freed[other.subject], at)
         return list(freed)
 
+    def is_renewed(self, anew: "LifeOf", at: Time) -> None:
+        """Rebuilt from its own events, which `anew` has lived on alone."""
+        customer = self.customer
+        given = {"subject": self.subject, "origin": "", "at_ms": ms(at), "whole": True}
+        self._settle(customer, merging.renew(customer, anew.customer, self.policies, **given) or [], at)
+
     def _settle(self, customer: Customer, changes: Sequence[Change], at: Time) -> None:
         self.record = encode(customer)
         self.now = max(self.now, ms(at))

@@ -360,6 +360,32 @@ def test_rule_04_a_step_at_the_very_floor_is_replaced_by_what_a_retroactive_poli
         assert paths.steps["tier"] == [(ms(floor), "mid")]
 
 
+@pytest.mark.timeout(20)
+def test_rule_04_an_instant_before_the_floor_is_explained_as_of_the_floor():
+    rules = "ladders: {tier: [{name: hot, when: 'seen_3h >= 3'}, {name: cold}]}\nsegments: {still: 'quiet >= 2h'}"
+    with folded_early():
+        life = LifeOf(policy(SEEN.replace("}}", "}, quiet: {since_last: click}}") + rules))
+        for i in range(16):
+            life.sees(click(FIRST + i * 50 * MIN, id=f"c{i}"))
+        at_floor = life.explained(told(life.customer.frozen.floor_ms))
+        before = life.explained(FIRST + 30 * MIN)
+        assert (before.tiers, before.segments, before.next) == (at_floor.tiers, at_floor.segments, at_floor.next)
+
+
+def test_rule_04_an_override_at_the_floor_to_a_tier_that_a_retroactive_policy_does_not_know_ends_there():
+    with folded_early():
+        rules = "ladders: {tier: [{name: star, when: 'seen >= 99'}, {name: warm, when: 'seen >= 2'}, {name: cold}]}"
+        life = LifeOf(policy(SEEN + rules))
+        for i in range(4):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.sees(override(FIRST + 35 * MIN, FIRST + 40 * H, "tier", "star", id="o"))
+        for i in range(4, 20):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.learns(policy(SEEN + rules.replace("star", "top")), FIRST + 25 * MIN, FIRST + 5 * H)
+        assert life.said()[-1][:2] == ("star", "warm")
+        assert (life.path()[-1], life.value()) == ((told(life.customer.frozen.floor_ms), "warm"), "warm")
+
+
 def test_rule_04_a_segment_that_is_new_to_the_time_before_the_floor_is_told():
     with folded_early():
         life = folded_of(TIERS + "segments: {x: 'seen_3h >= 1000'}")
@@ -464,6 +490,25 @@ def test_rule_04_who_is_parted_with_nothing_from_before_the_floor_begins_with_th
         assert a.explained().tiers == {"tier": "cold"}
         a.sees(click(FIRST + 7 * H, id="first", subject="a"))
         assert a.path("y") == [(told(FIRST + 7 * H), True)]
+
+
+def test_rule_04_who_is_known_whole_again_after_a_rebuild_keeps_no_step_of_what_was_told_while_folded():
+    #  b   ●●●   merged into a       16 more of b: folded      parted       a is rebuilt from its one click
+    with folded_early():
+        whole = policy(SEEN + TIERS + SEGMENT)
+        a, b, anew = LifeOf(whole, subject="a"), LifeOf(whole, subject="b"), LifeOf(whole, subject="a")
+        for i in range(3):
+            b.sees(click(FIRST + i * 10 * MIN, id=f"b{i}", subject="b"))
+        for life in (a, anew):
+            life.sees(click(FIRST + 35 * MIN, id="a0", subject="a"))
+        a.takes_in(b, FIRST + H)
+        for i in range(16):
+            a.sees(click(FIRST + 2 * H + i * 10 * MIN, id=f"x{i}", subject="b"))
+        a.gives_back(b, FIRST + 9 * H)
+        assert a.path("y")[0] == (told(FIRST + 20 * MIN), True)
+        anew.until(FIRST + 10 * H)
+        a.is_renewed(anew, FIRST + 10 * H)
+        assert (a.path("y"), a.value("y")) == ([], False)
 
 
 def test_rule_04_an_event_known_under_two_ids_counts_once_also_after_folding():
