@@ -17,8 +17,8 @@ def fold_customer(customer: Customer, policies: Policies, at_ms: int) -> tuple[L
     """The life up to and with the instant, its paths, and the effects already known that are still to come.
 
     By all policies given, also by those that decided the past anew later. What happened after an instant that is past
-    does not come: it says what was to happen without it. Before the floor of a folded ledger nothing can be played: it is
-    answered as of the floor.
+    does not come: it says what was to happen without it. What is asked of an instant before the floor of a folded
+    ledger is answered as of the floor.
     """
     asked_ms = at_ms if customer.frozen is None else max(at_ms, customer.frozen.floor_ms)
     happened = [e for e in customer.ledger.entries if e.time_ms <= asked_ms]
