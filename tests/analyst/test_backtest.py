@@ -189,6 +189,27 @@ def test_of_what_only_one_policy_has_those_move_who_stand_elsewhere_than_everyon
     assert (move.customer, move.dimension, move.before, move.after, move.since) == ("b", "rich", True, False, None)
 
 
+def shown(told: Report) -> str:
+    """What is said at the terminal."""
+    summary.show(told, Console(file=(out := io.StringIO()), width=200))
+    return out.getvalue()
+
+
+def test_the_page_and_the_terminal_name_the_policy_that_alone_knows_a_ladder(tmp_path):
+    ladder = 'ladders:\n  side: [{name: up, when: "spend_30d > 700"}, {name: down}]\n'
+    more = Document(POLICY.replace("ladders:\n", ladder), "more.yaml")
+    file = written(tmp_path, *LINES)
+    told = tried(file, new=more, old=Document(POLICY, "old.yaml"), until="3-10")
+    assert "Only the new policy knows it. Elsewhere than everyone begins: 1 customer." in page.render(told)
+    assert " ".join(shown(told).split()).count("side (new only), 1 move") == 1
+    told = tried(file, new=Document(POLICY, "old.yaml"), old=more, until="3-10")
+    assert "Only the old policy knows it. Elsewhere than everyone begins: 1 customer." in page.render(told)
+    nobody = tried(file, new=more, old=more, until="2-1")
+    assert nobody.customers == 0
+    assert "Only the" not in page.render(nobody), "both know it, though there is nobody to compare"
+    assert "only)" not in shown(nobody)
+
+
 def test_what_stands_on_the_topic_arrived_when_it_was_received(tmp_path):
     """An order that became known late: its own month had passed, so nobody was ever told of it."""
     event = Normaliser()(msgspec.json.encode(LINES[0]["event"]), to_datetime(to_ms(to_datetime(1_777_000_000_000))))

@@ -7,6 +7,7 @@ by: nothing moves in silence, and what is told adds up to where a customer stand
 from functools import lru_cache
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,11 +15,11 @@ from services.scorer.domain.paths import fold
 from services.scorer.domain.rules import Policy
 from tests.scorer.domain.rules.early import folded_early
 from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy, told
-from tests.scorer.domain.timeline import buy, click, ms, override
+from tests.scorer.domain.timeline import SUBJECT, buy, click, ms, override
 
 FIRST = ms("2026-01-01T00:00Z")
 
-TIERS = (
+LADDERS = (
     "{name: hot, when: 'heat >= 6', stay: 'heat >= 4', grace: 1d}, {name: warm, when: 'heat >= 3'}, {name: cold}",
     "{name: hot, when: 'heat >= 6', stay: 'heat >= 4', grace: 1d}, {name: mid, when: 'heat >= 3'}, {name: cold}",
     "{name: hot, when: 'heat >= 5'}, {name: cold, when: 'heat >= 1'}, {name: ice}",
@@ -45,7 +46,7 @@ features:
   heat: {{score: {{click: 1}}, half_life: 1h}}
   pace: {{trend: [click], recent: 1h, base: 6h}}
   spend: {{sum: purchase.amount, window: 3h}}
-ladders: {{tier: [{TIERS[tiers]}]}}
+ladders: {{tier: [{LADDERS[tiers]}]}}
 {SIDES[side]}
 segments:
   rich: 'spend >= 100'
@@ -125,3 +126,228 @@ def adds_up(life: LifeOf, away: bool = False) -> None:
             assert path == [] or path[-1][1] == value, name
         again = [(told(at_ms), value) for at_ms, value in paths.steps.get(name, [])]
         assert path[len(path) - len(again) :] == again, name
+
+
+# -- by hand
+
+SEEN = "features: {seen: {count: click}, seen_3h: {count: click, window: 3h}}\n"
+TIERS = "ladders: {tier: [{name: hot, when: 'seen >= 6'}, {name: warm, when: 'seen >= 3'}, {name: cold}]}\n"
+
+SEGMENT = "segments: {y: 'seen_3h >= 3'}"
+CLASSES = "classes: {y: [{name: up, when: 'seen_3h >= 3'}, {name: down}]}"
+
+
+def folded_of(rules: str, subject: str = SUBJECT) -> LifeOf:
+    """16 clicks ten minutes apart, folded early."""
+    life = LifeOf(policy(SEEN + rules), subject=subject)
+    for i in range(16):
+        life.sees(click(FIRST + i * 10 * MIN, id=f"{subject}{i}", subject=subject))
+    assert life.customer.frozen is not None
+    return life
+
+
+def test_rule_04_a_place_kept_over_a_switch_of_policies_is_no_move_when_the_ledger_is_folded():
+    """Of the second policy everyone begins in bronze; who stood in basic stays there, and no step says so."""
+    with folded_early():
+        life = LifeOf(policy(SEEN + "ladders: {tier: [{name: gold, when: 'seen >= 90'}, {name: basic}]}"))
+        life.sees(click(FIRST, id="first"))
+        kept = "{name: basic, when: 'seen >= 80', stay: 'seen >= 1'}, {name: bronze}"
+        life.learns(policy(SEEN + f"ladders: {{tier: [{{name: gold, when: 'seen >= 90'}}, {kept}]}}"), FIRST + 5 * MIN)
+        for i in range(1, 16):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        assert life.customer.frozen is not None
+        assert (life.said(), life.value()) == ([], "basic")
+
+
+def test_rule_04_a_retroactive_policy_that_names_the_tier_at_the_floor_otherwise_is_told_from_the_floor_on():
+    with folded_early():
+        life = folded_of(TIERS.replace("6", "60"))
+        renamed = policy(SEEN + TIERS.replace("6", "60").replace("warm", "mid"))
+        life.learns(renamed, FIRST + 5 * MIN, FIRST + 5 * H)
+        assert [value for _, value in life.path()] == ["warm", "mid"]
+        assert (life.of()[-1].before, life.of()[-1].after, life.value()) == ("warm", "mid", "mid")
+
+
+def test_rule_04_a_step_at_the_very_floor_is_replaced_by_what_a_retroactive_policy_names_it():
+    with folded_early():
+        rules = TIERS.replace("6", "60").replace("3", "8")
+        life = LifeOf(policy(SEEN + rules))
+        for i in range(12):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        floor = told(life.customer.frozen.floor_ms)
+        assert life.path() == [(floor, "warm")]
+        life.learns(policy(SEEN + rules.replace("warm", "mid")), FIRST + 5 * MIN, FIRST + 3 * H)
+        assert life.path() == [(floor, "mid")]
+        customer = life.customer
+        _, paths = fold(life.policies, customer.ledger, life.now, customer.life.known, customer.frozen)
+        assert paths.steps["tier"] == [(ms(floor), "mid")]
+
+
+@pytest.mark.timeout(20)
+def test_rule_04_an_instant_before_the_floor_is_explained_as_of_the_floor():
+    rules = "ladders: {tier: [{name: hot, when: 'seen_3h >= 3'}, {name: cold}]}\nsegments: {still: 'quiet >= 2h'}"
+    with folded_early():
+        life = LifeOf(policy(SEEN.replace("}}", "}, quiet: {since_last: click}}") + rules))
+        for i in range(16):
+            life.sees(click(FIRST + i * 50 * MIN, id=f"c{i}"))
+        at_floor = life.explained(told(life.customer.frozen.floor_ms))
+        before = life.explained(FIRST + 30 * MIN)
+        assert (before.tiers, before.segments, before.next) == (at_floor.tiers, at_floor.segments, at_floor.next)
+
+
+def test_rule_04_an_override_at_the_floor_to_a_tier_that_a_retroactive_policy_does_not_know_ends_there():
+    with folded_early():
+        rules = "ladders: {tier: [{name: star, when: 'seen >= 99'}, {name: warm, when: 'seen >= 2'}, {name: cold}]}"
+        life = LifeOf(policy(SEEN + rules))
+        for i in range(4):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.sees(override(FIRST + 35 * MIN, FIRST + 40 * H, "tier", "star", id="o"))
+        for i in range(4, 20):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.learns(policy(SEEN + rules.replace("star", "top")), FIRST + 25 * MIN, FIRST + 5 * H)
+        assert life.said()[-1][:2] == ("star", "warm")
+        assert (life.path()[-1], life.value()) == ((told(life.customer.frozen.floor_ms), "warm"), "warm")
+
+
+def test_rule_04_a_segment_that_is_new_to_the_time_before_the_floor_is_told():
+    with folded_early():
+        life = folded_of(TIERS + "segments: {x: 'seen_3h >= 1000'}")
+        more = policy(SEEN + TIERS + "segments: {x: 'seen_3h >= 1000', y: 'seen_3h >= 3'}")
+        life.learns(more, FIRST + 5 * MIN, FIRST + 4 * H)
+        assert [(c.before, c.after, c.cause) for c in life.of("y")] == [(False, True, "policy")]
+
+
+@pytest.mark.parametrize(("more", "there"), [(SEGMENT, True), (CLASSES, "up")])
+def test_rule_04_what_a_retroactive_policy_leaves_out_from_before_the_floor_on_is_told(more, there):
+    with folded_early():
+        life = folded_of(TIERS + more)
+        life.learns(policy(SEEN + TIERS), FIRST + 5 * MIN, FIRST + 4 * H)
+        [first, gone] = life.of("y")
+        assert (first.after, gone.before, gone.after, gone.cause) == (there, there, first.before, "policy")
+        assert life.path("y")[-1] == (told(life.customer.frozen.floor_ms), first.before)
+
+
+def test_rule_04_what_a_policy_put_right_leaves_out_from_before_the_floor_on_is_told():
+    """The policy that knew the segment held at no instant, as turns out when its steps are known by the floor only."""
+    with folded_early():
+        life = LifeOf(policy(SEEN + TIERS))
+        life.sees(click(FIRST, id="first"))
+        life.learns(policy(SEEN + TIERS + SEGMENT), FIRST + 5 * MIN)
+        for i in range(1, 16):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.learns(policy(SEEN + TIERS), FIRST + 5 * MIN, FIRST + 4 * H)
+        assert [(c.before, c.after, c.cause) for c in life.of("y")][1:] == [(True, False, "policy")]
+        assert life.path("y")[-1] == (told(life.customer.frozen.floor_ms), False)
+
+
+def test_rule_04_what_a_policy_put_right_leaves_out_again_ends_where_everyone_was_put_before():
+    """`flat` was the last class of a policy that held at no instant; `down` that of the one before."""
+    with folded_early():
+        life = LifeOf(policy(SEEN + TIERS + CLASSES))
+        life.sees(click(FIRST, id="first"))
+        life.learns(policy(SEEN + TIERS + CLASSES.replace("down", "flat")), FIRST + 5 * MIN)
+        for i in range(1, 16):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.learns(policy(SEEN + TIERS), FIRST + 5 * MIN, FIRST + 4 * H)
+        assert [c.after for c in life.of("y")] == ["flat", "up", "down"]
+        assert life.path("y")[-1] == (told(life.customer.frozen.floor_ms), "down")
+
+
+def test_rule_04_who_is_folded_and_takes_somebody_in_keeps_the_path_that_was_told():
+    with folded_early():
+        life, other = folded_of(TIERS), LifeOf(policy(SEEN + TIERS), subject="other")
+        path = life.path()
+        other.sees(click(FIRST + 4 * H, subject="other"))
+        life.takes_in(other, FIRST + 5 * H)
+        assert life.path() == path
+        assert life.path()[-1][1] == life.value() == "hot"
+        life.gives_back(other, FIRST + 6 * H)
+        assert life.path() == path
+        assert other.value() == "cold"
+
+
+def test_rule_04_of_who_is_folded_and_merged_or_erased_no_step_is_left():
+    with folded_early():
+        for forget in ("merge", "erase"):
+            life = folded_of(TIERS)
+            if forget == "merge":
+                into = LifeOf(policy(SEEN + TIERS), subject="into")
+                into.sees(click(FIRST + 4 * H, subject="into"))
+                into.takes_in(life, FIRST + 20 * H)
+            else:
+                life.is_erased(FIRST + 20 * H)
+            assert life.path() == []
+            assert (life.of()[-1].before, life.of()[-1].after) == ("hot", "cold")
+
+
+def test_rule_04_of_who_is_folded_while_merged_and_erased_after_being_parted_no_step_is_left():
+    #  b   ●●●●   merged into a: a's path begins with b's    ║ no classes y    folded      parted     a is erased
+    with folded_early():
+        a, b = (LifeOf(policy(SEEN + TIERS + CLASSES), subject=name) for name in "ab")
+        for i in range(4):
+            b.sees(click(FIRST + i * 10 * MIN, id=f"b{i}", subject="b"))
+        a.sees(click(FIRST + H, id="a", subject="a"))
+        a.takes_in(b, FIRST + H)
+        for life in (a, b):
+            life.learns(policy(SEEN + TIERS), FIRST + 2 * H)
+        for i in range(16):
+            a.sees(click(FIRST + 5 * H + i * 10 * MIN, id=f"a{i}", subject="a"))
+        a.gives_back(b, FIRST + 9 * H)
+        before = told(FIRST + 20 * MIN)
+        assert (a.path()[0], a.path("y")[0]) == ((before, "warm"), (before, "up")), "up to the floor as it was told"
+        a.is_erased(FIRST + 10 * H)
+        assert (a.path(), a.path("y")) == ([], [])
+
+
+def test_rule_04_who_is_parted_with_nothing_from_before_the_floor_begins_with_their_first_event():
+    #  b   ●●●●●●●●●●●●●●●●   merged into a, of whom nothing is known      parted       another policy      a: ●
+    with folded_early():
+        a, b = LifeOf(policy(SEEN + TIERS), subject="a"), folded_of(TIERS, subject="b")
+        told_of_b = b.path()
+        a.takes_in(b, FIRST + 4 * H)
+        assert a.path()[-1][1] == "hot"
+        a.gives_back(b, FIRST + 5 * H)
+        assert (a.path(), b.path()[-1][1]) == ([], told_of_b[-1][1])
+        for life in (a, b):
+            life.learns(policy(SEEN + TIERS + "segments: {y: 'known_for < 9d'}"), FIRST + 6 * H)
+        assert a.explained().tiers == {"tier": "cold"}
+        a.sees(click(FIRST + 7 * H, id="first", subject="a"))
+        assert a.path("y") == [(told(FIRST + 7 * H), True)]
+
+
+def test_rule_04_who_is_known_whole_again_after_a_rebuild_keeps_no_step_of_what_was_told_while_folded():
+    #  b   ●●●   merged into a       16 more of b: folded      parted       a is rebuilt from its one click
+    with folded_early():
+        whole = policy(SEEN + TIERS + SEGMENT)
+        a, b, anew = LifeOf(whole, subject="a"), LifeOf(whole, subject="b"), LifeOf(whole, subject="a")
+        for i in range(3):
+            b.sees(click(FIRST + i * 10 * MIN, id=f"b{i}", subject="b"))
+        for life in (a, anew):
+            life.sees(click(FIRST + 35 * MIN, id="a0", subject="a"))
+        a.takes_in(b, FIRST + H)
+        for i in range(16):
+            a.sees(click(FIRST + 2 * H + i * 10 * MIN, id=f"x{i}", subject="b"))
+        a.gives_back(b, FIRST + 9 * H)
+        assert a.path("y")[0] == (told(FIRST + 20 * MIN), True)
+        anew.until(FIRST + 10 * H)
+        a.is_renewed(anew, FIRST + 10 * H)
+        assert (a.path("y"), a.value("y")) == ([], False)
+
+
+def test_rule_04_an_event_known_under_two_ids_counts_once_also_after_folding():
+    #  a   ●●●●   merged with b, who has three of them too      20 more: folded      d comes in
+    # ─────┊┊┊┊───┬─────────────────────────────────────────────┃────────────────────┬──
+    with folded_early():
+        lives = {name: LifeOf(policy(SEEN + TIERS), subject=name) for name in "abd"}
+        a = lives["a"]
+        a.sees(click(FIRST, id="first", subject="a"))
+        for i in range(3):
+            for name in "ab":
+                lives[name].sees(click(FIRST + (i + 1) * 5 * MIN, id=f"s{i}", subject=name))
+        a.takes_in(lives["b"], FIRST + H)
+        for i in range(20):
+            a.sees(click(FIRST + 2 * H + i * 10 * MIN, id=f"c{i}", subject="a"))
+        assert (a.figure("seen"), a.customer.frozen is not None) == (24, True)
+        lives["d"].sees(click(FIRST + 10 * H, id="d", subject="d"))
+        a.takes_in(lives["d"], FIRST + 11 * H)
+        assert a.figure("seen") == 25
