@@ -5,8 +5,10 @@ import asyncio
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from confluent_kafka import OFFSET_BEGINNING, Consumer
 from confluent_kafka import TopicPartition as Place
+from confluent_kafka.admin import AdminClient
 
 from services.shared.settings import IngestSettings
+from tests.topic_ends import ends_with_what_is_open
 
 
 async def records(settings: IngestSettings) -> list[ConsumerRecord]:
@@ -42,11 +44,17 @@ def _values(settings: IngestSettings, topic: str) -> list[bytes]:
             "enable.partition.eof": True,
         }
     )
-    consumer.assign([Place(settings.topic(topic), 0, OFFSET_BEGINNING)])
+    place = Place(settings.topic(topic), 0, OFFSET_BEGINNING)
+    [end] = ends_with_what_is_open(AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), [place]).values()
+    consumer.assign([place])
     found = []
     try:
-        while (message := consumer.poll(20)) is not None and message.error() is None:
-            found.append(message.value() or b"")
+        while (message := consumer.poll(20)) is not None:
+            error = message.error()
+            if error is None:
+                found.append(message.value() or b"")
+            elif (message.offset() or 0) >= end:
+                break
     finally:
         consumer.close()
     return found

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from schemas import topics
 from schemas.decisions import CaughtUp, DeadLetter, Decision, DecisionRecord
@@ -24,6 +25,7 @@ from services.shared.connection import SILENT
 from services.shared.kafka import create_topics
 from services.shared.partitioner import partition_of
 from services.shared.settings import ScorerSettings
+from tests.topic_ends import ends_with_what_is_open
 
 POLICY = """
 policy: {name}
@@ -109,6 +111,7 @@ class Installation:
         )
         create_topics(self.settings)
         self._until_topics_have_leaders()
+        self._admin = AdminClient({"bootstrap.servers": bootstrap}, logger=SILENT)
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "acks": "all", "linger.ms": 5},
             logger=SILENT,
@@ -168,7 +171,10 @@ class Installation:
         assert self._producer.flush(20) == 0
 
     def read(self, topic: str, *, committed: bool = True) -> list[Stored]:
-        """All there is now, partition by partition in order."""
+        """All there is now, partition by partition in order.
+
+        An open transaction keeps a reader of what is committed waiting.
+        """
         consumer = Consumer(
             {
                 "bootstrap.servers": self.bootstrap,
@@ -185,6 +191,7 @@ class Installation:
             places = [TopicPartition(self.settings.topic(topic), p, 0) for p in range(self.partitions)]
             for place in places:  # so the client learns who leads it: else it would rest for half a second
                 consumer.get_watermark_offsets(place, timeout=20, cached=False)
+            ends = ends_with_what_is_open(self._admin, places)
             consumer.assign(places)
             ended = set()  # a partition's end is told again if something has come after all
             while len(ended) < self.partitions:
@@ -195,7 +202,8 @@ class Installation:
                     found.append(Stored(message.partition(), message.offset(), message.key(), message.value() or b""))
                 else:
                     assert error.code() == KafkaError._PARTITION_EOF, error
-                    ended.add(message.partition())
+                    if (message.offset() or 0) >= ends[message.partition()]:
+                        ended.add(message.partition())
         finally:
             consumer.close()
         return sorted(found)
