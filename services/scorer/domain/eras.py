@@ -80,6 +80,14 @@ class Policies:
             place -= 1
         return place
 
+    def in_force(self, first: int, last: int, after_ms: int = -NEVER) -> list[Machine]:
+        """Of eras `first` to `last`, by index, those that hold at some instant after `after_ms`; the last one does."""
+        return [
+            self.machines[i]
+            for i in range(first, last + 1)
+            if i == last or self.eras[i + 1].effective_ms > max(after_ms, self.eras[i].effective_ms)
+        ]
+
 
 def _mark(before: bytes, policy: Policy, effective_ms: int) -> bytes:
     text = f"{policy.digest}{effective_ms}".encode()

@@ -43,7 +43,7 @@ def freeze(floor_ms: int, at_floor: Life, paths: Paths) -> Frozen:
     for mover, s in at_floor.placed():
         masked = mover.values[s.masked] if s.masked >= 0 else None
         footings[mover.dimension.name] = Footing(mover.values[s.place], s.since_ms, s.failing_ms, masked)
-    return Frozen(floor_ms, footings, paths.last(floor_ms))
+    return Frozen(floor_ms, footings, paths.last(floor_ms), at_floor.known)
 
 
 def by_the_hour(entries: Sequence[Entry], shadowed: Collection[Entry] = ()) -> tuple[list[Entry], int | None]:

@@ -22,8 +22,10 @@ class Frozen(msgspec.Struct, array_like=True, frozen=True):
 
     footings: by dimension, at the floor; one that is not named is set there by its rules alone, without memory
     steps:    by dimension the last step of its path up to the floor
+    known:    how many eras of the policies counted when the footings were taken; 0 without any
     """
 
     floor_ms: int
     footings: dict[str, Footing]
     steps: dict[str, tuple[int, Value]]
+    known: int

@@ -5,7 +5,6 @@ played on from where it stands; from the beginning it comes out the same, whatev
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +12,7 @@ import msgspec
 from schemas.decisions import Value
 from services.scorer.domain.entries import OVERRIDE, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.frozen import Frozen
+from services.scorer.domain.frozen import Footing, Frozen
 from services.scorer.domain.gauges import Gauge, Registers
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.machine import Machine
@@ -40,6 +39,7 @@ class Life:
     standings: of the machine's movers; kept packed until they are looked at
     overrides: those in force
     retired:   by name the revision of dimensions that the policy in force does not know
+    frozen:    what it went on from, if its ledger is folded
     played_ms: the last instant played.  due_ms: nothing changes before it without an event
     nexts, moves: the same for each gauge and each mover, once all have been asked (not kept in the state)
     said:         by index, what gauges that have just met an event said of when they change; None where none did
@@ -48,6 +48,7 @@ class Life:
     __slots__ = (
         "due_ms",
         "era",
+        "frozen",
         "known",
         "ledger",
         "machine",
@@ -83,6 +84,7 @@ class Life:
         self.unpacked: list[Standing] | None = None
         self.overrides: list[Override] = []
         self.retired: dict[str, int] = {}
+        self.frozen: Frozen | None = None
         self.played_ms, self.due_ms = played_ms, due_ms
         self.nexts: list[int] | None = None
         self.moves: list[int] | None = None
@@ -118,7 +120,7 @@ class Life:
         known = (self.policies, ledger, self.known, self.era, self.machine, self.truths, registers, self.packed)
         copy = Life(*known, self.played_ms, self.due_ms)
         copy.standings = [s.copy() for s in self.standings]
-        copy.overrides, copy.retired = list(self.overrides), dict(self.retired)
+        copy.overrides, copy.retired, copy.frozen = list(self.overrides), dict(self.retired), self.frozen
         copy.nexts = None if self.nexts is None else list(self.nexts)
         copy.moves = None if self.moves is None else list(self.moves)
         return copy
@@ -268,28 +270,27 @@ class Life:
 
         What the ledger says of it is looked at from the next instant on: it may know less than when it was decided.
         """
-        floor_ms = frozen.floor_ms
+        floor_ms, self.frozen = frozen.floor_ms, frozen
         self.era = self.policies.at(floor_ms, self.known)
         self.machine = self.policies.machines[self.era]
         self.registers = self.machine.registers_at(self.ledger, effects, floor_ms)
         self.truths = self._read_all(floor_ms)
         anew: list[tuple[Dimension, Value]] = []
         for mover in self.machine.movers:
-            footing, values = frozen.footings.get(mover.dimension.name), mover.values
-            if footing is None or footing.value not in values:
-                standing = Standing(mover.initial)
-                mover.forget(standing, self.truths, floor_ms)
-                anew.append((mover.dimension, values[standing.place]))
-            else:
+            name, values, standing = mover.dimension.name, mover.values, Standing(mover.initial)
+            footing = frozen.footings.get(name)
+            carried = footing is not None and self._carries(name, footing)
+            if footing is not None and carried:
                 standing = Standing(values.index(footing.value), 0, footing.since_ms, footing.failing_ms)
-                if footing.masked in values:
-                    standing.masked = values.index(footing.masked)
-                elif footing.masked is not None:
-                    anew.append((mover.dimension, footing.value))
+            else:
+                mover.forget(standing, self.truths, floor_ms)
+            masked = None if footing is None else footing.masked
+            if masked in values:
+                standing.masked = values.index(masked)
+            elif masked is not None or not carried:
+                anew.append((mover.dimension, values[standing.place]))
             self.standings.append(standing)
-        ever = {m.dimension.name: m.dimension for machine in self.policies.machines[: self.era] for m in machine.movers}
-        gone = [d for name, d in (ever | self.left_out()).items() if name not in self.machine.places]
-        anew += [(dimension, dimension.values[-1]) for dimension in gone]
+        anew += [(dimension, dimension.values[-1]) for dimension in self.left_out().values()]
         moved = [Moved(d, frozen.steps.get(d.name, (0, d.values[-1]))[1], after) for d, after in anew]
         for effect in effects:
             profile = self.ledger.profile(effect.place)
@@ -297,6 +298,15 @@ class Life:
                 self._override(effect.place, effect.at_ms)
         self.nexts, self.played_ms, self.due_ms = None, floor_ms, floor_ms + 1
         return Instant(floor_ms, [m for m in moved if m.before != m.after], (), False)
+
+    def _carries(self, name: str, footing: Footing) -> bool:
+        """Whether all policies that were learned of since the footing was taken, and hold after it, carry it over."""
+        policies, frozen = self.policies, self.frozen
+        assert frozen is not None
+        kind = policies.machines[policies.at(frozen.floor_ms, frozen.known)].dimensions[name].kind
+        since_ms = -NEVER if footing.since_ms is None else footing.since_ms
+        since = [m.dimensions.get(name) for m in policies.in_force(frozen.known, self.era, since_ms)]
+        return all(d is not None and d.kind == kind and footing.value in d.values for d in since)
 
     # -- policies
 
@@ -323,14 +333,15 @@ class Life:
 
     def left_out(self) -> dict[str, Dimension]:
         """What a policy that held before in this life knew and the one in force does not: leaving it out has put this
-        one back where everyone began."""
+        one back where everyone began. So it has what was told while the ledger was another, up to the floor."""
         if self.era < 0:
             return {}
-        first = self.policies.at(self.ledger.began_ms(self.played_ms), self.known)
-        known: dict[str, Dimension] = {}
-        for era, later in pairwise(self.policies.eras[first : self.era + 1]):
-            if era.effective_ms < later.effective_ms:
-                known |= {m.dimension.name: m.dimension for m in era.machine.movers}
+        policies, known = self.policies, dict[str, Dimension]()
+        if self.frozen is not None:
+            for machine in (*policies.machines[: self.era], *policies.in_force(0, self.era)):
+                known |= {name: d for name, d in machine.dimensions.items() if name in self.frozen.steps}
+        for machine in policies.in_force(policies.at(self.ledger.began_ms(self.played_ms), self.known), self.era):
+            known |= machine.dimensions
         return {name: dimension for name, dimension in known.items() if name not in self.machine.places}
 
     def _switch(self, at_ms: int) -> dict[str, Moved]:

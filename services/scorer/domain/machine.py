@@ -53,7 +53,7 @@ Step = tuple[int, int, Standing]
 class Machine:
     """gauges: with their bits.  movers: a dimension each, in the policy's order
 
-    all:    the movers' indexes.  places: the same by their dimension's name
+    all:    the movers' indexes.  places: the same by their dimension's name.  dimensions: those, by name
     begun:  the standings of one whose first event has come, before it is looked at
     asked:  by mover, the gauges that have a say, each with its index
     alone:  by mover, the gauge of a segment that is one threshold of its, asked nothing else, and exact; else None
@@ -70,6 +70,7 @@ class Machine:
         self.movers: tuple[Mover, ...] = tuple(mover_of(d, policy.zone) for d in policy.dimensions)
         self.all = tuple(range(len(self.movers)))
         self.places = {mover.dimension.name: i for i, mover in enumerate(self.movers)}
+        self.dimensions = {mover.dimension.name: mover.dimension for mover in self.movers}
         self.asked = tuple(tuple((i, g) for i, g in enumerate(self.gauges) if g.bits & m.bits) for m in self.movers)
         self.alone = tuple(self._alone(mover, asked) for mover, asked in zip(self.movers, self.asked, strict=True))
         self.refundable = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.refundable())

@@ -132,7 +132,7 @@ def unmerge(customer: Customer, policies: Policies, *, subject: str, other_subje
     customer.waiting = [w for w in customer.waiting if origin_of(w.entry) not in gone]
     theirs = [_filed(e, "", other_subject) for e in entries if origin_of(e) in gone]
     of_other = Turn(other, policies)
-    forgotten = None if frozen is None else Frozen(frozen.floor_ms, {}, {})
+    forgotten = None if frozen is None else Frozen(frozen.floor_ms, {}, {}, 0)
     turn.rebase([e for e in entries if origin_of(e) not in gone], subject, at_ms, "merge", forgotten)
     of_other.rebase(theirs, other_subject, at_ms, "merge", forgotten)
     return Parted(customer, turn.changes, other, of_other.changes)
@@ -270,4 +270,4 @@ def _left(customer: Customer) -> dict[str, Value]:
 def _higher(one: Frozen | None, other: Frozen | None) -> Frozen | None:
     """Where either is folded: the higher floor, and no memory there."""
     floors = [frozen.floor_ms for frozen in (one, other) if frozen is not None]
-    return Frozen(max(floors), {}, {}) if floors else None
+    return Frozen(max(floors), {}, {}, 0) if floors else None

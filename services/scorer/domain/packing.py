@@ -14,7 +14,7 @@ from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.state import Body, Customer, Position, Rare
 
-VERSION: Final = 5
+VERSION: Final = 6
 
 _HEADER: Final = struct.Struct(">Bq8s")  # version, due (ms), mark of the newest era decided under
 _BEGIN: Final = 17  # its size, as a number: the compiler writes it into the code
@@ -107,7 +107,7 @@ def revived(opened: Opened, policies: Policies) -> Customer:
         customer.waiting = body.waiting
     if body.rare is not None:
         life = customer.life
-        life.overrides, life.retired = body.rare.overrides, body.rare.retired
+        life.overrides, life.retired, life.frozen = body.rare.overrides, body.rare.retired, body.rare.frozen
         rest = msgspec.structs.replace(body.rare, overrides=[], retired={})
         customer.rare = rest if rest != Rare() else None
     return customer

@@ -269,7 +269,7 @@ class Turn:
         """A floor without memory, up to which the path stays as it was told."""
         old = self._customer.life
         _, paths = self._fold(old.ledger, old.played_ms, old.known)
-        return Frozen(frozen.floor_ms, {}, paths.last(frozen.floor_ms))
+        return Frozen(frozen.floor_ms, {}, paths.last(frozen.floor_ms), 0)
 
     def fold_touches(self) -> None:
         """Keep old clicks and interactions by the hour (rule 4), and live on from what is still known of them.

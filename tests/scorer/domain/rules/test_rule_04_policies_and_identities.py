@@ -253,6 +253,68 @@ def test_rule_04_what_a_policy_put_right_leaves_out_again_ends_where_everyone_wa
         assert life.path("y")[-1] == (told(life.customer.frozen.floor_ms), "down")
 
 
+ALONE = "ladders: {tier: [{name: hot, when: 'seen >= 90'}, {name: cold}]}\n"
+LASTING = ALONE.replace("]}", "], y: [{name: up, when: 'seen_3h >= 3', stay: 'seen >= 3'}, {name: down}]}")
+
+
+def up_by_memory() -> LifeOf:
+    """Four clicks soon after each other, hence up, then one in two hours, of which the first are folded."""
+    life = LifeOf(policy(SEEN + LASTING))
+    for i in range(4):
+        life.sees(click(FIRST + i * 10 * MIN, id=f"a{i}"))
+    for i in range(16):
+        life.sees(click(FIRST + (5 + 2 * i) * H, id=f"b{i}"))
+    return life
+
+
+@pytest.mark.parametrize(
+    "between", [ALONE, ALONE + CLASSES, LASTING.replace("up", "top")], ids=["left out", "another kind", "another name"]
+)
+def test_rule_04_memory_that_a_policy_of_the_past_did_not_carry_over_is_gone_at_the_floor_too(between):
+    whole = up_by_memory()
+    with folded_early():
+        folded = up_by_memory()
+        assert folded.customer.frozen is not None
+        for life in (folded, whole):
+            assert life.value("y") == "up"
+            life.learns(policy(SEEN + between), FIRST + 8 * H, FIRST + 40 * H)
+            life.learns(policy(SEEN + LASTING), FIRST + 10 * H, FIRST + 41 * H)
+            assert life.value("y") == "down"
+        assert folded.path("y")[-1] == (told(folded.customer.frozen.floor_ms), "down")
+
+
+def test_rule_04_memory_from_after_the_policies_of_the_past_that_were_learned_of_is_kept_at_the_floor():
+    with folded_early():
+        life = up_by_memory()
+        life.learns(policy(SEEN + ALONE), FIRST + 5 * MIN, FIRST + 40 * H)
+        life.learns(policy(SEEN + LASTING), FIRST + 15 * MIN, FIRST + 41 * H)
+        assert (life.value("y"), life.path("y")) == ("up", [(told(FIRST + 20 * MIN), "up")])
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_rule_04_what_was_told_while_merged_of_what_one_s_own_life_does_not_know_ends_where_it_returns(late):
+    #  b   ●●●● merged into a    ║ no classes y, effective here  ║ or here: before anything of a's own       ║ y returns
+    #  a                            ●      16 more: folded            parted
+    with folded_early():
+        a, b = (LifeOf(policy(SEEN + TIERS + CLASSES), subject=name) for name in "ab")
+        for i in range(4):
+            b.sees(click(FIRST + i * 10 * MIN, id=f"b{i}", subject="b"))
+        a.sees(click(FIRST + 3 * H, id="a", subject="a"))
+        a.takes_in(b, FIRST + 4 * H)
+        without = policy(SEEN + TIERS), FIRST + 2 * H
+        if not late:
+            a.learns(*without, FIRST + 4 * H)
+        for i in range(16):
+            a.sees(click(FIRST + 5 * H + i * 10 * MIN, id=f"a{i}", subject="a"))
+        a.gives_back(b, FIRST + 9 * H)
+        if late:
+            a.learns(*without, FIRST + 10 * H)
+        a.learns(policy(SEEN + TIERS + CLASSES.replace("down", "flat")), FIRST + 20 * H)
+        *_, gone, back = a.path("y")
+        assert (gone[1], back) == ("down", (told(FIRST + 20 * H), "flat"))
+        assert (a.of("y")[-1].before, a.of("y")[-1].after, a.value("y")) == ("down", "flat", "flat")
+
+
 def test_rule_04_who_is_folded_and_takes_somebody_in_keeps_the_path_that_was_told():
     with folded_early():
         life, other = folded_of(TIERS), LifeOf(policy(SEEN + TIERS), subject="other")
