@@ -1,9 +1,12 @@
 """Very long ledgers (rule 4): old clicks and interactions are kept by the hour, so that a record stays small.
 
-The newest of each kind, origin and kept fields stay as they are, so that `count > k` is exact for every k below KEPT;
-so does the very first of each origin, so that it is exact for how long someone is known. An hour of older ones becomes
-one entry at the time of its newest; what it stands for is its amount. The floor is the newest time folded: nothing up
-to it is played again, and no click or interaction up to it is taken any more.
+The newest of each kind, origin and kept fields stay as they are; so does the very first of each origin, so that it is
+exact for how long someone is known. An hour of older ones becomes one entry at the time of its newest; what it stands
+for is its amount. Nothing up to the floor is played again, and no click or interaction up to it is taken any more.
+
+The floor lies as far above what is folded as needed for what is decided anew after it to come out as before: at every
+instant from there on the newest KEPT are whole, and so is any window up to HORIZON that reaches back no further than
+they do. So `count > k` is exact for every k below KEPT.
 """
 
 from collections import Counter
@@ -22,10 +25,11 @@ CAP: Final = 1_000
 """Up to so many entries nothing is folded."""
 
 KEPT: Final = 256
-"""So many of each kind, origin and kept fields stay exact."""
+"""So many of each kind, origin and kept fields stay whole above the floor, and as many more below it."""
 
 HORIZON_MS: Final = 400 * 86_400_000
-"""What is older than this before the newest entry is folded too; no window over clicks and interactions is longer."""
+"""No window over clicks and interactions is longer. What is older before the newest entry than two of these is folded
+too; then the floor lies one of them above it."""
 
 _STEP: Final = 256  # look whether there is something to fold once in so many entries
 _HOUR_MS: Final = 3_600_000
@@ -47,31 +51,39 @@ def freeze(floor_ms: int, at_floor: Life, paths: Paths) -> Frozen:
 
 
 def by_the_hour(entries: Sequence[Entry], shadowed: Collection[Entry] = ()) -> tuple[list[Entry], int | None]:
-    """The ledger with old clicks and interactions by the hour, and the newest time that was folded.
+    """The ledger with old clicks and interactions by the hour, and its floor; None if nothing is folded.
 
     shadowed: what is kept aside because the ledger has the same events; those stay as they are, to be known by their id
     """
     twins = {entry.id for entry in shadowed}
     left = Counter(e.profile for e in entries if e.kind in TOUCHES)
-    newest_ms = entries[-1].time_ms
+    old_ms = entries[-1].time_ms - 2 * HORIZON_MS
     kept: list[Entry] = []
     hours: dict[tuple[str, int], Entry] = {}
     origins: set[str] = set()
-    floor_ms = None
+    many: set[str] = set()  # profiles of which more than the newest are folded
+    floors = []
     for entry in entries:
-        origin = read_profile(entry.profile).origin
+        profile, time_ms = entry.profile, entry.time_ms
+        origin = read_profile(profile).origin
         is_first = origin not in origins
         origins.add(origin)
         if entry.kind not in TOUCHES:
             kept.append(entry)
             continue
-        left[entry.profile] -= 1
-        if is_first or entry.id in twins or (left[entry.profile] < KEPT and entry.time_ms > newest_ms - HORIZON_MS):
+        left[profile] -= 1
+        if left[profile] == KEPT and profile in many:
+            floors.append(time_ms)
+        is_spare = left[profile] >= 2 * KEPT
+        if is_first or entry.id in twins or not (is_spare or time_ms <= old_ms):
             kept.append(entry)
             continue
-        hour = (entry.profile, entry.time_ms // _HOUR_MS)
+        hour = (profile, time_ms // _HOUR_MS)
         before = hours.get(hour)
         amount = max(1, entry.amount) + (max(1, before.amount) if before else 0)
         hours[hour] = msgspec.structs.replace(entry, amount=amount)
-        floor_ms = entry.time_ms
-    return [*kept, *hours.values()], floor_ms
+        if is_spare:
+            many.add(profile)
+        else:
+            floors.append(time_ms + HORIZON_MS)
+    return [*kept, *hours.values()], max(floors, default=None)

@@ -28,11 +28,11 @@ from services.scorer.domain.features import (
     Sum,
     Trend,
 )
-from services.scorer.domain.folding import CAP, KEPT
+from services.scorer.domain.folding import CAP, HORIZON_MS, KEPT
 from services.scorer.domain.formulas import Formulas
 from services.scorer.domain.rules import Class, Classes, Ladder, Playbook, Policy, Rule, Segment
 
-KEPT_DAYS = 400
+KEPT_DAYS = HORIZON_MS // DAY_MS
 """Clicks and interactions older than this may be known by the hour only (rule 4)."""
 
 EARLY = "2000-01-01"

@@ -233,7 +233,7 @@ def lived(policies: Policies, past: list[Past]) -> Shard:
 
 def test_rule_04_of_a_long_ledger_what_was_folded_is_found_again_by_what_is_kept_now() -> None:
     #  clicks    ●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●●
-    #  kept      by the hour ─────────────┤256 newest ─┤          rebuild: 256 newest of each page
+    #  kept      by the hour ─────────────┤512 newest ─┤          rebuild: 512 newest of each page
     past = browsing(2_000)
     shard, wanted = lived(LONG, past), lived(LONG.keeping({"page"}, 1), past)
     shard.follow(LONG.keeping({"page"}, 1))

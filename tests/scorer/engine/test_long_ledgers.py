@@ -40,15 +40,15 @@ def of() -> Shard:
 
 
 def test_a_call_of_an_hour_that_was_folded_is_too_old_and_an_order_of_it_is_not(of: Shard) -> None:
-    #  1,024 calls, a minute apart; all but the newest 256 are kept by the hour
-    # ─●●●●●●●●●●●●●●●●●●┼●●●●●●●▶
+    #  1,024 calls, a minute apart; all but the newest 512 are kept by the hour
+    # ─▪▪▪▪▪▪▪▪▪●●●●●●●●●┼●●●●●●●▶
     #  0      ╳ call     floor
     #         ● order
     for first in range(0, 1024, 256):
         take(of, fetched([interaction("a", at=minute(first + n)) for n in range(256)], first=first))
     customer = decode(of.records[b"a"], POLICIES)
     assert customer.frozen is not None
-    assert len(customer.ledger) < 300
+    assert len(customer.ledger) < 550
     late = fetched([interaction("a", at=minute(100.5))], first=1024, appended_ms=to_ms(minute(1024)))
     turn = take(of, late)
     [letter] = letters(turn)

@@ -1,5 +1,7 @@
 """Rule 4: beyond a cap clicks and interactions are kept by the hour; what is decided stays exact."""
 
+from contextlib import nullcontext
+from functools import lru_cache
 from itertools import pairwise
 
 import pytest
@@ -8,8 +10,10 @@ from hypothesis import strategies as st
 
 from schemas.events import Event
 from services.scorer.domain import folding, scoring
+from services.scorer.domain.entries import CLICK
 from services.scorer.domain.folding import CAP, KEPT
 from services.scorer.domain.paths import fold
+from services.scorer.domain.rules import Policy
 from services.scorer.domain.scoring import Arrival
 from tests.scorer.domain.rules.early import folded_early
 from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy, told
@@ -87,6 +91,43 @@ def test_rule_04_what_is_decided_is_exact_for_counts_below_what_is_kept(never_fo
     for segment in ("few", "many", "prices"):
         assert folded.path(segment) == whole.path(segment) != []
     assert folded.path("few")[-1][1] is False
+
+
+def test_rule_04_what_is_decided_anew_after_the_floor_comes_out_as_it_was():
+    #        one click a minute, 120 in any two hours; those of one hour at its end would be up to 179 of them
+    # ───────●●●●●●●●●●●●●●●●●●●●●●●●┃●●●●●●●●●──
+    #                                floor
+    life = LifeOf(
+        policy("""
+features: {seen_2h: {count: click, window: 2h}, seen: {count: click}}
+ladders: {tier: [{name: busy, when: "seen_2h > 120", stay: "seen >= 1"}, {name: calm}]}
+""")
+    )
+    for start in range(0, 2_000, 50):
+        life.sees(*clicks(2_000, every=MIN)[start : start + 50])
+    assert life.customer.frozen is not None
+    assert (life.changes, life.value()) == ([], "calm")
+
+
+def test_rule_04_the_longest_windows_end_to_the_millisecond_though_they_began_before_the_floor():
+    #        three clicks of an hour     the first leaves     1,100 orders      folded: 800 days later      floor: 400
+    # ───────●●●─────────────────────────╳────────────────────●●●●●●●●●●●●──────┃───────────────────
+    #        day 0                       day 390              from day 393 on   day 801
+    life = LifeOf(
+        policy("""
+features: {seen: {count: click, window: 390d}}
+ladders: {tier: [{name: known, when: "seen >= 3"}, {name: new}]}
+""")
+    )
+    for minute in (20, 30, 40, 50):  # the very first is never folded
+        life.sees(click(FIRST + minute * MIN, id=f"c{minute}"))
+    orders = [buy(FIRST + (393 + day) * DAY, 1_00, id=f"o{day}-{n}") for day in range(500) for n in range(3)]
+    for start in range(0, len(orders), 50):
+        life.sees(*orders[start : start + 50])
+    assert life.customer.frozen is not None
+    assert life.customer.frozen.floor_ms == FIRST + 50 * MIN + 400 * DAY
+    assert len([e for e in life.customer.ledger.entries if e.kind == CLICK]) == 2
+    assert life.path() == [(told(FIRST + 40 * MIN), "known"), (told(FIRST + 30 * MIN + 390 * DAY), "new")]
 
 
 def test_rule_04_the_newest_that_a_count_needs_are_whole_at_the_moment_of_folding():
@@ -278,6 +319,62 @@ def test_rule_04_what_is_announced_adds_up_to_where_they_stand_and_nothing_moves
         if len(steps) > 20 and all(what == "click" and not late for _, late, what in steps):
             assert life.customer.frozen is not None
             assert life.path("known") == [(told(FIRST + steps[0][0] * MIN + 150 * MIN), True)], "to the millisecond"
+
+
+COUNTED = """
+features: {{seen: {{count: click}}, seen_2h: {{count: click, window: 2h}}, spend: {{sum: purchase.amount}}}}
+ladders:
+  tier:
+    - {{name: hot, when: "seen_2h >= {hot}", stay: "seen_2h >= 2", grace: 1h}}
+    - {{name: warm, when: "seen >= 9"}}
+    - {{name: cold}}
+  ever: [{{name: up, when: "seen_2h >= 3", stay: "spend < 500"}}, {{name: down}}]
+classes:
+  mood: [{{name: keen, when: "seen_2h >= 3", dwell: 3h}}, {{name: {calm}}}]
+segments:
+  some: "seen_2h >= {some}"
+"""
+
+
+@lru_cache(maxsize=10)
+def counted(kind: int) -> Policy:
+    return policy(COUNTED.format(hot=3 - kind % 2, some=1 + kind % 3, calm="calm" if kind < 3 else "quiet"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([1, 5, 10, 20, 40, 60, 130]),
+            st.sampled_from([*["click"] * 9, "order", "policy"]),
+            st.integers(0, 5),
+        ),
+        min_size=15,
+        max_size=60,
+    )
+)
+def test_rule_04_a_folded_ledger_decides_to_the_millisecond_what_a_whole_one_does(steps):
+    #        clicks some minutes apart, an order now and then, another policy; with memory of all kinds
+    folded, whole, at = LifeOf(counted(0)), LifeOf(counted(0)), FIRST
+    for i, (minutes, what, number) in enumerate(steps):
+        at += minutes * MIN
+        frozen = folded.customer.frozen
+        late = number == 5 and (frozen is None or at - 15 * MIN > frozen.floor_ms)
+        for life in (folded, whole):
+            with folded_early() if life is folded else nullcontext():
+                match what:
+                    case "click":
+                        life.sees(click(at - 15 * MIN * late, id=f"c{i}"), at=at)
+                    case "order":
+                        life.sees(buy(at, 60_00, id=f"o{i}"))
+                    case _:
+                        life.learns(counted(number), at)
+        assert folded.customer.shown() == whole.customer.shown()
+    for life in (folded, whole):
+        life.until(at + 30 * DAY)
+    for name in ("tier", "ever", "mood", "some"):
+        assert folded.path(name) == whole.path(name), name
+    assert all(change.cause != "folding" for change in folded.changes)
 
 
 def adds_up(life: LifeOf) -> None:
