@@ -124,6 +124,8 @@ ladders: {tier: [{name: known, when: "seen >= 3"}, {name: new}]}
     orders = [buy(FIRST + (393 + day) * DAY, 1_00, id=f"o{day}-{n}") for day in range(500) for n in range(3)]
     for start in range(0, len(orders), 50):
         life.sees(*orders[start : start + 50])
+        if start == 1_150:
+            assert (life.customer.frozen, told(life.now)) == (None, told(FIRST + 792 * DAY))
     assert life.customer.frozen is not None
     assert life.customer.frozen.floor_ms == FIRST + 50 * MIN + 400 * DAY
     assert len([e for e in life.customer.ledger.entries if e.kind == CLICK]) == 2
@@ -338,7 +340,7 @@ segments:
 
 @lru_cache(maxsize=10)
 def counted(kind: int) -> Policy:
-    return policy(COUNTED.format(hot=3 - kind % 2, some=1 + kind % 3, calm="calm" if kind < 3 else "quiet"))
+    return policy(COUNTED.format(hot=4 - kind % 2, some=1 + kind % 3, calm="calm" if kind < 3 else "quiet"))
 
 
 @settings(max_examples=100, deadline=None)

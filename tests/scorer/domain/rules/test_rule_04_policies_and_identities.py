@@ -291,6 +291,31 @@ def test_rule_04_memory_from_after_the_policies_of_the_past_that_were_learned_of
         assert (life.value("y"), life.path("y")) == ("up", [(told(FIRST + 20 * MIN), "up")])
 
 
+def test_rule_04_who_has_not_moved_since_a_dimension_came_back_stays_there_when_the_ledger_is_folded():
+    #  y  up, down   ║ left out   ║ up, down again: begins in down   ║ up, down, flat: down is kept      folded
+    with folded_early():
+        life = LifeOf(policy(SEEN + LASTING))
+        life.sees(click(FIRST, id="first"))
+        more = "{name: down, when: 'seen >= 90', stay: 'seen >= 1'}, {name: flat}"
+        for i, rules in enumerate([ALONE, LASTING, LASTING.replace("{name: down}", more)]):
+            life.learns(policy(SEEN + rules), FIRST + (i + 1) * H)
+        for i in range(16):
+            life.sees(click(FIRST + (5 + 2 * i) * H, id=f"c{i}"))
+        assert life.customer.frozen is not None
+        assert (life.value("y"), life.of("y")) == ("down", [])
+
+
+def test_rule_04_what_was_left_out_before_one_s_first_event_is_new_when_it_returns_also_to_who_is_folded():
+    with folded_early():
+        life = LifeOf(policy(SEEN + LASTING))
+        life.learns(policy(SEEN + ALONE), FIRST - H)
+        for i in range(16):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        assert life.customer.frozen is not None
+        life.learns(policy(SEEN + LASTING.replace("down", "flat")), FIRST + 30 * H)
+        assert (life.value("y"), life.of("y")) == ("flat", [])
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_rule_04_what_was_told_while_merged_of_what_one_s_own_life_does_not_know_ends_where_it_returns(late):
     #  b   ●●●● merged into a    ║ no classes y, effective here  ║ or here: before anything of a's own       ║ y returns
@@ -302,6 +327,7 @@ def test_rule_04_what_was_told_while_merged_of_what_one_s_own_life_does_not_know
         a.sees(click(FIRST + 3 * H, id="a", subject="a"))
         a.takes_in(b, FIRST + 4 * H)
         without = policy(SEEN + TIERS), FIRST + 2 * H
+        a.learns(policy(SEEN + TIERS + CLASSES.replace("down", "nil")), FIRST + 2 * H, FIRST + 4 * H)  # put right below
         if not late:
             a.learns(*without, FIRST + 4 * H)
         for i in range(16):
