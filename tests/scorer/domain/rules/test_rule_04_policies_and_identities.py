@@ -316,8 +316,8 @@ def test_rule_04_what_was_left_out_before_one_s_first_event_is_new_when_it_retur
         assert (life.value("y"), life.of("y")) == ("flat", [])
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_rule_04_what_was_told_while_merged_of_what_one_s_own_life_does_not_know_ends_where_it_returns(late):
+@pytest.mark.parametrize(("late", "known"), [(False, 20 * H), (True, 20 * H), (False, 25 * H)])
+def test_rule_04_what_was_told_while_merged_of_what_one_s_own_life_does_not_know_ends_where_it_returns(late, known):
     #  b   ●●●● merged into a    ║ no classes y, effective here  ║ or here: before anything of a's own       ║ y returns
     #  a                            ●      16 more: folded            parted
     with folded_early():
@@ -335,7 +335,7 @@ def test_rule_04_what_was_told_while_merged_of_what_one_s_own_life_does_not_know
         a.gives_back(b, FIRST + 9 * H)
         if late:
             a.learns(*without, FIRST + 10 * H)
-        a.learns(policy(SEEN + TIERS + CLASSES.replace("down", "flat")), FIRST + 20 * H)
+        a.learns(policy(SEEN + TIERS + CLASSES.replace("down", "flat")), FIRST + 20 * H, FIRST + known)
         *_, gone, back = a.path("y")
         assert (gone[1], back) == ("down", (told(FIRST + 20 * H), "flat"))
         assert (a.of("y")[-1].before, a.of("y")[-1].after, a.value("y")) == ("down", "flat", "flat")
