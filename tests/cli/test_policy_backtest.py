@@ -15,6 +15,7 @@ from services.demo import cdnow
 from services.ingest.normalise import Normaliser
 from services.shared.identities import Sequencer
 from services.shared.kafka import create_topics
+from services.shared.partitioner import partition_of
 from services.shared.settings import KafkaSettings
 from tests.analyst.scripts import POLICY, bought, instant
 from tests.fixtures.broker import Broker
@@ -175,11 +176,20 @@ async def installation(kafka: Broker, topic_prefix: str, monkeypatch) -> KafkaSe
     return settings
 
 
+def kept(line: dict, **changed: str) -> bytes:
+    """As ingest writes the event of a line to the topic."""
+    return msgspec.json.encode(Normaliser()(json.dumps({**line["event"], **changed}).encode(), datetime.now(UTC)))
+
+
 def produce(settings: KafkaSettings, *lines: dict) -> None:
-    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "partitioner": "murmur2_random"})
-    for one in lines:
-        event = Normaliser()(json.dumps(one["event"]).encode(), datetime.now(UTC))
-        producer.produce(settings.topic("events"), msgspec.json.encode(event), event.subject.encode())
+    for line in lines:
+        key = line["event"]["subject"].encode()
+        append(settings, key, kept(line), partition_of(key, settings.partitions))
+
+
+def append(settings: KafkaSettings, key: bytes, value: bytes, partition: int) -> None:
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap})
+    producer.produce(settings.topic("events"), value, key, partition)
     assert producer.flush(30) == 0
 
 
@@ -188,6 +198,19 @@ async def test_out_of_the_topic(backtest, installation):
     code, said, err = await asyncio.to_thread(backtest, "--topic", "--until", "2100-01-01T00:00:00Z", "--json")
     assert (code, err) == (0, "")
     assert (json.loads(said)["customers"], json.loads(said)["events"]) == (2, 2)
+
+
+async def test_what_a_scorer_does_not_take_from_where_it_stands_is_not_played(backtest, installation):
+    await asyncio.to_thread(produce, installation, *LINES[:2])
+    elsewhere = (partition_of(b"b", 3) + 1) % 3
+    await asyncio.to_thread(append, installation, b"z", kept(LINES[0], id="other"), partition_of(b"z", 3))
+    await asyncio.to_thread(append, installation, b"b", kept(LINES[1], id="other"), elsewhere)
+    await asyncio.to_thread(append, installation, b"b", b"nothing that can be read", elsewhere)
+    code, said, err = await asyncio.to_thread(backtest, "--topic", "--until", "2100-01-01T00:00:00Z", "--json")
+    report = json.loads(said)
+    assert (code, err) == (0, "")
+    assert (report["customers"], report["events"]) == (2, 5)
+    assert report["dead"] == {"unreadable": 2, "wrong_partition": 1}
 
 
 async def test_out_of_the_topic_merged_customers_are_one_and_erased_ones_are_not_named(

@@ -60,7 +60,7 @@ class Evaluator:
             if record.appended_ms > self._until_ms:
                 continue
             tally.events += 1
-            event = self._read(record)
+            event = record.dead or self._read(record)
             if isinstance(event, str):
                 tally.dead[event] += 1
             elif self._relatives.is_forgotten(event):

@@ -19,11 +19,13 @@ class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     appended_ms: when it arrived; -1 if that can't be read
     place:       in the history, so that what arrived in the same millisecond keeps its order
+    dead:        why a scorer does not take it, if that is seen from where it stands
     """
 
     appended_ms: int
     place: int
     raw: bytes
+    dead: str = ""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -57,10 +59,10 @@ class Spill:
         self.operations, self._families = operations, Families(operations)
         self.until_ms = max((to_ms(operation.at) for operation in operations), default=self.until_ms)
 
-    def put(self, subject: bytes, appended_ms: int, raw: bytes) -> None:
+    def put(self, subject: bytes, appended_ms: int, raw: bytes, dead: str = "") -> None:
         """A customer's events all come to the same part; `subject` may be empty where it can't be read."""
         number = crc32(self._families.head(subject)) % len(self.parts)
-        record = _encode(Record(appended_ms, self.events, raw))
+        record = _encode(Record(appended_ms, self.events, raw, dead))
         file = self._files[number]
         file.write(len(record).to_bytes(4, "little"))
         file.write(record)

@@ -1,6 +1,7 @@
 """A history out of topic `events`: every partition from its beginning to where it ends now; and out of `identities` who
 has been merged, parted and erased."""
 
+import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
 
 from schemas.topics import EVENTS, IDENTITIES
@@ -10,8 +11,16 @@ from services.scorer.engine.changelog import reader
 from services.scorer.engine.eventlog import bounds
 from services.shared.identities import operations
 from services.shared.kafka import KafkaUnavailable, verify_topics
+from services.shared.partitioner import partition_of
 from services.shared.portions import portions
 from services.shared.settings import KafkaSettings
+
+
+class _Named(msgspec.Struct):
+    subject: str
+
+
+_named = msgspec.json.Decoder(_Named).decode
 
 
 class Topic:
@@ -44,12 +53,23 @@ class Topic:
                 if high > low:
                     for portion in portions(self._consumer, self._name, number, OFFSET_BEGINNING, high):
                         for message in portion:
-                            spill.put(message.key() or b"", message.timestamp()[1], message.value() or b"")
+                            key, value = message.key() or b"", message.value() or b""
+                            spill.put(key, message.timestamp()[1], value, self._dead(key, number, value))
                         told(len(portion))
         except KafkaException as error:
             raise self._away(error) from error
         finally:
             self._consumer.close()
+
+    def _dead(self, key: bytes, number: int, value: bytes) -> str:
+        """Why a scorer does not take a record of this key in this partition; empty if it does, as far as that shows."""
+        try:
+            subject = _named(value).subject.encode()
+        except (msgspec.DecodeError, RecursionError):
+            return "unreadable"
+        if key != subject:
+            return "unreadable"
+        return "" if partition_of(key, len(self._bounds)) == number else "wrong_partition"
 
     def _away(self, error: KafkaException) -> KafkaUnavailable:
         return KafkaUnavailable(f"Kafka at {self._bootstrap}: {error.args[0].str()}")
