@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from schemas.problems import Refused
+from schemas.unreadable import UNREADABLE
 from services.ingest import timestamps
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.policy import Policy, PolicyError
@@ -141,7 +142,7 @@ def _decoded(text: bytes) -> _Line:
         line = _lines.decode(text)
     except msgspec.ValidationError as error:
         raise ValueError(f"{_plain(str(error))}; {_HOW}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"not JSON ({error}); write one object a line") from None
     given = [name for name in ACTIONS if getattr(line, name) not in (None, _NO_EVENT)]
     if len(given) != 1:

@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.events import Event
 from schemas.identities import Identity, Merge, Unmerge
+from schemas.unreadable import UNREADABLE
 from services.audit.dossier import Came
 from services.scorer.domain import merging
 from services.scorer.domain.eras import Policies
@@ -63,7 +64,7 @@ class Replay:
         """The event; None if the scorer does not take it, but writes a dead letter."""
         try:
             event = _event.decode(came.value)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None
         if came.key != event.subject.encode() or partition_of(came.key, self._partitions) != came.partition:
             return None
@@ -99,13 +100,14 @@ class Replay:
         decide(customer, self._policies, arrivals, arrivals[-1].appended_ms, subject, reasons=False)
 
     def _look_for_deep(self, customer: Customer, arrivals: Sequence[Arrival]) -> None:
-        """Folding leaves the newest KEPT entries alone up to the horizon, whenever it is done; those of the portion
+        """The floor leaves the newest KEPT entries alone up to the horizon, whenever it is set; those of the portion
         count among them."""
         ledger, entries = customer.ledger, len(customer.ledger)
+        newest_ms = ledger.last_ms
         for number, arrival in enumerate(arrivals):
-            kept = entries - KEPT + number
-            exact_ms = max(ledger.last_ms - HORIZON_MS, ledger.time(kept) if kept >= 0 else 0)
-            if to_ms(arrival.event.time) <= exact_ms:
+            kept, time_ms = entries - KEPT + number, to_ms(arrival.event.time)
+            newest_ms = max(newest_ms, time_ms)
+            if time_ms <= max(newest_ms - HORIZON_MS, ledger.time(kept) if kept >= 0 else 0):
                 self.deep = True
                 return
 

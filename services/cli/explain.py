@@ -13,6 +13,7 @@ import msgspec
 from schemas.answers import CustomerView
 from schemas.explanations import Explanation
 from schemas.problems import ProblemDetails, Refused
+from schemas.unreadable import UNREADABLE
 from services.analyst import portrait, script, words
 from services.analyst.simulate import World
 from services.ingest import timestamps
@@ -104,7 +105,7 @@ def _by_service(customer: str, at: str | None, address: str | None) -> _Known:
             view = msgspec.json.decode(answer.content, type=CustomerView)
             return _Known(_plain(view), msgspec.json.decode(answer.content, type=Explanation))
         problem = msgspec.json.decode(answer.content, type=ProblemDetails)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise CannotStart(f"{address} answers {answer.status_code}, not as a notifier does: {error}") from error
     misused = answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
     raise CannotStart(f"{problem.detail}. {problem.fix or ''}", exit_code=MISUSED if misused else FAILED)

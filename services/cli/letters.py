@@ -11,6 +11,7 @@ import msgspec
 from schemas.decisions import DeadLetter
 from schemas.events import Event
 from schemas.letters import Handling
+from schemas.unreadable import UNREADABLE
 from services.analyst import words
 from services.ingest.denormalise import posted
 from services.local.errors import MISUSED, CannotStart
@@ -91,7 +92,7 @@ def comes_back(letter: DeadLetter, raw: bytes | None, event: Event) -> str | Non
     """
     try:
         before = _event(raw or b"")
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     same_customer = event.subject == before.subject
     same_id = same_customer and (event.source, event.id) == (before.source, before.id)

@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.intake import BatchAnswer, EventResult
 from schemas.problems import ProblemDetails
+from schemas.unreadable import UNREADABLE
 from services.cli import repairs
 from services.local.errors import CannotStart
 from services.shared.settings import IngestSettings
@@ -45,11 +46,11 @@ class Ingest:
             if len(results) == count:
                 return results
             raise CannotStart(f"{self.address} answers for {len(results)} events, {count} were sent")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             pass
         try:
             problem = msgspec.json.decode(answer.content, type=ProblemDetails)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise CannotStart(f"{self.address} answers {answer.status_code}, not as ingest does: {error}") from error
         raise CannotStart(f"ingest at {self.address} takes nothing: {repairs.problem(problem)}")
 

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from schemas.unreadable import UNREADABLE
 from services.notifier.domain.turns import Marker, Turn
 from services.scorer.domain.packing import StateError, decode_position
 from services.scorer.domain.state import POSITION_KEY, Position
@@ -90,7 +91,7 @@ def take_decisions(batch: Batch, topic: str, partition: int, expected: int, reco
         value = record.value or b""
         try:
             decoded = _decode(value)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise _unreadable(topic, partition, record, error) from error
         if type(decoded) is Turn:
             decisions.append(Kept(partition, decoded, value))

@@ -12,6 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException
 
 from schemas.control import Activation, Rebuild, Record
 from schemas.topics import CONTROL
+from schemas.unreadable import UNREADABLE
 from services.shared import single_writer
 from services.shared.connection import for_librdkafka
 from services.shared.kafka import KafkaUnavailable, verify_topics
@@ -72,7 +73,7 @@ class Control:
             for message in single_writer.to_the_end(consumer, self._topic, OFFSET_BEGINNING, within_s=_WITHIN_S):
                 try:
                     found.append(decode(message.value() or b""))
-                except msgspec.DecodeError as undecoded:
+                except UNREADABLE as undecoded:
                     where = f"{self._topic} offset {message.offset()}"
                     raise Unreadable(f"{where} cannot be read: {undecoded}") from None
         except KafkaException as error:

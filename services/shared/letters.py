@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from schemas.decisions import LETTER_BYTES, DeadLetter
 from schemas.letters import Handling
 from schemas.topics import DEAD_LETTERS, DEAD_LETTERS_HANDLED
+from schemas.unreadable import UNREADABLE
 from services.shared.connection import SILENT, for_librdkafka
 from services.shared.kafka import KafkaUnavailable, verify_topics
 from services.shared.settings import KafkaSettings
@@ -82,7 +83,7 @@ class Letters:
                 continue
             try:
                 found[place] = _handling(value)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 raise Unreadable(f"{self._handled} offset {message.offset()}: {error}") from None
         return found
 
@@ -104,7 +105,7 @@ class Letters:
         place = Place(message.partition() or 0, message.offset() or 0)
         try:
             return place, _letter(message.value() or b"")
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise Unreadable(f"{self._letters}-{place.partition} offset {place.offset}: {error}") from None
 
     def _consumer(self) -> Consumer:

@@ -206,11 +206,14 @@ async def test_what_a_scorer_does_not_take_from_where_it_stands_is_not_played(ba
     await asyncio.to_thread(append, installation, b"z", kept(LINES[0], id="other"), partition_of(b"z", 3))
     await asyncio.to_thread(append, installation, b"b", kept(LINES[1], id="other"), elsewhere)
     await asyncio.to_thread(append, installation, b"b", b"nothing that can be read", elsewhere)
+    for field in ("id", "subject"):
+        spoilt = kept(LINES[1], **{field: "?"}).replace(b'"?"', b'"\xff"')
+        await asyncio.to_thread(append, installation, b"b", spoilt, elsewhere)
     code, said, err = await asyncio.to_thread(backtest, "--topic", "--until", "2100-01-01T00:00:00Z", "--json")
     report = json.loads(said)
     assert (code, err) == (0, "")
-    assert (report["customers"], report["events"]) == (2, 5)
-    assert report["dead"] == {"unreadable": 2, "wrong_partition": 1}
+    assert (report["customers"], report["events"]) == (2, 7)
+    assert report["dead"] == {"unreadable": 3, "wrong_partition": 2}
 
 
 async def test_out_of_the_topic_merged_customers_are_one_and_erased_ones_are_not_named(

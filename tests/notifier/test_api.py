@@ -147,6 +147,7 @@ async def test_what_cannot_be_answered_is_a_problem_that_names_it(calm, path, sl
     [
         ("/v1/tasks/99/claim", b'{"by": "ann"}', "task-not-found", None),
         ("/v1/tasks/1/claim", b"", "malformed-body", None),
+        ("/v1/tasks/1/claim", b'{"by": "\xff"}', "malformed-body", None),
         ("/v1/tasks/1/claim", b"[" * 50_000, "invalid-field", None),
         ("/v1/tasks/1/claim", b" " * 70_000, "body-too-large", None),
         ("/v1/tasks/1/claim", b"{}", "invalid-field", None),

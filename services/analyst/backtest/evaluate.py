@@ -10,6 +10,7 @@ import msgspec
 
 from schemas.events import Event
 from schemas.identities import Identity
+from schemas.unreadable import UNREADABLE
 from services.analyst.backtest import spill
 from services.analyst.backtest.family import Family
 from services.analyst.backtest.relatives import Relatives
@@ -78,7 +79,7 @@ class Evaluator:
         if b'"receivedtime"' in record.raw:
             try:
                 return _event.decode(record.raw)
-            except (msgspec.MsgspecError, RecursionError):
+            except UNREADABLE:
                 return "unreadable"
         timeless = record.appended_ms < 0
         event = self._normalise(record.raw, to_datetime(0 if timeless else record.appended_ms))

@@ -13,6 +13,7 @@ import msgspec
 
 from schemas import money
 from schemas.problems import Refused
+from schemas.unreadable import UNREADABLE
 from services.analyst.backtest.spill import Spill
 from services.analyst.calibration import purchases
 from services.analyst.calibration.purchases import Unreadable
@@ -69,7 +70,7 @@ def likeness(file: Path) -> str:
         return "seems to be rows of purchases, which --cdnow reads"
     try:
         told = msgspec.json.decode(first)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         return "seems to be no NDJSON: its first line is no JSON object"
     if not isinstance(told, dict):
         return "seems to be no NDJSON: its first line is no JSON object"

@@ -5,6 +5,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
 
 from schemas.topics import EVENTS, IDENTITIES
+from schemas.unreadable import UNREADABLE
 from services.analyst.backtest.history import Told
 from services.analyst.backtest.spill import Spill
 from services.scorer.engine.changelog import reader
@@ -65,7 +66,7 @@ class Topic:
         """Why a scorer does not take a record of this key in this partition; empty if it does, as far as that shows."""
         try:
             subject = _named(value).subject.encode()
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return "unreadable"
         if key != subject:
             return "unreadable"

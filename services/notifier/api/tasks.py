@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from schemas import answers
 from schemas.problems import BODY_TOO_LARGE, INVALID_FIELD, MALFORMED_BODY, TASK_CONFLICT, TASK_NOT_FOUND, Refused
+from schemas.unreadable import UNREADABLE
 from services.notifier.api import documentation
 from services.notifier.api.paging import Cursor, Limit, next_cursor, read_cursor
 from services.notifier.api.subjects import Subject
@@ -89,7 +90,7 @@ def _decode(body: bytes, kind: type[Body]) -> Body:
     except msgspec.ValidationError as error:
         message, _, at = str(error).partition(" - at `$")
         raise Refused(INVALID_FIELD, message, field=at.strip("`.") or None) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Refused(MALFORMED_BODY, str(error)) from error
 
 

@@ -1,6 +1,7 @@
 """What comes out of a turn: every change of a path, in order one by one, net where it was played again (rule 10)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -19,6 +20,8 @@ from services.scorer.domain.playing import coming_to, next_of
 from services.scorer.domain.rules import Dimension
 from services.scorer.domain.state import Customer, Rare
 from services.scorer.domain.triggers import trigger_of
+
+_NOTHING: Final[Mapping[str, int]] = {}
 
 
 def plain_changes(now: Now, moved: Sequence[Step], event: AcceptedEvent | None, reasons: bool) -> list[Change]:
@@ -145,13 +148,13 @@ class Chronicle:
         now_ms: int,
         cause: Cause,
         trigger: Trigger | None,
-        whole_ms: int = NEVER,
+        anew: Mapping[str, int] = _NOTHING,
     ) -> None:
         """Live on as `now`, and bring out per dimension what differs of the paths since `common`.
 
-        whole_ms: all that was ever told, from this instant on, is told anew
+        anew: by dimension from when its path is told anew as a whole, whether it differs or not
         """
-        shown, told = self._announced(), self._revisions() if whole_ms < NEVER else {}
+        shown = self._announced()
         if now.era < 0:
             now.machine = now.policies.machines[now.policies.at(now_ms, now.known)]
         self.carry_on(now)
@@ -159,21 +162,21 @@ class Chronicle:
         self._customer.changed_ms = max(steps, default=-NEVER)
         held = now.shown()
         gone = old.dimensions | new.dimensions
-        for machine in (*(now.policies.machines if told else ()), now.machine):
+        for machine in (*(now.policies.machines if anew else ()), now.machine):
             gone |= {m.dimension.name: m.dimension for m in machine.movers}
-        names = dict.fromkeys([*held, *old.dimensions, *new.dimensions, *(name for name in told if name in gone)])
+        names = dict.fromkeys([*held, *old.dimensions, *new.dimensions, *(name for name in anew if name in gone)])
         differing = [
             name
             for name in names
             if old.steps.get(name, []) != new.steps.get(name, [])
-            or told.get(name)
+            or name in anew
             or (name in held and shown.get(name, held[name][1]) != held[name][1])  # everyone begins elsewhere now
         ]
         coming = coming_to(self._customer, differing) if differing and self._reasons else {}
         began_ms = self._customer.ledger.began_ms(now_ms)
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
-            same = 0 if told else _common(old_steps, new_steps)
+            same = 0 if name in anew else _common(old_steps, new_steps)
             dimension = held[name][0] if name in held else gone[name]
             steps_ms = [steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same]
             whole = common.steps.get(name, []) + new_steps
@@ -185,13 +188,17 @@ class Chronicle:
                 trigger,
                 coming.get(name),
                 now_ms,
-                min([whole_ms, *steps_ms]) if steps_ms or told else began_ms,
+                anew.get(name, min(steps_ms, default=began_ms)),
                 new_steps[same:],
                 [step for step in old_steps[same:] if step not in new_steps[same:]],
                 whole[-1][0] if whole else began_ms,
             )
             shown[name] = self.changes[-1].after
         self._leave(shown)
+
+    def told(self) -> list[str]:
+        """The dimensions of which anything was ever told."""
+        return [name for name, revision in self._revisions().items() if revision]
 
     def _announced(self) -> dict[str, Value]:
         """What was announced last, or holds where nothing was; of one without any event what is kept of before."""

@@ -18,7 +18,7 @@ class Footing(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Frozen(msgspec.Struct, array_like=True, frozen=True):
-    """floor_ms: the newest time known by the hour only; a click or interaction up to it is refused
+    """floor_ms: what was decided up to it stands; a click or interaction up to it is refused
 
     footings: by dimension, at the floor; one that is not named is set there by its rules alone, without memory
     steps:    by dimension the last step of its path up to the floor

@@ -265,8 +265,9 @@ class Life:
         self.due_ms = due_ms
 
     def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> Instant:
-        """Begin at the floor as what stood there; where nothing is known of a dimension, without memory. That may be
-        elsewhere than its path was, and so may what the policy there does not know any more: this is what moved.
+        """Begin at the floor as what stood there; without memory where nothing is known of a dimension, or a policy that
+        was learned of since does not carry it over. That may be elsewhere than its path was, and so may what the policy
+        there does not know any more: this is what moved.
 
         What the ledger says of it is looked at from the next instant on: it may know less than when it was decided.
         """
@@ -300,7 +301,7 @@ class Life:
         return Instant(floor_ms, [m for m in moved if m.before != m.after], (), False)
 
     def _carries(self, name: str, footing: Footing) -> bool:
-        """Whether all policies that were learned of since the footing was taken, and hold after it, carry it over."""
+        """Whether all policies learned of since the footing was taken, and in force after its `since_ms`, carry it."""
         policies, frozen = self.policies, self.frozen
         assert frozen is not None
         kind = policies.machines[policies.at(frozen.floor_ms, frozen.known)].dimensions[name].kind

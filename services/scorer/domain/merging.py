@@ -83,9 +83,9 @@ def depart(customer: Customer, policies: Policies, *, subject: str, into: str, a
     """The first half of a merge: become another name for `into`; `customer` is changed in place and left empty."""
     turn = Turn(customer, policies)
     turn.advance(at_ms)
-    record, left, whole_ms = encode(customer), _left(customer), _forgotten_from(customer)
+    record, left, is_folded = encode(customer), _left(customer), customer.frozen is not None
     customer.waiting, customer.rare = [], Rare(left=left)
-    turn.rebase([], subject, at_ms, "merge", None, whole_ms=whole_ms)
+    turn.rebase([], subject, at_ms, "merge", None, whole=is_folded)
     return Departed(turn.changes, record, Joined(into, _revisions(customer), _left(customer)))
 
 
@@ -171,16 +171,11 @@ def _begin_anew(
 ) -> None:
     """Live on with what was filed under `origin` after the erasure."""
     customer.waiting = [_waits_for(w, "", origin) for w in ahead if origin_of(w.entry) == origin]
-    before, whole_ms = customer.rare.erased.get("", at_ms) if customer.rare else at_ms, _forgotten_from(customer)
+    before = customer.rare.erased.get("", at_ms) if customer.rare else at_ms
+    is_folded = customer.frozen is not None
     customer.rare = Rare(erased={"": max(at_ms, before)}, left=_left(customer))
     mine = [_filed(e, "", origin) for e in later if origin_of(e) == origin]
-    turn.rebase(mine, subject, at_ms, "manual", None, whole_ms=whole_ms)
-
-
-def _forgotten_from(customer: Customer) -> int:
-    """From when on the path of one who is to be forgotten is told anew, if the ledger no longer tells all of it: from
-    1970, before which nothing is. Else NEVER."""
-    return NEVER if customer.frozen is None else 0
+    turn.rebase(mine, subject, at_ms, "manual", None, whole=is_folded)
 
 
 def renew(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.unreadable import UNREADABLE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
@@ -80,7 +81,7 @@ def opened(record: bytes, policies: Policies) -> Opened:
     try:
         version, due_ms, mark = _header(record)
         known, body = policies.known[mark], _body(record[_BEGIN:])
-    except (struct.error, KeyError, msgspec.DecodeError) as error:
+    except (struct.error, KeyError, *UNREADABLE) as error:
         raise _refusal(record, policies, error) from error
     if version != VERSION:
         raise _refusal(record, policies, None)
@@ -153,7 +154,7 @@ def decode_position(record: bytes) -> Position:
     _check(record)
     try:
         return _position(record[_BEGIN:])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise StateError(f"a state record cannot be decoded: {error}") from error
 
 

@@ -33,11 +33,15 @@ class Paths:
                 last[name] = earlier[-1]
         return last
 
+    def since(self, name: str, at_ms: int) -> Path:
+        """Of one dimension what is from the instant on, with the step to what held there."""
+        path = self.steps.get(name, [])
+        earlier = sum(step[0] <= at_ms for step in path)
+        return path[max(0, earlier - 1) :]
+
     def begin_at(self, at_ms: int) -> None:
         """Forget what was before the instant, but for what held there."""
-        for name, path in self.steps.items():
-            earlier = sum(step[0] <= at_ms for step in path)
-            self.steps[name] = path[max(0, earlier - 1) :]
+        self.steps = {name: self.since(name, at_ms) for name in self.steps}
 
 
 def fold(

@@ -236,13 +236,13 @@ class Turn:
         cause: Cause,
         frozen: Frozen | None,
         since_ms: int = -NEVER,
-        whole_ms: int = NEVER,
+        whole: bool = False,
     ) -> None:
         """Live on with other entries altogether, played from their beginning or from where they are frozen.
 
         What waits is parted with them, and of what counts now that waits which is ahead of the clock.
         since_ms: what the paths were before this instant is not compared
-        whole_ms: paths that were told from here on are told anew as a whole, whether they differ or not
+        whole: paths that were told are told anew from 1970 on, before which nothing is, whether they differ or not
         """
         customer = self._customer
         now_ms = max(at_ms, customer.life.played_ms)
@@ -255,10 +255,10 @@ class Turn:
             if after.began_ms(NEVER) <= frozen.floor_ms:
                 frozen, since_ms = self._as_told(frozen), max(since_ms, frozen.floor_ms)
             elif customer.frozen is not None:  # nothing is theirs of what was told up to the floor
-                whole_ms = 0
+                whole = True
         elif frozen is None and customer.frozen is not None:  # all of it is known again
-            since_ms, whole_ms = -NEVER, 0
-        self._replay_whole(after, now_ms, cause, None, frozen, None, since_ms, whole_ms)
+            since_ms, whole = -NEVER, True
+        self._replay_whole(after, now_ms, cause, None, frozen, None, since_ms, whole)
         if customer.rare is not None or shadowed or frozen is not None:
             rare = customer.rarely()
             rare.shadowed, rare.frozen = shadowed, frozen
@@ -301,17 +301,31 @@ class Turn:
         frozen: Frozen | None,
         known: int | None,
         since_ms: int = -NEVER,
-        whole_ms: int = NEVER,
+        whole: bool = False,
     ) -> None:
         customer = self._customer
         old = customer.life
         _, old_paths = self._fold(old.ledger, old.played_ms, old.known)
         now, new_paths = fold(self._policies, after, now_ms, old.known if known is None else known, frozen)
+        anew = dict.fromkeys(self._chronicle.told(), 0) if whole else {}
         if since_ms > -NEVER:
             old_paths.begin_at(since_ms)
-            if frozen is None or frozen.floor_ms < since_ms:  # else they begin so, and may have moved at the floor
-                new_paths.begin_at(since_ms)
-        self._chronicle.correct(Paths(), old_paths, new_paths, now, now_ms, cause, trigger, whole_ms)
+            if frozen is None or frozen.floor_ms < since_ms:
+                anew |= _otherwise(old_paths, new_paths, since_ms, -NEVER if frozen is None else frozen.floor_ms)
+        self._chronicle.correct(Paths(), old_paths, new_paths, now, now_ms, cause, trigger, anew)
+
+
+def _otherwise(old: Paths, new: Paths, since_ms: int, floor_ms: int) -> dict[str, int]:
+    """Where what was told is known from `since_ms` on only, and what is so now from an earlier floor on: by dimension
+    that comes out otherwise, from when it is told anew. The others are left as they were told."""
+    anew = {}
+    for name in dict.fromkeys([*old.steps, *new.steps]):
+        path, known = new.steps.get(name, []), new.since(name, since_ms)
+        if old.steps.get(name, []) == known:
+            new.steps[name] = known
+        else:
+            anew[name] = path[0][0] if path and path[0][0] <= floor_ms else 0
+    return anew
 
 
 def _first_effect(before: Ledger, after: Ledger, time_ms: int) -> int:

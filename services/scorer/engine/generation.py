@@ -10,6 +10,7 @@ from functools import partial
 import msgspec
 
 from schemas.events import Event
+from schemas.unreadable import UNREADABLE
 from services.scorer.domain.packing import decode, encode
 from services.scorer.domain.scoring import Arrival, Outcome, score
 from services.scorer.domain.state import Customer, Rare
@@ -119,7 +120,7 @@ class Generation:
         """None for what the shard has put to the dead letters too."""
         try:
             event = _read_event(record.value or b"")
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None
         key = event.subject.encode()
         return event if key == record.key and partition_of(key, self._partitions) == self._shard.number else None

@@ -14,6 +14,7 @@ import structlog
 
 from schemas.decisions import LETTER_BYTES, DeadLetter, DeadLetterReason
 from schemas.events import Event
+from schemas.unreadable import UNREADABLE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.flaps import Flaps
 from services.scorer.domain.instants import to_datetime
@@ -349,7 +350,7 @@ class Shard:
         reason: DeadLetterReason = "unreadable"
         try:
             event = _read_event(raw)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             detail = str(error) or "nested too deeply"
         else:
             if key is None or key != event.subject.encode():

@@ -188,10 +188,12 @@ def test_sizes_and_timers_are_counted_as_they_change() -> None:
         (b'{"type": "unknown"}', b"a"),
         (None, b"a"),
         (b"[" * 100_000, b"a"),
+        (msgspec.json.encode(purchase("a?", at=T0)).replace(b"?", b"\xff"), b"a\xff"),
+        (msgspec.json.encode(purchase("a", at=T0, id="?")).replace(b"?", b"\xff"), b"a"),
         (msgspec.json.encode(purchase("a", at=T0)), b"b"),
         (msgspec.json.encode(purchase("a", at=T0)), None),
     ],
-    ids=["no JSON", "unknown type", "no value", "nested", "another's key", "no key"],
+    ids=["no JSON", "type", "no value", "nested", "subject in no UTF-8", "id in no UTF-8", "another's key", "no key"],
 )
 def test_what_cannot_be_read_goes_to_the_dead_letters_and_nothing_else(value: bytes | None, key: bytes | None) -> None:
     of = shard()
