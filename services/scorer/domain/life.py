@@ -265,8 +265,8 @@ class Life:
         self.due_ms = due_ms
 
     def thaw(self, frozen: Frozen, effects: Sequence[Effect]) -> Instant:
-        """Begin at the floor as what stood there; without memory where nothing is known of a dimension, or a policy that
-        was learned of since does not carry it over. That may be elsewhere than its path was, and so may what the policy
+        """Begin at the floor as what stood there; without memory where nothing is known of a dimension, or a policy
+        learned of since does not carry it. That may be elsewhere than its path was, and so may what the policy
         there does not know any more: this is what moved.
 
         What the ledger says of it is looked at from the next instant on: it may know less than when it was decided.
