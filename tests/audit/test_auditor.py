@@ -17,6 +17,7 @@ from services.audit.dossier import Came, Done, Held, Moving, Paper, Poison
 from services.audit.scope import Scope
 from services.audit.tally import Tally
 from services.scorer.domain import merging
+from services.scorer.domain.entries import TOUCHES
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.ledger import Ledger
@@ -307,6 +308,18 @@ def test_what_came_after_a_long_ledger_was_folded_and_lies_before_is_compared_on
     without_an_order = scored([e for e in events if e.id != "o500"] + [late], 5000)
     tally = judged([*events, late], without_an_order)
     assert details(tally) == ["1 entry is missing: purchase of 1.00 EUR at 2026-03-07T22:40:00.000Z"]
+
+
+def test_what_an_order_after_a_long_silence_makes_too_old_is_compared_only_where_it_can_be() -> None:
+    #  ●●●● calls   ○○○○ orders                    ○ folded: the floor is 400 days after them   ● a call of the silence
+    began = [call(n, "a", BEGIN + timedelta(minutes=n)) for n in range(10)]
+    ordered = [order(100 + n, "a", 1, BEGIN + timedelta(days=1, hours=7 * n)) for n in range(1_013)]
+    again = BEGIN + timedelta(days=900)
+    late = call(9_999, "a", BEGIN + timedelta(days=350), again + timedelta(hours=1))
+    events = [*began, *ordered, order(9_000, "a", 1, again), late]
+    live = scored(events, 1)
+    assert len([e for e in live.ledger.entries if e.kind in TOUCHES]) == 2, "the first, and the others' hour"
+    assert judged(events, live).customers == {"inexact": 1}
 
 
 def test_a_long_ledger_that_was_merged_is_compared_only_where_it_can_be() -> None:

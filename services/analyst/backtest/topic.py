@@ -1,6 +1,8 @@
 """A history out of topic `events`: every partition from its beginning to where it ends now; and out of `identities` who
 has been merged, parted and erased."""
 
+from functools import lru_cache
+
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
 
@@ -22,6 +24,7 @@ class _Named(msgspec.Struct):
 
 
 _named = msgspec.json.Decoder(_Named).decode
+_home_of = lru_cache(maxsize=1 << 16)(partition_of)
 
 
 class Topic:
@@ -70,7 +73,7 @@ class Topic:
             return "unreadable"
         if key != subject:
             return "unreadable"
-        return "" if partition_of(key, len(self._bounds)) == number else "wrong_partition"
+        return "" if _home_of(key, len(self._bounds)) == number else "wrong_partition"
 
     def _away(self, error: KafkaException) -> KafkaUnavailable:
         return KafkaUnavailable(f"Kafka at {self._bootstrap}: {error.args[0].str()}")

@@ -310,14 +310,14 @@ class Turn:
         anew = dict.fromkeys(self._chronicle.told(), 0) if whole else {}
         if since_ms > -NEVER:
             old_paths.begin_at(since_ms)
-            if frozen is None or frozen.floor_ms < since_ms:
+            if frozen is None or frozen.footings or frozen.floor_ms < since_ms:  # else it is as it was told
                 anew |= _otherwise(old_paths, new_paths, since_ms, -NEVER if frozen is None else frozen.floor_ms)
         self._chronicle.correct(Paths(), old_paths, new_paths, now, now_ms, cause, trigger, anew)
 
 
 def _otherwise(old: Paths, new: Paths, since_ms: int, floor_ms: int) -> dict[str, int]:
-    """Where what was told is known from `since_ms` on only, and what is so now from an earlier floor on: by dimension
-    that comes out otherwise, from when it is told anew. The others are left as they were told."""
+    """What was told is known from `since_ms` on only, and what is so by another life from its floor on, which is no
+    later. By dimension that comes out otherwise from when it is told anew; the others are left as they were told."""
     anew = {}
     for name in dict.fromkeys([*old.steps, *new.steps]):
         path, known = new.steps.get(name, []), new.since(name, since_ms)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.events import Event
 from services.scorer.domain import folding, scoring
-from services.scorer.domain.entries import CLICK
+from services.scorer.domain.entries import CLICK, Entry, Profile, write_profile
 from services.scorer.domain.folding import CAP, KEPT
 from services.scorer.domain.paths import fold
 from services.scorer.domain.rules import Policy
@@ -260,6 +260,15 @@ def test_rule_04_clicks_that_came_in_one_batch_are_folded_too():
     for start in range(0, 3_000, 100):
         life.sees(*clicks(3_000)[start : start + 100])
     assert len(life.customer.ledger) < CAP + 2 * KEPT
+
+
+def test_rule_04_of_very_many_kinds_fewer_stay_whole_so_that_the_ledger_is_not_full():
+    pages = [write_profile(Profile(CLICK, fields=(("page", f"p{i}"),))) for i in range(50)]
+    few, many = ([Entry(i * 1_000, i + 1, 0, pages[i % 50]) for i in range(count)] for count in (20_000, 20_100))
+    assert folding.by_the_hour(few) == (few, None), "400 of each"
+    entries, floor_ms = folding.by_the_hour(many)
+    assert len(entries) < 50 * (KEPT + 3 * 2) + 1
+    assert floor_ms == many[-50 * KEPT - 1].time_ms, "the newest 256 of each are above it"
 
 
 LONG = policy("""

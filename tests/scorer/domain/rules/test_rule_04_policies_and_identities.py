@@ -4,6 +4,7 @@ No oracle knows what a folded ledger has forgotten. What must hold all the same 
 by: nothing moves in silence, and what is told adds up to where a customer stands.
 """
 
+from contextlib import nullcontext
 from functools import lru_cache
 from itertools import pairwise
 
@@ -420,6 +421,25 @@ def test_rule_04_who_is_known_whole_again_after_a_rebuild_keeps_no_step_of_what_
         anew.until(FIRST + 10 * H)
         a.is_renewed(anew, FIRST + 10 * H)
         assert (a.path("y"), a.value("y")) == ([], False)
+
+
+def test_rule_04_a_rebuild_that_knows_better_what_was_before_the_floor_tells_it_anew():
+    #  live     ●●●●●●        ▼ quiet    ●●●●●┃●●   ○ a click of the silence: too old      ● ● ●
+    #  rebuilt  ●●●●●●    ○              ●●●●●●●●                                        ┃ ● ● ●   never quiet
+    rules = SEEN.replace("}}", "}, quiet: {since_last: click}}") + TIERS + "segments: {still: 'quiet >= 2h'}"
+    live, anew = LifeOf(policy(rules)), LifeOf(policy(rules))
+    times = [i * 10 * MIN for i in range(6)] + [3 * H + i * 10 * MIN for i in range(14)]
+    for place, time in enumerate(times):
+        for life in (live, anew):
+            with folded_early() if life is live or place > 12 else nullcontext():
+                if place == 12:
+                    life.sees(click(FIRST + 90 * MIN, id="late"), at=FIRST + time - MIN)
+                life.sees(click(FIRST + time, id=f"c{place}"))
+    assert ([r.reason for r in live.reports], anew.reports) == (["too_old"], [])
+    assert [step[1] for step in live.path("still")] == [True, False]
+    assert None not in (live.customer.frozen, anew.customer.frozen)
+    live.is_renewed(anew, live.now)
+    assert (live.path("still"), live.value("still"), live.of("still")[-1].cause) == ([], False, "rebuild")
 
 
 def test_rule_04_an_event_known_under_two_ids_counts_once_also_after_folding():
