@@ -9,10 +9,15 @@ from collections.abc import Iterable
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from services.shared.connection import SILENT
+
 _WITHIN_S = 20.0
 
 
-def ends_with_what_is_open(admin: AdminClient, places: Iterable[TopicPartition]) -> dict[int | None, int]:
+def ends_with_what_is_open(bootstrap: str, places: Iterable[TopicPartition]) -> dict[int | None, int]:
     """By partition of a topic the offset the next record gets, whether those before it are committed yet or not."""
+    admin = AdminClient(
+        {"bootstrap.servers": bootstrap}, logger=SILENT
+    )  # a new one: the broker may have been restarted
     asked = admin.list_offsets({place: OffsetSpec.latest() for place in places}, request_timeout=_WITHIN_S)
     return {place.partition: answer.result().offset for place, answer in asked.items()}

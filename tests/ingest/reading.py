@@ -5,7 +5,6 @@ import asyncio
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from confluent_kafka import OFFSET_BEGINNING, Consumer
 from confluent_kafka import TopicPartition as Place
-from confluent_kafka.admin import AdminClient
 
 from services.shared.settings import IngestSettings
 from tests.topic_ends import ends_with_what_is_open
@@ -45,7 +44,7 @@ def _values(settings: IngestSettings, topic: str) -> list[bytes]:
         }
     )
     place = Place(settings.topic(topic), 0, OFFSET_BEGINNING)
-    [end] = ends_with_what_is_open(AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), [place]).values()
+    [end] = ends_with_what_is_open(settings.kafka_bootstrap, [place]).values()
     consumer.assign([place])
     found = []
     try:

@@ -81,7 +81,7 @@ class _Gate:
                 erased += 1
                 continue
             if self._too_old(entry):
-                detail = "clicks and interactions of that time are known by the hour only; it can no longer be counted"
+                detail = "clicks and interactions up to that time are counted for good, by the hour; it came too late"
                 self._reports.append(Report("too_old", detail, arrival))
                 continue
             twin, reason = self._twin(entry, profile.origin)

@@ -33,7 +33,7 @@ from services.scorer.domain.formulas import Formulas
 from services.scorer.domain.rules import Class, Classes, Ladder, Playbook, Policy, Rule, Segment
 
 KEPT_DAYS = HORIZON_MS // DAY_MS
-"""Clicks and interactions older than this may be known by the hour only (rule 4)."""
+"""A longer window over clicks and interactions is not exact (rule 4)."""
 
 EARLY = "2000-01-01"
 """A first rate of this day or before is taken to cover everything."""
@@ -87,11 +87,11 @@ class _Look:
         match feature:
             case Count(which=which, window=window) if window and set(which.kinds) & set(TOUCHES):
                 if longest_ms(window) > longest:
-                    message = f"clicks and interactions are kept for {KEPT_DAYS} days; take a window of at most 13mo"
+                    message = f"clicks and interactions are exact for {KEPT_DAYS} days; take a window of at most 13mo"
                     yield self._refused((*path, "window"), message)
             case Trend(which=which, recent=recent, base=base) if set(which.kinds) & set(TOUCHES):
                 if recent.fixed_ms + base.fixed_ms > longest:
-                    message = f"clicks and interactions are kept for {KEPT_DAYS} days; make `recent` + `base` shorter"
+                    message = f"clicks and interactions are exact for {KEPT_DAYS} days; make `recent` + `base` shorter"
                     yield self._refused((*path, "base"), message)
             case Mean(which=which) if {RATING, NPS} <= set(which.kinds) and which.where is None:
                 message = (
@@ -164,14 +164,14 @@ class _Look:
             yield Finding("refuse", place.at(offset), message)
 
     def _by_the_hour(self, comparison: Comparison, place: Place, offset: int) -> Iterator[Finding]:
-        """A window asked for more clicks or interactions than are kept one by one."""
+        """A window asked for more clicks or interactions than are sure to be whole."""
         match comparison.operand.feature:
             case Count(which=which, window=window) if window and set(which.kinds) & set(TOUCHES):
                 if any(isinstance(t.ask, Above) and t.ask.limit >= KEPT for t in comparison.thresholds):
                     message = (
                         f"`{comparison.text}`: of someone with more than {CAP:,} events the newest {KEPT} clicks or "
-                        f"interactions are kept one by one, older ones by the hour, so it may hold up to an hour too "
-                        f"long; ask for less than {KEPT} where that matters"
+                        f"interactions are sure to be whole, older ones may be kept by the hour, so it may hold up to "
+                        f"an hour too long; ask for less than {KEPT} where that matters"
                     )
                     yield Finding("warn", place.at(offset), message)
 

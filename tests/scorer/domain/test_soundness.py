@@ -399,7 +399,7 @@ def test_a_threshold_of_p_alive_just_below_passes_and_one_just_at_it_does_not():
 def test_a_window_over_clicks_or_interactions_longer_than_they_are_kept_is_refused(feature, refused):
     of = examined(HEAD.replace("scorecards:", f"  long: {feature}\nscorecards:") + LADDER)[1]
     assert [f.severity for f in of] == ["refuse"] * refused
-    assert all("kept for 400 days" in f.message for f in of)
+    assert all("exact for 400 days" in f.message for f in of)
 
 
 def test_a_currency_whose_rates_begin_late_is_warned_of():
@@ -642,7 +642,7 @@ def test_what_is_said_to_be_possible_is_what_some_values_meet(condition):
 def test_a_window_asked_for_more_clicks_than_are_kept_one_by_one_is_warned_of(condition):
     [(severity, message)] = found(segment(condition))
     assert (severity, message.split(": ")[0]) == ("warn", f"`{condition}`")
-    assert "more than 1,000 events the newest 256 clicks or interactions are kept one by one" in message
+    assert "more than 1,000 events the newest 256 clicks or interactions are sure to be whole" in message
 
 
 @pytest.mark.parametrize("condition", ["clicks_30d > 255", "clicks_30d >= 256", "talks >= 1_000", "orders_30d >= 300"])

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from schemas import topics
 from schemas.decisions import CaughtUp, DeadLetter, Decision, DecisionRecord
@@ -111,7 +110,6 @@ class Installation:
         )
         create_topics(self.settings)
         self._until_topics_have_leaders()
-        self._admin = AdminClient({"bootstrap.servers": bootstrap}, logger=SILENT)
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "acks": "all", "linger.ms": 5},
             logger=SILENT,
@@ -191,7 +189,7 @@ class Installation:
             places = [TopicPartition(self.settings.topic(topic), p, 0) for p in range(self.partitions)]
             for place in places:  # so the client learns who leads it: else it would rest for half a second
                 consumer.get_watermark_offsets(place, timeout=20, cached=False)
-            ends = ends_with_what_is_open(self._admin, places)
+            ends = ends_with_what_is_open(self.bootstrap, places)
             consumer.assign(places)
             ended = set()  # a partition's end is told again if something has come after all
             while len(ended) < self.partitions:

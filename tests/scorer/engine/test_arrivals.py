@@ -1,6 +1,7 @@
 """What a partition does where events are known to wait and none comes."""
 
 import pytest
+from structlog import get_logger
 from structlog.testing import capture_logs
 
 from services.scorer.engine import arrivals
@@ -27,6 +28,7 @@ class Silent:
 
 async def test_a_partition_that_seeking_does_not_help_warns_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrivals, "_SILENCE_S", 0)
+    monkeypatch.setattr(arrivals, "log", get_logger())  # one used before goes by what was configured then
     feed = Silent()
     waiting = Arrivals(3, feed, Room(1))
     with capture_logs() as told:
