@@ -16,8 +16,7 @@ _WITHIN_S = 20.0
 
 def ends_with_what_is_open(bootstrap: str, places: Iterable[TopicPartition]) -> dict[int | None, int]:
     """By partition of a topic the offset the next record gets, whether those before it are committed yet or not."""
-    admin = AdminClient(
-        {"bootstrap.servers": bootstrap}, logger=SILENT
-    )  # a new one: the broker may have been restarted
+    # A new client each time: one that knew the broker before a restart is refused for the epoch it remembers.
+    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=SILENT)
     asked = admin.list_offsets({place: OffsetSpec.latest() for place in places}, request_timeout=_WITHIN_S)
     return {place.partition: answer.result().offset for place, answer in asked.items()}

@@ -32,7 +32,7 @@ from services.scorer.domain.folding import CAP, HORIZON_MS, KEPT
 from services.scorer.domain.formulas import Formulas
 from services.scorer.domain.rules import Class, Classes, Ladder, Playbook, Policy, Rule, Segment
 
-KEPT_DAYS = HORIZON_MS // DAY_MS
+EXACT_DAYS = HORIZON_MS // DAY_MS
 """A longer window over clicks and interactions is not exact (rule 4)."""
 
 EARLY = "2000-01-01"
@@ -83,15 +83,15 @@ class _Look:
             yield from self._playbook(playbook, ("playbooks", i))
 
     def _feature(self, feature: Feature) -> Iterator[Finding]:
-        path, longest = ("features", feature.name), KEPT_DAYS * DAY_MS
+        path, longest = ("features", feature.name), EXACT_DAYS * DAY_MS
         match feature:
             case Count(which=which, window=window) if window and set(which.kinds) & set(TOUCHES):
                 if longest_ms(window) > longest:
-                    message = f"clicks and interactions are exact for {KEPT_DAYS} days; take a window of at most 13mo"
+                    message = f"clicks and interactions are exact for {EXACT_DAYS} days; take a window of at most 13mo"
                     yield self._refused((*path, "window"), message)
             case Trend(which=which, recent=recent, base=base) if set(which.kinds) & set(TOUCHES):
                 if recent.fixed_ms + base.fixed_ms > longest:
-                    message = f"clicks and interactions are exact for {KEPT_DAYS} days; make `recent` + `base` shorter"
+                    message = f"clicks and interactions are exact for {EXACT_DAYS} days; make `recent` + `base` shorter"
                     yield self._refused((*path, "base"), message)
             case Mean(which=which) if {RATING, NPS} <= set(which.kinds) and which.where is None:
                 message = (

@@ -241,7 +241,7 @@ class Turn:
         """Live on with other entries altogether, played from their beginning or from where they are frozen.
 
         What waits is parted with them, and of what counts now that waits which is ahead of the clock.
-        since_ms: what the paths were before this instant is not compared
+        since_ms: what the paths were before this instant is not compared; only of who is frozen
         whole: paths that were told are told anew from 1970 on, before which nothing is, whether they differ or not
         """
         customer = self._customer
@@ -308,16 +308,19 @@ class Turn:
         _, old_paths = self._fold(old.ledger, old.played_ms, old.known)
         now, new_paths = fold(self._policies, after, now_ms, old.known if known is None else known, frozen)
         anew = dict.fromkeys(self._chronicle.told(), 0) if whole else {}
-        if since_ms > -NEVER:
+        if frozen is not None and since_ms > -NEVER:
             old_paths.begin_at(since_ms)
-            if frozen is None or frozen.footings or frozen.floor_ms < since_ms:  # else it is as it was told
-                anew |= _otherwise(old_paths, new_paths, since_ms, -NEVER if frozen is None else frozen.floor_ms)
+            if frozen.footings or frozen.floor_ms < since_ms:  # else it begins as it was told
+                anew |= _otherwise(old_paths, new_paths, since_ms, frozen.floor_ms)
         self._chronicle.correct(Paths(), old_paths, new_paths, now, now_ms, cause, trigger, anew)
 
 
 def _otherwise(old: Paths, new: Paths, since_ms: int, floor_ms: int) -> dict[str, int]:
-    """What was told is known from `since_ms` on only, and what is so by another life from its floor on, which is no
-    later. By dimension that comes out otherwise from when it is told anew; the others are left as they were told."""
+    """Where a replayed life takes the place of a folded one: by dimension that comes out otherwise, from when its path
+    is told anew; the others are left as they were told.
+
+    since_ms: the old paths are known from here on.  floor_ms: the new ones are from here on, no later
+    """
     anew = {}
     for name in dict.fromkeys([*old.steps, *new.steps]):
         path, known = new.steps.get(name, []), new.since(name, since_ms)
