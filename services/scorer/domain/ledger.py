@@ -118,14 +118,6 @@ class Ledger:
         time_ms: int = _time(self.rows, index * SIZE)[0] >> 16
         return time_ms
 
-    def first_after(self, at_ms: int, head: int) -> int:
-        """The first of the entered entries from `head` on that is later than the instant, by index; `entered` if none
-        is."""
-        rows, entered = self.rows, self.entered
-        while head < entered and _time(rows, head * SIZE)[0] >> 16 <= at_ms:
-            head += 1
-        return head
-
     def profile(self, index: int) -> str:
         number = self.rows[index * SIZE]
         return self.profiles[number] if number != _ELSEWHERE else self.extras[self._id(index)][3]

@@ -155,7 +155,7 @@ def erase(customer: Customer, policies: Policies, *, subject: str, at_ms: int) -
         _begin_anew(of_other, other, later, ahead, at_ms, subject=alias, origin=alias)
         freed[alias] = Freed(other, of_other.changes)
     _begin_anew(turn, customer, later, ahead, at_ms, subject=subject, origin="")
-    forgotten = [change._replace(retracts=[], conditions=[], next=None) for change in turn.changes]
+    forgotten = [msgspec.structs.replace(change, retracts=[], conditions=[], next=None) for change in turn.changes]
     return Erased(forgotten, freed)
 
 

@@ -186,12 +186,12 @@ class Total(Windowed):
     def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
         head = registers[HEAD]
         if self._fixed_ms and not ledger.refunds:
-            left = ledger.first_after(at_ms - self._fixed_ms, head)
-            if left > head:
-                for index in range(head, left):
-                    if self.counts(ledger.profile(index)):
-                        registers[VALUE] -= self.share(ledger, index)
-                registers[HEAD] = left
+            began_ms, entered = at_ms - self._fixed_ms, ledger.entered
+            while head < entered and ledger.time(head) <= began_ms:
+                if self.counts(ledger.profile(head)):
+                    registers[VALUE] -= self.share(ledger, head)
+                head += 1
+            registers[HEAD] = head
             return
         while head < ledger.entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
             registers[VALUE] -= self.held(ledger, head, min(exit_ms, known_ms + 1))

@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import pytest
+from msgspec.structs import replace
 
 from services.scorer.domain.scoring import Arrival
 from tests.scorer.domain.rules.life_of import LifeOf, policy
@@ -95,7 +96,7 @@ def test_rule_03_now_is_the_append_time_so_that_a_replay_decides_the_same():
         return life
 
     live, replayed = lived(pause=True), lived(pause=False)
-    assert [c._replace(conditions=[]) for c in live.changes] == [c._replace(conditions=[]) for c in replayed.changes]
+    assert [replace(c, conditions=[]) for c in live.changes] == [replace(c, conditions=[]) for c in replayed.changes]
 
 
 def test_rule_03_an_event_ahead_of_the_clock_counts_from_its_own_time():
