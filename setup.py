@@ -22,7 +22,7 @@ SCORER, SHARED = Path("services/scorer"), Path("services/shared")
 NATIVE = (
     *("admission", "arrivals", "basis", "blends", "buying", "changes", "decaying", "entering", "eras"),
     *("expected", "explain", "folding", "gauges", "instants", "intervals", "ledger", "life"),
-    *("machine", "outcomes", "packing", "paths", "playing", "poisson", "positions", "profiles", "scoring", "shadows"),
+    *("machine", "packing", "paths", "playing", "poisson", "positions", "profiles", "scoring", "shadows"),
     *("short", "timers", "triggers", "turns", "windows"),
 )
 NATIVE_ENGINE = ("shard", "turn")
