@@ -119,7 +119,7 @@ def audit(
 
 def _audited(settings: AuditSettings, scope: Scope, pace: Pace, workers: int | None) -> Audited:
     """With progress on stderr if somebody looks at it."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

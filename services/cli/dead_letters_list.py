@@ -46,7 +46,7 @@ def list_(reason: str | None, since: str | None, subject: str | None, only_open:
     if not found:
         click.echo("no dead letters")
         return
-    console = Console(width=None if Console().is_terminal else 200, highlight=False)
+    console = Console(width=None if Console().is_terminal else 200, highlight=False, markup=False)
     console.print(_table(found))
     waiting = sum(not one.handling.is_resent for one in found)
     click.echo(f"{words.counted(len(found), 'letter')}, {waiting:,} not sent again")
@@ -60,8 +60,8 @@ def _table(letters: list[Letter]) -> Table:
     for one in letters:
         letter = one.letter
         at = words.instant(letter.at)
-        cells = (str(one.place), letter.reason, letter.subject or "", letter.id or "", at, one.state, letter.detail)
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
+        subject, id_ = letter.subject or "", letter.id or ""
+        table.add_row(str(one.place), letter.reason, subject, id_, at, one.state, letter.detail)
     return table
 
 

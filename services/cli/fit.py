@@ -121,7 +121,7 @@ def fit(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(summary.document(found))).decode())
     else:
-        summary.show(found, Console(highlight=False))
+        summary.show(found, Console(highlight=False, markup=False))
         click.echo(f"\n{section}" if out is None else f"the calibration is in {out}")
         if report is not None:
             click.echo(f"the report is in {report}")

@@ -81,7 +81,7 @@ def tried(
 
     CannotStart if it cannot be played; with exit code 2 if a file cannot be read, or holds nothing to try a policy on.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

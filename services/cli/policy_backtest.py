@@ -86,7 +86,7 @@ def backtest(
     if as_json:
         click.echo(document, nl=False)
         return
-    summary.show(told, Console(highlight=False))
+    summary.show(told, Console(highlight=False, markup=False))
     sides = "" if old is None else ", under both policies"
     click.echo(f"\n{tally.events:,} events in {took_s:,.1f} s, {tally.events / max(took_s, 1e-9):,.0f}/s{sides}")
     if out is not None:

@@ -101,7 +101,7 @@ def _check_beginnings(settings: KafkaSettings, exit_code: int) -> None:
 
 def _wait(settings: KafkaSettings, number: int) -> Progress:
     """Until all partitions have done it. CannotStart if they cannot any more."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     columns = (TextColumn("rebuild {task.fields[number]}"), BarColumn(), MofNCompleteColumn(), TextColumn("partitions"))
     with Bar(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=settings.partitions, number=number)

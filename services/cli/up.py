@@ -88,5 +88,5 @@ def up(
         kafka_bootstrap=os.environ.get("KAFKA_BOOTSTRAP") or None,
         database_url=os.environ.get("DATABASE_URL") or None,
     )
-    code = asyncio.run(bring_up(options, log=Console(stderr=True), out=Console()))
+    code = asyncio.run(bring_up(options, log=Console(stderr=True, markup=False), out=Console(markup=False)))
     raise SystemExit(code)

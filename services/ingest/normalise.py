@@ -65,8 +65,8 @@ class Normaliser:
         id_: str | None = None
         try:
             item = diagnose.read(raw)
-            if isinstance(item.get("id"), str):
-                id_ = item["id"]
+            if type(given := item.get("id")) is str:  # a number reads as a text of another type
+                id_ = given
             is_cloud_event = diagnose.check(item, declared=declared)
             # Nothing wrong that we know of: the decoder has the last word.
             try:

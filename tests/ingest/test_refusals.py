@@ -224,3 +224,5 @@ def test_a_refusal_names_the_event_if_its_id_can_be_read() -> None:
     assert refused(text(shorthand(amount="-1"))).id == "e-1"
     assert refused(text(shorthand(subject=Leave))).id == "e-1"
     assert refused(b"{").id is None
+    for number in (b"5", b"1.5", b"true", b"null"):
+        assert refused(b'{"id": %s}' % number).id is None

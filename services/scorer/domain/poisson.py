@@ -22,25 +22,32 @@ class Tails:
     def __init__(self, asked: Sequence[Threshold], *, more: bool) -> None:
         self._more = more
         self._known = sum(1 << t.index for t in asked if isinstance(t.ask, Known))
-        self._above = [(1 << t.index, Fraction(t.ask.limit)) for t in asked if isinstance(t.ask, Above)]
+        self._above = [
+            (1 << t.index, Fraction(t.ask.limit), t.ask.inclusive) for t in asked if isinstance(t.ask, Above)
+        ]
 
     def bits(self, count: int, expected: Fraction) -> int:
-        """A probability is never exactly a limit: e to a fraction is not rational. (0 and 1 are: see `_exactly`.)"""
-        if not self._above:
-            return self._known
-        near, bits = self.probability(count, expected), self._known
-        for bit, limit in self._above:
-            if (near > limit) if abs(near - limit) > _CLEAR else self._exactly(count, expected) > limit:
+        bits = self._known
+        for bit, limit, inclusive in self._above:
+            if self._is_above(limit, inclusive, count, expected):
                 bits |= bit
         return bits
+
+    def _is_above(self, limit: Fraction, inclusive: bool, count: int, expected: Fraction) -> bool:
+        """A probability is 1 where it is certain; else it lies between 0 and 1, and is never exactly a limit: e to a
+        fraction is not rational."""
+        if self._more and count == 0:
+            return limit < 1 or (inclusive and limit == 1)
+        if not 0 < limit < 1:
+            return limit <= 0
+        near = self.probability(count, expected)
+        return near > limit if abs(near - limit) > _CLEAR else self._exactly(count, expected) > limit
 
     def probability(self, count: int, expected: Fraction) -> float:
         return _more(count, expected) if self._more else _up_to(count, expected)
 
     def _exactly(self, count: int, expected: Fraction) -> Fraction:
-        if self._more:
-            return Fraction(1) if count == 0 else 1 - _digits(count - 1, expected)
-        return _digits(count, expected)
+        return 1 - _digits(count - 1, expected) if self._more else _digits(count, expected)
 
 
 @lru_cache(maxsize=4_096)

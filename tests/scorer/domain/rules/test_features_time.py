@@ -140,6 +140,21 @@ def test_the_recent_days_and_the_base_meet_without_a_gap():
     assert shown == [None, 0, 0, None]
 
 
+def test_the_probability_of_at_least_none_is_one_and_held_against_one_as_such():
+    life = LifeOf(
+        policy("""
+features: {act: {trend: [click], recent: 1d, base: 3d}}
+segments: {least: "act.more >= 1", even: "act.more == 1", below: "act.more < 1", sure: "act.fewer >= 1"}
+""")
+    )
+    life.sees(click("2026-03-01T00:00Z"))
+    assert life.figure("act.more", "2026-03-02T12:00Z") == 1
+    assert life.explained("2026-03-02T12:00Z").segments == ["even", "least"]
+    life.sees(*(click("2026-03-02T12:00Z") for _ in range(40)))
+    assert life.figure("act.fewer") == 1, "but for less than can be shown"
+    assert life.explained().segments == ["below"]
+
+
 def test_a_trend_that_turns_is_seen_as_time_passes_by_itself():
     #        12 clicks, one a day               none more: P(0 | L) falls below 5 % where L is 3
     first, life = ms("2026-01-01T00:00Z"), LifeOf(TREND)
