@@ -1,6 +1,7 @@
 """What differs between two policies, in what they say and not in how they are written."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
@@ -9,18 +10,23 @@ import msgspec
 
 from schemas import policy as shape
 from services.scorer.domain import expressions
+from services.scorer.domain.spans import UNITS_MONTHS, UNITS_MS
 
 Item = tuple[str, ...]
 """Section and names, as ("ladders", "tier", "gold")."""
+_Deed = tuple[str, str]
+"""What a playbook waits for, and what it does."""
 
 CONDITIONS = {"when", "stay", "where", "at_risk"}
 UNORDERED = {"count", "trend", "from"}
+TEXTS = {"strategy", "title", "to", "webhook"}  # where "007" is not "7"
 
 
 class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     """item:    section and names, as ["ladders", "tier", "gold"]
     setting: what of it, as `when`; None where the whole was added or removed, or where only its place changed
-    before, after: conditions with single blanks, numbers without `_`; the whole as `setting: value, ...`
+    before, after: conditions with single blanks, numbers without `_`, spans in the largest unit that is a whole number
+        of them; the whole as `setting: value, ...`
     """
 
     item: Item
@@ -32,7 +38,8 @@ class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def differences(old: shape.Policy, new: shape.Policy) -> list[Difference]:
     """In the order of the new policy, what was removed at the end of its section. Both are compiled ones' documents."""
-    before, after = dict(_items(old)), dict(_items(new))
+    several = _several(old) | _several(new)
+    before, after = dict(_items(old, several)), dict(_items(new, several))
     found = [
         difference
         for item, settings in after.items()
@@ -63,7 +70,7 @@ def _moved(before: Mapping[Item, Any], after: Mapping[Item, Any]) -> Iterator[Di
             yield Difference(group, "moved", before=", ".join(was), after=", ".join(now))
 
 
-def _items(policy: shape.Policy) -> Iterator[tuple[Item, dict[str, str]]]:
+def _items(policy: shape.Policy, several: set[_Deed]) -> Iterator[tuple[Item, dict[str, str]]]:
     """Everything a policy is made of, with its settings in one form."""
     said = msgspec.to_builtins(policy)
     yield ("policy",), {name: said[name] for name in ("policy", "currency", "zone")}
@@ -85,18 +92,35 @@ def _items(policy: shape.Policy) -> Iterator[tuple[Item, dict[str, str]]]:
         yield ("calibration", name), dict(_settings(part if isinstance(part, dict) else {"value": part}))
     if policy.churn is not None:
         yield ("churn",), {"at_risk": _text("at_risk", policy.churn.at_risk)}
-    yield from _effects(said)
+    yield from _effects(said, several)
 
 
-def _effects(said: Mapping[str, Any]) -> Iterator[tuple[Item, dict[str, str]]]:
-    """What decides nothing. A playbook goes by what it waits for and does: several may wait for the same."""
+def _effects(said: Mapping[str, Any], several: set[_Deed]) -> Iterator[tuple[Item, dict[str, str]]]:
+    """What decides nothing. A playbook goes by what it waits for and does; where several wait for the same and do the
+    same, by when they do it too, and by their order."""
+    met: Counter[Item] = Counter()
     for playbook in said.get("playbooks", []):
-        on = " ".join(playbook.pop("on").split())
-        does = playbook["task"]["title"] if "task" in playbook else playbook.get("webhook", "alert")
-        yield ("playbooks", on, does), dict(_settings(playbook))
+        deed = _deed(playbook)
+        settings = dict(_settings({name: value for name, value in playbook.items() if name != "on"}))
+        item: Item = ("playbooks", *deed)
+        if deed in several and "when" in settings:
+            item = (*item, f"when {settings['when']}")
+        met[item] += 1
+        yield item if met[item] == 1 else (*item, f"the same again, {met[item]}"), settings
     for name, setting in (("holdout", "share"), ("code", "template")):
         if name in said:
-            yield (name,), {setting: said[name]}
+            yield (name,), {setting: _scalar(said[name])}
+
+
+def _several(policy: shape.Policy) -> set[_Deed]:
+    """What more than one of the policy's playbooks wait for and do."""
+    counts = Counter(map(_deed, msgspec.to_builtins(policy).get("playbooks", [])))
+    return {deed for deed, count in counts.items() if count > 1}
+
+
+def _deed(playbook: Mapping[str, Any]) -> _Deed:
+    does = playbook["task"]["title"] if "task" in playbook else playbook.get("webhook", "alert")
+    return " ".join(playbook["on"].split()), does
 
 
 def _settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -113,7 +137,7 @@ def _text(setting: str, value: str | Sequence[str]) -> str:
     if not isinstance(value, str):
         parts = [_text("", part) for part in value]
         return ", ".join(sorted(parts) if setting in UNORDERED else parts)
-    return _scalar(value)
+    return value if setting in TEXTS else _scalar(value)
 
 
 def _plain(node: expressions.Node) -> expressions.Node:
@@ -130,9 +154,17 @@ def _plain(node: expressions.Node) -> expressions.Node:
 
 
 def _scalar(text: str) -> str:
-    """Numbers and spans without `_` and idle zeros; anything else as it is."""
-    number = re.fullmatch(r"(-?[0-9][0-9_]*(?:\.[0-9]+)?)([a-z]*)", text)
-    return text if number is None else format(Decimal(number[1].replace("_", "")).normalize(), "f") + number[2]
+    """Numbers and spans without `_` and idle zeros, `24h` as `1d`; anything else as it is."""
+    number = re.fullmatch(r"(-?[0-9][0-9_]*(?:\.[0-9]+)?)(%|[a-z]*)", text)
+    if number is None:
+        return text
+    value, unit = Decimal(number[1].replace("_", "")), number[2]
+    for units, known in ((("d", "h", "min", "s", "ms"), UNITS_MS), (("y", "mo"), UNITS_MONTHS)):
+        if unit in known:
+            value *= known[unit]
+            unit = next(u for u in units if value % known[u] == 0)
+            value /= known[unit]
+    return format(value.normalize(), "f") + unit
 
 
 def _shown(settings: Mapping[str, str]) -> str:

@@ -197,6 +197,27 @@ def test_what_decides_nothing_differs_too(tierline_policy):
     ]
 
 
+def test_of_playbooks_that_wait_for_the_same_and_do_the_same_each_counts(tierline_policy):
+    """They differ in when, or in whom they ask."""
+    call = '  - {{on: "tier enters gold", when: "quiet {} 7d", task: {{title: "Call", to: {}, due: 2d}}}}\n'
+    both = FULL.replace("playbooks:\n", "playbooks:\n" + call.format("<", "sales") + call.format(">=", "support"))
+    one = FULL.replace("playbooks:\n", "playbooks:\n" + call.format(">=", "support"))
+    code, lines = tierline_policy("diff", both, one)
+    told = "when: quiet < 7d, task.title: Call, task.to: sales, task.due: 2d"
+    assert (code, lines[1:]) == (1, [f"  - playbook tier enters gold 'Call' 'when quiet < 7d': {told}"])
+    assert tierline_policy("diff", both, both)[0] == 0
+    twice = both.replace("playbooks:\n", "playbooks:\n" + call.format("<", "sales"))
+    assert [line[:4] for line in tierline_policy("diff", both, twice)[1][1:]] == ["  + "]
+
+
+def test_spans_are_compared_by_their_length_and_texts_by_their_letters(tierline_policy):
+    other = FULL.replace("dwell: 1mo}", "dwell: 24mo}").replace("window: 90d", "window: 2160h")
+    _, lines = tierline_policy("diff", FULL, other)
+    assert lines[1:] == ["  ~ ladder tier 'gold', dwell: 1mo -> 2y"]
+    numbered = [FULL.replace("Ask", title) for title in ("007", "7")]
+    assert [line[:4] for line in tierline_policy("diff", *numbered)[1][1:]] == ["  + ", "  - "]
+
+
 def test_differences_as_json_are_one_object_a_line(tierline_policy):
     code, lines = tierline_policy("diff", "--json", FULL, FULL.replace("top_spend: 8_000", "top_spend: 9_000"))
     assert code == 1
