@@ -27,13 +27,14 @@ class Basis(NamedTuple):
 NOTHING: Final = Basis(0, None, None, 0, 0)
 
 
-def basis_of(gauge: Gauge, registers: Registers, ledger: Ledger, at_ms: int, policy: Policy) -> Basis:
-    """Of the gauge's value at the instant, which is not before anything that took effect."""
+def basis_of(gauge: Gauge, registers: Registers, ledger: Ledger, at_ms: int, part: str, policy: Policy) -> Basis:
+    """Of a part of what the gauge says at the instant, which is not before anything that took effect."""
     places = gauge.basis(registers, ledger, at_ms)
     if not places:
         return NOTHING
     first_ms, last_ms = ledger.time(places[0]), ledger.time(places[-1])
-    unpriced = sum(_is_unpriced(ledger, place, policy) for place in places) if gauge.money else 0
+    priced = gauge.priced(places, registers, ledger, at_ms, part)
+    unpriced = sum(_is_unpriced(ledger, place, policy) for place in priced)
     if not gauge.of_touches:
         return Basis(len(places), first_ms, last_ms, unpriced, 0)
     bound = _of_uncertain_hours(ledger, places) if gauge.windowed else 0

@@ -1,6 +1,6 @@
 """Gauges made of several counts and sums: means, ratios, trends and scorecards."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from math import lcm
 
@@ -62,6 +62,14 @@ class Blend(Windowed):
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         found = (part.basis(own, ledger, at_ms) for part, own in zip(self.parts, registers, strict=True))
         return sorted({index for part in found for index in part})
+
+    def priced(
+        self, places: Sequence[int], registers: Registers, ledger: Ledger, at_ms: int, part: str
+    ) -> Collection[int]:
+        found: set[int] = set()
+        for one, own in zip(self.parts, registers, strict=True):
+            found.update(one.priced(one.basis(own, ledger, at_ms), own, ledger, at_ms, ""))
+        return found
 
 
 class OneNumber(Blend):

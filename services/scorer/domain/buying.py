@@ -4,7 +4,7 @@ Only orders that stand count. One that is wholly refunded is gone from that inst
 from the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
@@ -206,6 +206,12 @@ class Worth(Gauge):
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         return list(ledger.orders(at_ms))
 
+    def priced(
+        self, places: Sequence[int], registers: Registers, ledger: Ledger, at_ms: int, part: str
+    ) -> Collection[int]:
+        """That of the first day says nothing."""
+        return [p for p in places if not same_day(ledger.time(p), ledger.time(places[0]), self.setting.zone)]
+
 
 class Grid(Gauge):
     """RFM scores. Registers: the last order, how many, and the totals of their money."""
@@ -266,3 +272,8 @@ class Grid(Gauge):
 
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         return list(ledger.orders(at_ms))
+
+    def priced(
+        self, places: Sequence[int], registers: Registers, ledger: Ledger, at_ms: int, part: str
+    ) -> Collection[int]:
+        return places if part == "m" else ()

@@ -1,5 +1,6 @@
 """Why a customer stands where they stand, what is missing for more, and what happens next (rule 15)."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from fractions import Fraction
@@ -167,7 +168,7 @@ def _asked(machine: Machine, rule: Rule) -> list[_Asked]:
     for comparison in rule.compared:
         operand, threshold = comparison.operand, None
         if not any(isinstance(c, Span) and not c.fixed_ms for c in comparison.constants):
-            threshold = _shown(comparison, _thresholds(comparison, None, 0, machine.policy), machine.policy)
+            threshold = _shown(comparison, _thresholds(comparison, None, machine.policy), machine.policy)
         place = machine.kept.get(operand.feature.name)
         asked.append(_Asked(rule.name, comparison, operand.name, operand.part, operand.unit, place, threshold))
     return asked
@@ -190,13 +191,14 @@ def _condition(now: Now, asked: _Asked) -> Condition:
         unpriced = bound = 0
     else:
         value = gauge.value(registers, ledger, at_ms, part)
-        entries, first_ms, last_ms, unpriced, bound = basis_of(gauge, registers, ledger, at_ms, policy)
+        entries, first_ms, last_ms, unpriced, bound = basis_of(gauge, registers, ledger, at_ms, part, policy)
     held, missing = comparison.truth(now.truths), None
     if threshold is None or not held:
-        constants = _thresholds(comparison, value, at_ms, policy)
+        start_ms = gauge.start_ms(registers, at_ms, value)
+        constants = _thresholds(comparison, start_ms, policy)
         if threshold is None:
             threshold = _shown(comparison, constants, policy)
-        missing = None if held else _missing(comparison, constants, value)
+        missing = None if held else _missing(comparison, constants, value, gauge.below(registers))
     return Condition(
         rule=rule,
         text=comparison.text,
@@ -229,40 +231,44 @@ def _limit(constant: int | Fraction | str, unit: Unit, digits: int) -> Figure:
     return money(int(constant * 10**digits), digits)
 
 
-def _thresholds(comparison: Comparison, value: object, at_ms: int, policy: Policy) -> list[int | Fraction | str]:
-    return [_threshold(c, value, at_ms, policy) for c in comparison.constants]
+def _thresholds(comparison: Comparison, start_ms: int | None, policy: Policy) -> list[int | Fraction | str]:
+    return [_threshold(c, start_ms, policy) for c in comparison.constants]
 
 
-def _threshold(constant: Constant, value: object, at_ms: int, policy: Policy) -> int | Fraction | str:
+def _threshold(constant: Constant, start_ms: int | None, policy: Policy) -> int | Fraction | str:
     """A constant in the operand's unit; a calendar span that cannot be measured yet stays as written."""
     if not isinstance(constant, Span):
         return constant
     if constant.fixed_ms:
         return constant.fixed_ms
-    if not isinstance(value, int):
-        return constant.text
-    return anniversary(constant, at_ms - value, policy.zone) - (at_ms - value)
+    return constant.text if start_ms is None else anniversary(constant, start_ms, policy.zone) - start_ms
 
 
 def _missing(
-    comparison: Comparison, constants: Sequence[int | Fraction | str], value: object
+    comparison: Comparison, constants: Sequence[int | Fraction | str], value: object, below: int
 ) -> int | Fraction | float | None:
-    """How much more of the operand would make the comparison true; None if more would not, or nothing is known."""
+    """How much more of the operand, which stands that far below its value, would make the comparison true: 0 if any
+    more; None if more would not, or nothing is known."""
     least = constants[0]
     if comparison.operator not in (">", ">=", "between") or isinstance(value, str) or value is None:
         return None
     if isinstance(least, str) or not isinstance(value, int | Fraction | float):
         return None
     whole = comparison.operator == ">" and isinstance(value, int)
-    short = least - value + whole
-    return short if short > 0 else None
+    short = least - value + whole + below
+    if comparison.operator == "between" and short <= 0:
+        return None
+    return max(short, 0)
 
 
 def _short_by(missing: int | Fraction | float, unit: Unit, digits: int) -> Figure:
-    """What is missing as it is shown; of money never nothing, however little it is."""
-    if unit == "money" and not isinstance(missing, int):
-        return money(max(_minor(missing, digits), 1), digits)
-    return shown_as(missing, unit, digits)
+    """What is missing as it is shown: never too little, never nothing."""
+    if isinstance(missing, int) and missing > 0:
+        return shown_as(missing, unit, digits)
+    shown = digits if unit == "money" else DIGITS
+    scaled = missing * 10**shown
+    steps = max(1, math.ceil(round(scaled, DIGITS) if isinstance(scaled, float) else scaled))
+    return money(steps, digits) if unit == "money" else shown_as(Fraction(steps, 10**shown), unit, digits)
 
 
 # -- values
@@ -275,7 +281,7 @@ def _operands(feature: Feature) -> list[Operand]:
 def _feature(life: Life, machine: Machine, operand: Operand, at_ms: int) -> FeatureValue:
     gauge, registers = machine.measure(operand.feature, life.registers, life.ledger)
     value = gauge.value(registers, life.ledger, at_ms, operand.part)
-    basis = basis_of(gauge, registers, life.ledger, at_ms, machine.policy)
+    basis = basis_of(gauge, registers, life.ledger, at_ms, operand.part, machine.policy)
     return FeatureValue(
         value=shown_as(value, operand.unit, machine.policy.minor_digits),
         unit=operand.unit,

@@ -8,7 +8,7 @@ at which, with no further event, that changes.
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -49,8 +49,6 @@ class Gauge:
 
     orders_only = False
     """Whether a refund matters only in that it may void an order."""
-    money = False
-    """Whether it is a sum of money, in which an amount without a rate counts as 0."""
     windowed = False
     """Whether entries leave as time passes."""
     exact = False
@@ -116,9 +114,23 @@ class Gauge:
         any); None if that takes more than a glance."""
         return None
 
+    def below(self, registers: Registers) -> int:
+        """How far below the value it stands: refunds that name no order may take a sum below the 0 it is told as."""
+        return 0
+
+    def start_ms(self, registers: Registers, at_ms: int, value: Figure) -> int | None:
+        """Of a duration, from when on a calendar span it is held against is measured; None while unknown."""
+        return at_ms - value if isinstance(value, int) else None
+
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         """The entries the value rests on, by index, ascending."""
         return []
+
+    def priced(
+        self, places: Sequence[int], registers: Registers, ledger: Ledger, at_ms: int, part: str
+    ) -> Collection[int]:
+        """Of these entries, its basis, those whose money has a say in this part: without a rate it counts as 0."""
+        return ()
 
 
 def voids(ledger: Ledger, take: Take) -> bool:

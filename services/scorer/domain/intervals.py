@@ -181,5 +181,10 @@ class Rhythm(Gauge):
             return isqrt(spread) // gaps
         return isqrt(spread * 10**12) / 10**6 / total if total else None
 
+    def start_ms(self, registers: Registers, at_ms: int, value: Figure) -> int | None:
+        if self._overdue:
+            return super().start_ms(registers, at_ms, value)
+        return None if value is None else registers[2]
+
     def basis(self, registers: Registers, ledger: Ledger, at_ms: int) -> list[int]:
         return list(ledger.orders(at_ms))

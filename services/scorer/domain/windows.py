@@ -6,7 +6,7 @@ A refund of an order lowers what the window holds of that order until the order 
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -248,6 +248,10 @@ class Total(Windowed):
         held: int = registers[VALUE]
         return held if held > 0 else 0
 
+    def below(self, registers: Registers) -> int:
+        held: int = registers[VALUE]
+        return -held if held < 0 else 0
+
     def number(self, registers: Registers) -> Fraction | None:
         value = max(0, registers[VALUE])
         return Fraction(value, 10**self.setting.minor_digits) if self.money else Fraction(value)
@@ -283,3 +287,8 @@ class Total(Windowed):
                     found.append(ledger.place(take.refund))
             found.sort()
         return found
+
+    def priced(
+        self, places: Sequence[int], registers: Registers, ledger: Ledger, at_ms: int, part: str
+    ) -> Collection[int]:
+        return places if self.money else ()

@@ -106,3 +106,29 @@ def test_rule_08_literals_in_rules_are_major_units_of_the_policy_s_currency():
     assert life.value() == "basic"
     life.sees(buy("2026-03-01T00:00:01Z", 1, currency="JPY"))
     assert life.value() == "gold"
+
+
+def test_rule_08_an_order_without_a_rate_is_marked_wherever_its_money_has_a_say():
+    life = LifeOf(
+        policy("""
+features:
+  spend: {sum: purchase.amount}
+  orders: {count: purchase}
+  basket: {ratio: [spend, orders]}
+  grid: {rfm: purchase}
+  worth: {value: purchase}
+scorecards: {potential: {spend: {weight: 50, full: 100}, orders: {weight: 50, full: 4}}}
+calibration:
+  gamma_gamma: {p: 6.25, q: 3.74, v: 15.44}
+  rfm: {recency: [30d, 60d, 90d, 180d], frequency: [2, 3, 4, 5], monetary: [10, 20, 30, 40]}
+segments:
+  seen: "basket > 100 and grid.m > 1 and grid.f > 1 and potential > 90 and worth > 100 and spend > 1 and orders > 3"
+""")
+    )
+    life.sees(buy("2026-03-01T00:00Z", 10_00), buy("2026-03-02T00:00Z", 10_00, currency="USD"))
+    told = {condition.operand: condition.unpriced for condition in life.rule("seen").conditions}
+    assert told == {
+        **{"basket": 1, "grid.m": 1, "potential": 1, "worth": 1, "spend": 1},
+        **{"grid.f": 0, "orders": 0},
+    }
+    assert life.feature("basket").unpriced == 1

@@ -1,8 +1,9 @@
 """Rule 15: what happens next without any event, and what it takes to move up."""
 
 from services.scorer.domain.explain import applies, money
+from services.scorer.domain.instants import to_datetime
 from tests.scorer.domain.rules.life_of import DAY, H, LifeOf, policy
-from tests.scorer.domain.timeline import buy, click, contact, ms, profile, refund
+from tests.scorer.domain.timeline import buy, click, contact, feedback, ms, profile, refund
 
 SHOP = policy(
     """
@@ -87,6 +88,45 @@ def test_rule_15_an_average_is_compared_exactly_and_a_limit_is_shown_with_all_it
     assert whole.short_by == "0.01", "as little as 0.00333... is not nothing"
     assert (near.threshold, near.holds) == ("99.996", True)
     assert (third.threshold, third.holds, third.short_by) == ("99.9967", False, "0.01")
+
+
+def test_rule_15_what_is_missing_is_never_told_as_too_little():
+    life = averages(275_00, big="basket >= 300.005", more="basket > 275", third="basket >= 275.00333")
+    told = [life.rule(name).conditions[0].short_by for name in ("big", "more", "third")]
+    assert told == ["25.01", "0.01", "0.01"]
+    life = LifeOf(
+        policy("""
+features: {heat: {score: {click: 10}, half_life: 30d}, nps: {mean: feedback.score}}
+segments: {hot: "heat > 10", glad: "nps > 8"}
+""")
+    )
+    life.sees(click("2026-03-01T00:00Z"), feedback("2026-03-01T00:00Z", "nps", 8_00))
+    assert [life.rule(name).conditions[0].short_by for name in ("hot", "glad")] == [0.000001, 0.000001]
+
+
+def test_rule_15_a_sum_that_refunds_took_below_nothing_lacks_that_too():
+    life = LifeOf(
+        policy("features: {spend: {sum: purchase.amount, minus: refund.amount}}\nsegments: {big: 'spend >= 500'}")
+    )
+    life.sees(buy("2026-03-01T00:00Z", 100_00), refund("2026-03-02T00:00Z", 150_00))
+    [condition] = life.rule("big").conditions
+    assert (condition.value, condition.short_by) == ("0.00", "550.00")
+    life.sees(buy("2026-03-03T00:00Z", 549_99))
+    assert not life.value("big")
+    life.sees(buy("2026-03-04T00:00Z", 1))
+    assert life.value("big")
+
+
+def test_rule_15_a_calendar_span_between_orders_is_measured_from_the_last_one():
+    """As it is decided: the month after 1 February has 28 days, that after 1 March 31."""
+    given = policy("features: {pace: {regularity: purchase}}\nsegments: {slow: 'pace.mean >= 1mo'}")
+    for last, days, holds in (("2026-02-01T00:00Z", 28, True), ("2026-03-01T00:00Z", 31, False)):
+        life = LifeOf(given)
+        life.sees(*(buy(to_datetime(ms(last) - back * 30 * DAY).isoformat(), 1_00) for back in (2, 1, 0)))
+        for at in (last, "2026-05-31T00:00Z"):
+            condition = next(r for r in life.explained(at).rules if r.rule == "slow").conditions[0]
+            assert (condition.value, condition.threshold, condition.holds) == (30 * DAY, days * DAY, holds)
+            assert condition.short_by == (None if holds else DAY)
 
 
 def test_rule_15_more_than_a_limit_takes_one_more():
