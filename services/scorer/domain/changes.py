@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from schemas.decisions import Cause, Trigger, Value
 from schemas.events import AcceptedEvent
+from services.scorer.domain.entering import hash_of
 from services.scorer.domain.entries import OVERRIDE, read_profile
 from services.scorer.domain.explain import conditions_of
 from services.scorer.domain.ledger import NEVER
@@ -84,9 +85,13 @@ class Chronicle:
 
     def _hand(self, instant: Instant, triggers: Sequence[Trigger], name: str) -> Trigger | None:
         """The event of an override of the dimension that begins at the instant; None where none does."""
-        if name not in self._overridden(instant):
-            return None
-        return next((t for t in triggers if t.type == "override"), None)
+        ledger = self._customer.ledger
+        for effect in reversed(instant.effects):  # of several of one instant the last one counts
+            profile = read_profile(ledger.profile(effect.place))
+            if profile.kind == OVERRIDE and dict(profile.fields)["dimension"] == name:
+                id_ = ledger.entries[effect.place].id
+                return next((t for t in triggers if hash_of(f"{t.source}\x00{t.id}") == id_), None)
+        return None
 
     def _begin_anew(self, instant: Instant, left: dict[str, Value]) -> Instant:
         """The first instant after all was taken away from somebody: everyone may begin elsewhere by now than where that
@@ -105,12 +110,6 @@ class Chronicle:
             name = dimension.name
             self._change(dimension, left[name], after, "policy", None, coming.get(name), at_ms, at_ms, [], [], at_ms)
         return replace(instant, moved=moved)
-
-    def _overridden(self, instant: Instant) -> list[str]:
-        """The dimensions of which an override begins at the instant."""
-        ledger = self._customer.ledger
-        profiles = (read_profile(ledger.profile(e.place)) for e in instant.effects if e.take is None)
-        return [dict(p.fields)["dimension"] for p in profiles if p.kind == OVERRIDE]
 
     def _change(
         self,
@@ -177,6 +176,7 @@ class Chronicle:
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
             same = 0 if name in anew else _common(old_steps, new_steps)
+            kept = set(new_steps[same:])
             dimension = held[name][0] if name in held else gone[name]
             steps_ms = [steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same]
             whole = common.steps.get(name, []) + new_steps
@@ -190,7 +190,7 @@ class Chronicle:
                 now_ms,
                 anew.get(name, min(steps_ms, default=began_ms)),
                 new_steps[same:],
-                [step for step in old_steps[same:] if step not in new_steps[same:]],
+                [step for step in old_steps[same:] if step not in kept],
                 whole[-1][0] if whole else began_ms,
             )
             shown[name] = self.changes[-1].after

@@ -43,6 +43,20 @@ def test_rule_06_of_one_instant_each_move_names_the_event_that_is_its_own():
     assert told == {"tier": ("manual", "word"), "looks": ("event", "click")}
 
 
+def test_rule_06_of_several_overrides_of_one_instant_each_move_names_the_one_of_its_dimension():
+    life = LifeOf(PLAIN)
+    now, until = "2026-03-01T00:00Z", "2026-04-01T00:00Z"
+    words = [
+        override(now, until, dimension, value, id=f"{dimension}-{n}")
+        for n, (dimension, value) in enumerate([("looks", True), ("tier", "gold"), ("type", "keen"), ("churn", True)])
+    ]
+    life.sees(buy("2026-02-28T00:00Z", 1_00))
+    life.sees(*words, at="2026-02-28T12:00Z")  # they wait for their time
+    life.until(now)
+    told = {c.dimension.name: (c.cause, c.trigger.id if c.trigger else None) for c in life.changes}
+    assert told == {name: ("manual", f"{name}-{n}") for n, name in enumerate(("looks", "tier", "type", "churn"))}
+
+
 def test_rule_06_the_computed_path_goes_on_underneath():
     #        li says basic     buys 100 (gold underneath)    until: gold is shown
     # ───────◆═════════════════●═════════════════════════════▼──────
