@@ -174,7 +174,9 @@ INVALID_TIME = Problem(
 TIME_IN_FUTURE = Problem(
     "time-in-future", 422, "The time is more than five minutes ahead", "Check the sender's clock and time zone."
 )
-TIME_OUT_OF_RANGE = Problem("time-out-of-range", 422, "The time is before 1970", "Send the time at which it happened.")
+TIME_OUT_OF_RANGE = Problem(
+    "time-out-of-range", 422, "The time is before 1970 or after 5999", "Send the time at which it happened."
+)
 UNSUPPORTED_SPECVERSION = Problem(
     "unsupported-specversion", 422, "The CloudEvents version is not 1.0", 'Send specversion "1.0".'
 )

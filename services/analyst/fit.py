@@ -93,6 +93,8 @@ def fit(book: Book, wish: Wish) -> Fit:
     buying = _estimated("bg_nbd", flaws, lambda: bg_nbd.estimate(seen, UNIT_DAYS[wish.unit]))
     spending = _estimated("gamma_gamma", flaws, lambda: gamma_gamma.estimate(spends))
     rfm, top = cuts.rfm(customers, until), cuts.top_spend(customers)
+    if not top.minor:
+        flaws.append("top_spend: nobody has spent anything")
     found = Fit(
         currency=book.currency,
         digits=book.digits,
@@ -120,7 +122,7 @@ def fit(book: Book, wish: Wish) -> Fit:
                 frequency=[str(orders) for orders in rfm.frequency],
                 monetary=[money.to_major(minor, book.digits) for minor in rfm.monetary],
             ),
-            top_spend=money.to_major(top.minor, book.digits),
+            top_spend=money.to_major(top.minor, book.digits) if top.minor else None,
         ),
     )
     return _held_against_the_data(found, book)

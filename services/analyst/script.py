@@ -190,7 +190,10 @@ def _as_event(override: Override, number: int, at: str) -> bytes:
 
 def _instant(text: str, name: str) -> int:
     try:
-        return to_ms(timestamps.instant(text))
+        found = timestamps.instant(text)
+        if found >= timestamps.LATEST:
+            raise ValueError(f"{name}: {text!r} is after the year 5999")
+        return to_ms(found)
     except Refused as refused:
         raise ValueError(f"{name}: {refused.detail}; write it as 2026-03-01T00:00:00.000Z") from None
 

@@ -84,6 +84,8 @@ def masks_nothing(said: OverrideData, policy: Policy) -> str | None:
     values = by_name[said.dimension].values
     if said.value is None or any(said.value is v or (isinstance(v, str) and said.value == v) for v in values):
         return None
+    if isinstance(said.value, str) and isinstance(values[0], bool):
+        return f"{said.dimension!r} is true or false, not the text {said.value!r}; write it without quotes"
     return f"{said.dimension!r} is never {_written(said.value)}; {suggest(_bare(said.value), map(_bare, values))}"
 
 

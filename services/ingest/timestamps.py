@@ -9,6 +9,8 @@ LEAD = timedelta(minutes=5)
 """How far ahead of its acceptance an event may be: clocks differ, and it then counts from its own time on."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(6000, 1, 1, tzinfo=UTC)
+"""Below it the time of an event lies: a ledger keeps 47 bits of it."""
 
 # Python's own reader takes more than RFC 3339: weeks, hours alone, commas, any character between date and time.
 _RFC_3339 = re.compile(
@@ -23,8 +25,10 @@ def cut(instant: datetime) -> datetime:
 
 
 def read(text: str, accepted: datetime) -> datetime:
-    """The `instant` of an event; Refused also if it is more than LEAD after `accepted`."""
+    """The `instant` of an event; Refused also if it is not below LATEST, or more than LEAD after `accepted`."""
     found = instant(text)
+    if found >= LATEST:
+        raise Refused(TIME_OUT_OF_RANGE, f"{text[:64]!r} is after the year 5999")
     if found - accepted > LEAD:
         raise Refused(TIME_IN_FUTURE, f"{text[:64]!r} is {_span(found - accepted)} ahead of acceptance")
     return found

@@ -142,6 +142,12 @@ def test_customers_who_never_came_back_leave_the_models_out_and_say_why():
     assert page.render(found, "x").count("<svg") == 2
 
 
+def test_where_nobody_has_spent_anything_no_spend_parts_them():
+    found = fit(Book("USD", [Order(str(n), 700_000 + n, 0) for n in range(1, 31)]), Wish())
+    assert found.flaws[-1] == "top_spend: nobody has spent anything"
+    assert found.calibration.top_spend is None
+
+
 def test_one_customer_with_one_purchase_is_a_population():
     found = fit(Book("JPY", [Order("a", 700_000, 5)]), Wish(groups=3))
     assert found.calibration.top_spend == "5"

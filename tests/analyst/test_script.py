@@ -77,6 +77,7 @@ def test_a_policy_is_found_from_where_one_stands_too(tmp_path, monkeypatch):
         (json.dumps(asked("3-1") | {"effective_at": instant("3-1")}), "goes with activate only"),
         (json.dumps(asked("3-1") | {"at": "2026-03-01"}), "at: '2026-03-01' is not RFC 3339"),
         (json.dumps(asked("3-1") | {"at": 7}), "at"),
+        (json.dumps(asked("3-1") | {"at": "6000-01-01T00:00:00Z"}), "is after the year 5999"),
     ],
 )
 def test_a_bad_line_is_named_with_what_is_wrong_with_it(read, text, words):

@@ -137,6 +137,34 @@ def test_misuse_is_one_line(backtest, events, options, words):
     assert words in err
 
 
+def test_a_byte_order_mark_is_passed_over(backtest, events):
+    events.write_text(events.read_text(), "utf-8-sig")
+    assert json.loads(backtest("--events", events, "--json")[1])["customers"] == 2
+
+
+def test_what_no_ledger_can_keep_the_time_of_is_left_out_and_does_not_set_the_clock(backtest, events, tmp_path):
+    late = json.dumps(LINES[0]["event"] | {"id": "9", "time": "9999-12-31T00:00:00.000Z"})
+    events.write_text(events.read_text() + late + "\n")
+    told = json.loads(backtest("--events", events, "--json")[1])
+    assert (told["customers"], told["until"]) == (2, "2026-03-02T00:00:00Z")
+    assert told["dead"] == {"negative-amount": 1, "time-out-of-range": 1}
+    (rows := tmp_path / "rows.txt").write_text("00001 19970101 1 11.77\n00001 99991231 1 11.77\n")
+    code, _, err = backtest("--cdnow", rows)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "'99991231' is no date from 1970 to 5999" in err
+
+
+def test_customers_are_named_as_they_are_called(backtest, events, tmp_path):
+    """Not as if brackets were for the terminal."""
+    names = ["[/x]", "[red]c[/red]", "c[bold]"]
+    lines = [bought("3-1", str(n), "600", name) for n, name in enumerate(names)]
+    events.write_text("".join(json.dumps(one["event"]) + "\n" for one in lines))
+    code, said, err = backtest("--against", tmp_path / "old.yaml", "--events", events)
+    assert (code, err) == (0, "")
+    words = [" ".join(text.split()) for text in said.splitlines()]
+    assert all(f"{name} tier good regular -" in words for name in names), said
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

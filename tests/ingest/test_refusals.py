@@ -81,6 +81,7 @@ BAD: list[tuple[str, Any, problems.Problem, str | None]] = [
     ("six minutes ahead", shorthand(time="2026-03-10T12:06:00.123Z"), problems.TIME_IN_FUTURE, "time"),
     ("a millisecond too far", shorthand(time="2026-03-10T12:05:00.124Z"), problems.TIME_IN_FUTURE, "time"),
     ("before 1970", shorthand(time="1969-12-31T23:59:59.999Z"), problems.TIME_OUT_OF_RANGE, "time"),
+    ("after 5999", shorthand(time="6000-01-01T00:00:00Z"), problems.TIME_OUT_OF_RANGE, "time"),
     ("before the year 1", shorthand(time="0001-01-01T00:00:00+14:00"), problems.TIME_OUT_OF_RANGE, "time"),
     ("another specversion", cloud_event(specversion="0.3"), problems.UNSUPPORTED_SPECVERSION, "specversion"),
     ("a number as specversion", cloud_event(specversion=1.0), problems.INVALID_FIELD, "specversion"),

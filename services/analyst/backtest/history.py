@@ -3,6 +3,7 @@
 import gzip
 import lzma
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -54,7 +55,7 @@ def from_file(file: Path, spill: Spill, told: Told) -> None:
         with _opened(file) as lines:
             for line in lines:
                 told(len(line))
-                if text := line.strip():
+                if text := line.strip().removeprefix(BOM_UTF8):
                     spill.put(*_key(text), text)
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise Unreadable(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
@@ -63,7 +64,7 @@ def from_file(file: Path, spill: Spill, told: Told) -> None:
 def likeness(file: Path) -> str:
     """What a file without any event that can be taken seems to be, by its first line with something in it."""
     with _opened(file) as lines:
-        first = next((text for line in lines if (text := line.strip())), b"")
+        first = next((text for line in lines if (text := line.strip().removeprefix(BOM_UTF8))), b"")
     if not first:
         return "is empty"
     if _ROW.match(first):
@@ -107,6 +108,7 @@ def _key(text: bytes) -> tuple[bytes, int]:
     try:
         key = _keys.decode(text)
         written = key.receivedtime or key.time
-        return key.subject.encode(), -1 if written is None else to_ms(timestamps.instant(written))
+        at = timestamps.LATEST if written is None else timestamps.instant(written)
+        return key.subject.encode(), to_ms(at) if at < timestamps.LATEST else -1
     except (msgspec.MsgspecError, Refused, UnicodeError, RecursionError):
         return b"", -1

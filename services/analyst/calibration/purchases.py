@@ -19,6 +19,7 @@ import msgspec
 from schemas import events, money
 from schemas.problems import Refused
 from services.ingest.normalise import Normaliser, Refusal
+from services.ingest.timestamps import EPOCH, LATEST
 
 _ROW_CURRENCY = "USD"
 _DATE = re.compile(r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})")
@@ -118,10 +119,12 @@ def _ordinal(text: str) -> int:
     parts = _DATE.fullmatch(text)
     try:
         if parts is not None:
-            return date(int(parts[1]), int(parts[3]), int(parts[4])).toordinal()
+            day = date(int(parts[1]), int(parts[3]), int(parts[4]))
+            if EPOCH.date() <= day < LATEST.date():
+                return day.toordinal()
     except ValueError:
         pass  # told below
-    raise ValueError(f"{text[:40]!r} is no date; write it as 1997-01-31")
+    raise ValueError(f"{text[:40]!r} is no date from 1970 to 5999; write it as 1997-01-31")
 
 
 def _events(file: Path, lines: list[tuple[int, str]], zone: ZoneInfo, currency: str | None) -> Book:

@@ -190,15 +190,14 @@ class Worth(Gauge):
         if of_day != _FIRST_DAY:
             registers[:] = [days + (of_day == 0 and money > 0), total + money, newest, of_day + money]
 
-    def _worth(self, registers: Registers) -> float | None:
+    def _worth(self, registers: Registers) -> Fraction | None:
         days, total, _, of_day = registers
         if of_day == _NO_DAY:
             return None
-        return churn.expected_value(self._model, days, total / 10**self.setting.minor_digits)
+        return churn.expected_value(self._model, days, Fraction(total, 10**self.setting.minor_digits))
 
     def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
-        worth = self._worth(registers)
-        return self._numbers.bits(None if worth is None else Fraction(worth)), NEVER
+        return self._numbers.bits(self._worth(registers)), NEVER
 
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
         return self._worth(registers)

@@ -15,6 +15,7 @@ import math
 import sys
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
+from functools import lru_cache
 
 import msgspec
 
@@ -181,13 +182,20 @@ def expected_falls_to(
     return fallen * day_ms
 
 
-def expected_value(model: GammaGamma, x: int, total: float) -> float:
+def expected_value(model: GammaGamma, x: int, total: Fraction) -> Fraction:
     """The mean value to expect of a purchase of a customer whose x repeat purchases with a value add up to `total`.
 
     It lies between the customer's own mean and the population's, nearer to the own one the more purchases there are;
     x = 0 gives the population's, p v / (q - 1). In the unit of money of v and total.
     """
-    return model.p * (model.v + total) / (model.p * x + model.q - 1)
+    p, q, v = _exactly(model)
+    return p * (v + total) / (p * x + q - 1)
+
+
+@lru_cache(maxsize=64)
+def _exactly(model: GammaGamma) -> tuple[Fraction, Fraction, Fraction]:
+    """p, q and v as they are written."""
+    return Fraction(repr(model.p)), Fraction(repr(model.q)), Fraction(repr(model.v))
 
 
 def _above_zero(model: BgNbd | GammaGamma) -> None:

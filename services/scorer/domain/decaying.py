@@ -6,7 +6,7 @@ at which it comes to a limit is known. A float decides where it is clear, Decima
 
 import math
 from collections.abc import Callable, Sequence
-from decimal import Context, Decimal, localcontext
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 from fractions import Fraction
 from typing import Final
 
@@ -107,28 +107,26 @@ class Decaying(Gauge):
         self, given: Sequence[tuple[int, Fraction]], at_ms: int, limit: Fraction, faint: Fraction
     ) -> int | None:
         """1 above the limit, -1 below, 0 if no digit tells; None if points older than _FAINT, `faint` in all, may."""
-        with localcontext(Context(prec=_LOST)):
+        with localcontext(_context(_LOST)):
             unsure = (Decimal(faint.numerator) / faint.denominator * Decimal(2) ** -_FAINT) if faint else Decimal(0)
         gap, lost = Decimal(0), Decimal(0)
         for digits in _DIGITS:
-            gap, size = self._gap(given, at_ms, limit, digits)
-            lost = size.scaleb(_LOST - digits)
-            if abs(gap) > lost + 2 * unsure:
-                return 1 if gap > 0 else -1
+            with localcontext(_context(digits)):
+                gap, size = self._gap(given, at_ms, limit)
+                lost = size.scaleb(_LOST - digits)
+                if abs(gap) > lost + 2 * unsure:
+                    return 1 if gap > 0 else -1
         return 0 if abs(gap) <= lost else None
 
-    def _gap(
-        self, given: Sequence[tuple[int, Fraction]], at_ms: int, limit: Fraction, digits: int
-    ) -> tuple[Decimal, Decimal]:
+    def _gap(self, given: Sequence[tuple[int, Fraction]], at_ms: int, limit: Fraction) -> tuple[Decimal, Decimal]:
         """The value less the limit, and the sum of all that goes into it without signs."""
-        with localcontext(Context(prec=digits)):
-            gap = -Decimal(limit.numerator) / limit.denominator
-            size = abs(gap)
-            for time_ms, points in given:
-                age = Decimal(time_ms - at_ms) / self._half_life
-                term = Decimal(points.numerator) / points.denominator * Decimal(2) ** age
-                gap, size = gap + term, size + abs(term)
-            return gap, size
+        gap = -Decimal(limit.numerator) / limit.denominator
+        size = abs(gap)
+        for time_ms, points in given:
+            age = Decimal(time_ms - at_ms) / self._half_life
+            term = Decimal(points.numerator) / points.denominator * Decimal(2) ** age
+            gap, size = gap + term, size + abs(term)
+        return gap, size
 
     def _crossing(self, registers: Registers, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> int:
         """The first ms after `at_ms` at which the answer is another: the value only comes nearer to 0."""
@@ -155,6 +153,11 @@ class Decaying(Gauge):
             if self.counts(profile := ledger.profile(index))
             and (read_profile(profile).kind != PURCHASE or ledger.stands(index, at_ms))
         ]
+
+
+def _context(digits: int) -> Context:
+    """With exponents as small as they come: points halved every second are 2 ** -31_536_000 of themselves in a year."""
+    return Context(prec=digits, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 
 def _first_after(at_ms: int, estimate_ms: int, flipped: Callable[[int], bool]) -> int:

@@ -41,6 +41,8 @@ from services.scorer.domain.where import ALWAYS_KEPT
 
 __all__ = ["Dimension", "Playbook", "Policy", "PolicyError", "Rule", "compiled", "examined", "parse", "span_ms"]
 
+_NO_ZONES = {"localtime", "posixrules", "Factory"}  # files among the zones that say what the machine says, or nothing
+
 BUILT_IN: dict[str, Feature] = {"tenure": Tenure(), "known_for": KnownFor()}
 
 
@@ -110,7 +112,10 @@ class _Compiler:
         return DIGITS[currency]
 
     def _zone(self) -> ZoneInfo:
+        """Not one that is another on another machine, nor one that may be missing there."""
         try:
+            if self._shape.zone in _NO_ZONES or self._shape.zone.startswith(("posix/", "right/")):
+                raise ValueError
             return ZoneInfo(self._shape.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             self._document.place("zone").refuse(

@@ -209,14 +209,17 @@ def test_expected_purchases_never_fall_to_nothing():
 def test_expected_value_lies_between_the_own_mean_and_the_populations():
     # Fader and Hardie's note: p 6.25, q 3.74, v 15.44; a population mean of 35.2
     spend = GammaGamma(p=6.25, q=3.74, v=15.44)
-    assert expected_value(spend, 0, 0) == pytest.approx(35.22, abs=0.01)
-    assert expected_value(spend, 1, 100) == pytest.approx((2.74 * 35.219 + 6.25 * 100) / (2.74 + 6.25), abs=0.01)
-    assert expected_value(spend, 1000, 100_000) == pytest.approx(100, rel=0.001)
+    assert float(expected_value(spend, 0, Fraction(0))) == pytest.approx(35.22, abs=0.01)
+    assert float(expected_value(spend, 1, Fraction(100))) == pytest.approx(
+        (2.74 * 35.219 + 6.25 * 100) / (2.74 + 6.25), abs=0.01
+    )
+    assert float(expected_value(spend, 1000, Fraction(100_000))) == pytest.approx(100, rel=0.001)
 
 
 def test_expected_value_in_minor_units_is_a_hundred_times_that_in_major_ones():
     spend = GammaGamma(p=6.25, q=3.74, v=15.44)
-    assert expected_value(spend.scaled(100), 3, 12_345) == pytest.approx(100 * expected_value(spend, 3, 123.45))
+    in_cents = expected_value(spend.scaled(100), 3, Fraction(123_45))
+    assert in_cents == 100 * expected_value(spend, 3, Fraction("123.45"))
 
 
 @pytest.mark.parametrize("name", ["r", "alpha", "a", "b", "unit_ms"])

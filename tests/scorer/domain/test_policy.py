@@ -226,6 +226,8 @@ def test_a_condition_is_pointed_into_however_yaml_has_it_written(written):
         ("currency: EUR", "currency: XAU", "XAU", "ISO 4217"),
         ("zone: Europe/Berlin", "zone: Berlin", "Berlin", "IANA"),
         ("zone: Europe/Berlin", "zone: ../Berlin", "../Berlin", "IANA"),
+        ("zone: Europe/Berlin", "zone: localtime", "localtime", "IANA"),
+        ("zone: Europe/Berlin", "zone: Factory", "Factory", "IANA"),
         ("zone: Europe/Berlin", "zone: Europe/Berlin\nholdot: 10%", "holdot", "did you mean 'holdout'"),
         ("  tier:", "  step:", "step", "no ladder named 'tier'"),
         ("- {name: basic}", "- {name: basic, when: 'spend > 1'}", "when: 'spend > 1'", "takes everyone else"),

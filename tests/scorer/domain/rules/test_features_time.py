@@ -331,3 +331,17 @@ segments: {above: "heat > 10", least: "heat >= 10"}
     life.sees(*faint)
     life.sees(buy("2026-03-01T00:00Z", 1_00))
     assert (life.value("above"), life.value("least")) == (above, least)
+
+
+def test_a_score_that_decimals_of_common_length_would_lose_keeps_its_sign():
+    """10 points and -3 of one instant, halved four million times."""
+    given = policy("""
+features: {heat: {score: {purchase: 10, interaction: -3}, half_life: 1s}}
+segments: {warm: "heat > 0"}
+""")
+    life = LifeOf(given)
+    life.sees(buy("2026-03-01T00:00Z", 1_00), contact("2026-03-01T00:00Z"))
+    assert life.explained("2026-04-20T00:00Z").segments == ["warm"]
+    life.learns(given, "2026-06-01T00:00Z", at="2026-05-01T00:00Z")
+    life.until("2026-07-01T00:00Z")
+    assert life.path("warm") == [("2026-03-01T00:00Z", True)]

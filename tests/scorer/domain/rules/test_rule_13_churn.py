@@ -213,3 +213,16 @@ def test_rule_13_a_refund_lowers_the_value_of_its_day():
     assert life.figure("worth") == f"{6.25 * (15.44 + 40) / (6.25 + 2.74):.2f}"
     life.sees(refund("2026-03-07T00:00Z", None, "0"))
     assert life.figure("worth") == f"{6.25 * 15.44 / 2.74:.2f}", "what is left is the first one now"
+
+
+def test_rule_13_the_value_to_expect_is_compared_exactly():
+    """1.1 * 3 / (2 - 1), which floats take for a little more than 3.3."""
+    life = LifeOf(
+        policy("""
+features: {worth: {value: purchase}}
+calibration: {gamma_gamma: {p: 1.1, q: 2, v: 3}}
+segments: {over: "worth > 3.3", upto: "worth <= 3.3"}
+""")
+    )
+    life.sees(buy("2026-03-01T00:00Z", 10_00))
+    assert (life.figure("worth"), life.explained().segments) == ("3.30", ["upto"])
