@@ -118,13 +118,14 @@ def _rows(file: Path, lines: list[tuple[int, str]], currency: str) -> Book:
 def _ordinal(text: str) -> int:
     parts = _DATE.fullmatch(text)
     try:
-        if parts is not None:
-            day = date(int(parts[1]), int(parts[3]), int(parts[4]))
-            if EPOCH.date() <= day < LATEST.date():
-                return day.toordinal()
+        day = date(int(parts[1]), int(parts[3]), int(parts[4])) if parts is not None else None
     except ValueError:
-        pass  # told below
-    raise ValueError(f"{text[:40]!r} is no date from 1970 to 5999; write it as 1997-01-31")
+        day = None
+    if day is None:
+        raise ValueError(f"{text[:40]!r} is no date; write it as 1997-01-31")
+    if not EPOCH.date() <= day < LATEST.date():
+        raise ValueError(f"{text} is before 1970 or after 5999")
+    return day.toordinal()
 
 
 def _events(file: Path, lines: list[tuple[int, str]], zone: ZoneInfo, currency: str | None) -> Book:
