@@ -45,6 +45,8 @@ def take(shard: Shard, turn: Turn, transfer: Transfer, until_ms: int, kinship: K
         case Forwarded() | Renewed():
             if transfer.rebuild > shard.policies.rebuild:
                 return False
+            if isinstance(transfer, Renewed) and not _can_read(shard, transfer.record):
+                return False
             _take_for_a_name(shard, turn, transfer, until_ms)
         case Moved(sequence=sequence, subject=subject):
             if not (kinship.knows(sequence) and _can_read(shard, transfer.record)):
@@ -62,6 +64,9 @@ def take(shard: Shard, turn: Turn, transfer: Transfer, until_ms: int, kinship: K
             shard.put(turn, transfer.subject, transfer.record)
             for decision in transfer.decisions:
                 turn.written_here(decision, transfer.subject.encode())
+            # Sent by one who had not heard of a policy: no sweep here knows of them, nor do they know when it begins.
+            if mark(transfer.record) != shard.policies.marks[-1]:
+                shard.look_at(turn, [transfer.subject.encode()], until_ms)
     turn.received += 1
     return True
 

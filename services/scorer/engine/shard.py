@@ -83,11 +83,16 @@ class Shard:
         self.sweep = Sweep(policies, self.records)
 
     def look_again(self, turn: Turn, until_ms: int, limit: int) -> int:
-        """Decide a slice of those not yet decided under all policies that hold; how many were looked at.
+        """Decide a slice of those not yet decided under all policies that hold; how many were looked at."""
+        keys = self.sweep.slice(limit)
+        self.look_at(turn, keys, until_ms)
+        return len(keys)
+
+    def look_at(self, turn: Turn, keys: Sequence[bytes], until_ms: int) -> None:
+        """Decide these customers under all policies that hold.
 
         Each is written, whether anything has changed or not: what policies it knows is the progress of the sweep.
         """
-        keys = self.sweep.slice(limit)
         failures: dict[bytes, poison.CoreFailed] = {}
         for key in keys:
             before = self.records[key]
@@ -102,7 +107,6 @@ class Shard:
             self.aside.discard(key)
         if failures:
             self._set_aside(failures)
-        return len(keys)
 
     def take(self, turn: Turn, batch: Sequence[Record], until_ms: int) -> None:
         """Decide a micro-batch, a customer at a time, with time played up to `until_ms`."""
