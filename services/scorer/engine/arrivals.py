@@ -59,6 +59,11 @@ class Arrivals:
         """Where `events` ends, as far as is known."""
         return max(self._least_end, self._feed.end(self._partition))
 
+    @property
+    def here(self) -> bool:
+        """Whether something has come and was not taken."""
+        return bool(self._inbox)
+
     def reaches(self, position: int, offset: int) -> bool:
         """Whether nothing stands between `position` and `offset`, which is beyond it."""
         return max(position, self._clear_to) >= offset

@@ -281,6 +281,15 @@ class Partition:
 
     async def _until_something_comes(self, taken: Taken) -> None:
         self._measure(taken)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.001, self._idle_s(taken)))
+
+    def _idle_s(self, taken: Taken) -> float:
+        """How long nothing is to be done by itself, at most."""
+        if self._arrivals.here:
+            return 0.0
+        if self._arrivals.behind(taken.position.events_offset):
+            return _TICK_S  # time stands still until they come
         now_ms = self._clock.now_ms()
         next_ms, begins_ms = taken.shard.timers.next_ms(), taken.shard.sweep.begins_ms()
         wait_s = _TICK_S if next_ms is None else min(_TICK_S, (next_ms - now_ms) / 1000)
@@ -289,8 +298,7 @@ class Partition:
             wait_s = min(wait_s, (operation.at_ms - now_ms) / 1000)
         if begins_ms is not None:
             wait_s = min(wait_s, max(_LANE_S, (begins_ms - now_ms) / 1000))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0.001, wait_s))
+        return wait_s
 
     async def _turn(self, taken: Taken) -> bool:
         """One transaction at most; False if there was nothing to do."""

@@ -15,7 +15,9 @@ from schemas.events import Event
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.state import Position
 from services.scorer.engine import partition as partitions
-from services.scorer.engine.takeover import Refusal
+from services.scorer.engine.eventlog import Next
+from services.scorer.engine.partition import Partition
+from services.scorer.engine.takeover import Refusal, Taken
 from services.scorer.engine.turn import Turn
 from tests.scorer.engine.installation import interaction, now, purchase
 from tests.scorer.engine.memory import START, Log, actor, kafka_error
@@ -194,6 +196,39 @@ async def test_a_timer_fires_when_its_instant_comes_without_any_event() -> None:
     assert (entered.after, left.after, left.cause) == (True, False, "time")
     assert left.effective_at == at + timedelta(seconds=60)
     assert timedelta(0) <= left.decided_at - left.effective_at < timedelta(seconds=1)
+
+
+async def test_while_events_wait_that_do_not_come_a_timer_that_is_due_is_not_looked_at_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    #        a calls twice                 a would be inactive        the log is asked
+    # ───────●●────────────────────────────▼──────────────────────────○
+    #        59.8 s ago       b waits ─────0.2 s ─────────────────────2 s
+    log, turns, asked = Log(), 0, []
+    a_turn = Partition._turn
+
+    async def counted(self: Partition, taken: Taken) -> bool:
+        nonlocal turns
+        turns += 1
+        return await a_turn(self, taken)
+
+    async def asks(partition: int, offset: int) -> Next:
+        asked.append(offset)
+        return Next(True, offset)
+
+    monkeypatch.setattr(Partition, "_turn", counted)
+    monkeypatch.setattr(log, "what_follows", asks)
+    async with actor(log) as partition:
+        at = now() - timedelta(seconds=59.8)
+        log.records = fetched([interaction("a", at=at), interaction("a", at=at)], appended_ms=to_ms(now()))
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 2))
+        log.records = log.records + fetched(orders(1, "b"), first=2)
+        turns = 0
+        await until(lambda: asked, within=5)
+        assert turns < 10
+        partition.hand_over(log.records)
+        await until(lambda: len(log.said()) == 2, within=1, what="and fires once the event is here")
 
 
 async def test_a_failed_transaction_throws_the_state_away_and_takes_over_again() -> None:
