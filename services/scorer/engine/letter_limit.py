@@ -30,7 +30,8 @@ class TooManyDeadLetters(Exception):
 class LetterLimit:
     """share: of the customers of the last WINDOW events, how many may have had events not taken; 1 never halts.
 
-    An event without a readable customer counts as one of its own. One customer alone is never too many.
+    An event without a readable customer counts as one of its own. One customer alone is never too many. What came for
+    another name counts where it is decided, after the events of the partition itself.
     """
 
     def __init__(self, share: float) -> None:
@@ -38,15 +39,20 @@ class LetterLimit:
         self._last: deque[tuple[bytes | int | None, str | None]] = deque(maxlen=WINDOW)  # who, and why not
 
     def check(self, batch: Sequence[Record], turn: Turn) -> None:
-        """Before a turn with this batch is committed: TooManyDeadLetters if it goes beyond the limit at any event."""
+        """Before a turn with this batch is committed: TooManyDeadLetters if it goes beyond the limit at any event.
+
+        If the turn is not committed after all, another limit has to begin: this one has counted it.
+        """
         refused = {place: reason for place, reason in turn.refused.items() if reason in COUNTED}
         if not refused:
             self._last.extend((record.key, None) for record in batch[-WINDOW:])
+            self._last.extend((key, None) for key, _ in turn.came_over[-WINDOW:])
             return
-        for start in range(0, len(batch), _STEP):
-            for record in batch[start : start + _STEP]:
-                reason = refused.get((record.partition, record.offset))
-                self._last.append((record.offset if reason == "unreadable" else record.key, reason))
+        events = [*((record.key, (record.partition, record.offset)) for record in batch), *turn.came_over]
+        for start in range(0, len(events), _STEP):
+            for key, place in events[start : start + _STEP]:
+                reason = refused.get(place)
+                self._last.append((place[1] if reason == "unreadable" else key, reason))
             self._look()
 
     def _look(self) -> None:

@@ -87,6 +87,7 @@ class Partition:
         self._fenced_pause_s = fenced_pause_s
         self._arrivals = Arrivals(number, feed, room)
         self._transfers = TransferInbox()
+        self._letter_share = letter_share
         self._limit, self._halted = LetterLimit(letter_share), ""
         self._rebuilding = Rebuilding(number, rebuilds, self.wake)
         self._pace, self._timer_pace = Pace(most=max_batch), Pace(most=_TIMERS_A_TURN)
@@ -203,7 +204,7 @@ class Partition:
             pause_s = min(10.0, pause_s * 2)
         else:
             return
-        self._taken = taken
+        self._taken, self._limit = taken, LetterLimit(self._letter_share)
         self._arrivals.begin(taken.backlog_end)
         self._transfers.begin(taken.position.transfers)
         self._on_position(taken.position.transfers)

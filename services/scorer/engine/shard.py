@@ -155,6 +155,7 @@ class Shard:
         event = _read_event(forwarded.event)
         arrival = Arrival(event, forwarded.at_ms, forwarded.offset, forwarded.event)
         key = forwarded.subject.encode()
+        turn.came_over.append((key, (forwarded.partition, forwarded.offset)))
         try:
             self._arrive(turn, key, self.records.get(key), [arrival], until_ms, forwarded.partition)
         except poison.CoreFailed:

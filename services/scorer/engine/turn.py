@@ -34,6 +34,7 @@ class Turn:
     received_ms:   when ingest took the events that moved somebody, for end-to-end latency
     fired_due_ms:  when the timers that changed something were due
     refused:       partition and offset of an event with a dead letter -> its reason
+    came_over:     of events from other partitions: subject, and partition and offset of the event
     rebuilt:       the rebuild that is done with this turn, 0 if none is
     """
 
@@ -49,6 +50,7 @@ class Turn:
         self.events = self.taken = self.duplicates = self.unpriced = 0
         self.reasons: dict[str, int] = {}
         self.refused: dict[tuple[int, int], str] = {}
+        self.came_over: list[tuple[bytes, tuple[int, int]]] = []
         self.transitions: dict[tuple[str, str, str], int] = {}
         self.flaps: dict[str, int] = {}
         self.received_ms: list[int] = []

@@ -3,16 +3,20 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
+from confluent_kafka import KafkaError
 
 from schemas.decisions import DeadLetterReason
 from schemas.events import Event
+from services.scorer.domain.instants import to_ms
 from services.scorer.engine import shard
 from services.scorer.engine.letter_limit import COUNTED, LEAST, WINDOW, LetterLimit, TooManyDeadLetters
+from services.scorer.engine.transfers import Forwarded
 from services.scorer.engine.turn import Turn
 from tests.scorer.engine import poisoned
 from tests.scorer.engine.installation import now, purchase
-from tests.scorer.engine.memory import Log, actor
+from tests.scorer.engine.memory import POLICIES, Log, actor, kafka_error
 from tests.scorer.engine.records import Fetched, raw
 from tests.scorer.engine.records import fetched as records_of
 from tests.waiting import until
@@ -108,12 +112,30 @@ def test_a_share_of_one_never_halts() -> None:
     Partition(1.0).takes(*customers(3000, "poison"))
 
 
-# The partition's actor
-
-
 @pytest.fixture
 def broken_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shard, "score", poisoned.failing_score)
+
+
+def came_over(limit: LetterLimit, first: int, *, bad: int = 0, good: int = 0) -> None:
+    """Events of as many merged customers, in a turn that takes nothing of the partition's own."""
+    of, turn = shard.Shard(POLICIES, number=1, partitions=2, topic="events"), Turn(0, 0, catching_up=False)
+    for n in range(first, first + bad + good):
+        event = purchase(f"c{n}", 1, id=f"{'poison' if n < first + bad else 'e'}-{n}")
+        of.take_forwarded(turn, Forwarded(f"c{n}", msgspec.json.encode(event), to_ms(event.time), 0, n), to_ms(now()))
+    limit.check([], turn)
+
+
+@pytest.mark.usefixtures("broken_core")
+def test_what_comes_from_other_partitions_for_merged_customers_counts_too() -> None:
+    limit = LetterLimit(0.15)
+    came_over(limit, 0, good=200)
+    came_over(limit, 200, bad=49, good=10)
+    with pytest.raises(TooManyDeadLetters, match="50 of 260 customers; the limit is 15%"):
+        came_over(limit, 300, bad=1)
+
+
+# The partition's actor
 
 
 def orders(count: int, *, poison: int = 0) -> list[Event]:
@@ -178,3 +200,16 @@ async def test_with_a_higher_limit_everything_goes_to_the_dead_letters() -> None
         partition.hand_over(log.records)
         await until(lambda: log.position.events_offset == 100)
     assert sum(len(turn.dead_letters) for turn in log.turns) == 100
+
+
+async def test_what_was_never_committed_does_not_count_the_broker_failing_as_often_as_it_will() -> None:
+    #  30 that cannot be read   ── ╳ ── ╳ ── ● taken      seen three times, which would be 90
+    log = Log()
+    async with actor(log) as partition:
+        log.records = [raw(b"junk", b"k%d" % n, offset=n, timestamp=1) for n in range(30)]
+        log.fail = [kafka_error(KafkaError._TIMED_OUT)] * 2
+        for takeovers in (1, 2, 3):
+            await until(lambda takeovers=takeovers: log.takeovers == takeovers and partition.status != "restoring")
+            partition.hand_over(log.records)
+        await until(lambda: log.position.events_offset == 30)
+        assert partition.status == "ready"
