@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.events import Event
 from schemas.identities import Identity, Merge, Unmerge
+from schemas.subjects import nobodys
 from schemas.unreadable import UNREADABLE
 from services.audit.dossier import Came
 from services.scorer.domain import merging
@@ -66,7 +67,8 @@ class Replay:
             event = _event.decode(came.value)
         except UNREADABLE:
             return None
-        if came.key != event.subject.encode() or partition_of(came.key, self._partitions) != came.partition:
+        key = came.key
+        if key != event.subject.encode() or nobodys(key) or partition_of(key, self._partitions) != came.partition:
             return None
         return event
 

@@ -17,6 +17,7 @@ from services.analyst.backtest.evaluate import Document
 from services.analyst.backtest.report import DimensionView, Report, report
 from services.analyst.backtest.spill import Spill, read
 from services.analyst.backtest.tally import Tally
+from services.analyst.backtest.topic import dead
 from services.ingest.normalise import Normaliser
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime, to_ms
@@ -265,6 +266,20 @@ def test_a_history_is_parted_by_customer_and_keeps_its_order(tmp_path):
         assert [record.place for record in part] == sorted(record.place for record in part)
     homes = {record.place % 10: number for number, part in enumerate(parts) for record in part}
     assert all(homes[record.place % 10] == number for number, part in enumerate(parts) for record in part)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        (b"a", b'{"subject": "a"}', ""),
+        (b"a", b'{"subject": "b"}', "unreadable"),
+        (b"a", b"no json", "unreadable"),
+        (b"", b'{"subject": ""}', "unreadable"),
+        (b"\0", b'{"subject": "\\u0000"}', "unreadable"),
+    ],
+)
+def test_a_record_of_the_topic_is_taken_as_a_scorer_takes_it(key, value, why):
+    assert dead(key, 0, 1, value) == why
 
 
 def test_lines_that_are_no_events_are_counted_by_reason(tmp_path):

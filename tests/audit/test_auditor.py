@@ -404,3 +404,8 @@ def test_where_the_core_fails_at_a_recomputation_the_customer_is_named_and_the_n
         auditor.family([*logged(events), Held(name, encode(scored(events, 1)))], tally)
     assert tally.customers == {"differs": 1, "agrees": 1}
     assert details(tally) == ["the core fails where it recomputes this one or a relative: ZeroDivisionError: never"]
+
+
+@pytest.mark.parametrize("name", ["", "\0"], ids=["a marker's", "a position's"])
+def test_an_event_whose_key_no_customer_can_have_counts_for_nothing(name: str) -> None:
+    assert found(logged([order(1, name, 120)])).customers == {}

@@ -6,6 +6,7 @@ from functools import lru_cache
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
 
+from schemas.subjects import nobodys
 from schemas.topics import EVENTS, IDENTITIES
 from schemas.unreadable import UNREADABLE
 from services.analyst.backtest.history import Told
@@ -25,6 +26,17 @@ class _Named(msgspec.Struct):
 
 _named = msgspec.json.Decoder(_Named).decode
 _home_of = lru_cache(maxsize=1 << 16)(partition_of)
+
+
+def dead(key: bytes, partition: int, partitions: int, value: bytes) -> str:
+    """Why a scorer does not take a record of this key in this partition; empty if it does, as far as that shows."""
+    try:
+        subject = _named(value).subject.encode()
+    except UNREADABLE:
+        return "unreadable"
+    if key != subject or nobodys(key):
+        return "unreadable"
+    return "" if _home_of(key, partitions) == partition else "wrong_partition"
 
 
 class Topic:
@@ -58,22 +70,12 @@ class Topic:
                     for portion in portions(self._consumer, self._name, number, OFFSET_BEGINNING, high):
                         for message in portion:
                             key, value = message.key() or b"", message.value() or b""
-                            spill.put(key, message.timestamp()[1], value, self._dead(key, number, value))
+                            spill.put(key, message.timestamp()[1], value, dead(key, number, len(self._bounds), value))
                         told(len(portion))
         except KafkaException as error:
             raise self._away(error) from error
         finally:
             self._consumer.close()
-
-    def _dead(self, key: bytes, number: int, value: bytes) -> str:
-        """Why a scorer does not take a record of this key in this partition; empty if it does, as far as that shows."""
-        try:
-            subject = _named(value).subject.encode()
-        except UNREADABLE:
-            return "unreadable"
-        if key != subject:
-            return "unreadable"
-        return "" if _home_of(key, len(self._bounds)) == number else "wrong_partition"
 
     def _away(self, error: KafkaException) -> KafkaUnavailable:
         return KafkaUnavailable(f"Kafka at {self._bootstrap}: {error.args[0].str()}")

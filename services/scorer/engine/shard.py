@@ -14,6 +14,7 @@ import structlog
 
 from schemas.decisions import LETTER_BYTES, DeadLetter, DeadLetterReason
 from schemas.events import Event
+from schemas.subjects import nobodys
 from schemas.unreadable import UNREADABLE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.flaps import Flaps
@@ -360,6 +361,8 @@ class Shard:
         else:
             if key is None or key != event.subject.encode():
                 detail = f"the record's key {key!r} is not the subject {event.subject!r}"
+            elif why := nobodys(key):
+                detail = f"no customer's: the record's key {why}"
             elif home == self.number:
                 return event
             else:

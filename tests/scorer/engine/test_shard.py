@@ -192,8 +192,23 @@ def test_sizes_and_timers_are_counted_as_they_change() -> None:
         (msgspec.json.encode(purchase("a", at=T0, id="?")).replace(b"?", b"\xff"), b"a"),
         (msgspec.json.encode(purchase("a", at=T0)), b"b"),
         (msgspec.json.encode(purchase("a", at=T0)), None),
+        (msgspec.json.encode(purchase("", at=T0)), b""),
+        (msgspec.json.encode(purchase("\0", at=T0)), b"\0"),
+        (msgspec.json.encode(purchase("a" * 1025, at=T0)), b"a" * 1025),
     ],
-    ids=["no JSON", "type", "no value", "nested", "subject in no UTF-8", "id in no UTF-8", "another's key", "no key"],
+    ids=[
+        "no JSON",
+        "type",
+        "no value",
+        "nested",
+        "subject in no UTF-8",
+        "id in no UTF-8",
+        "another's key",
+        "no key",
+        "markers' key",
+        "position's key",
+        "key too long",
+    ],
 )
 def test_what_cannot_be_read_goes_to_the_dead_letters_and_nothing_else(value: bytes | None, key: bytes | None) -> None:
     of = shard()
