@@ -164,6 +164,7 @@ LETTER_BYTES = 700_000
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """An event the scorer could not take, or took in part (the two `refund_` reasons: the surplus counts as nothing).
 
+    subject: None if it could not be read; at most 1,000 characters of it, as of `id`. What was cut `detail` says
     event: the record's bytes as they stood on `events` (base64 in JSON), so that it can be repaired and sent again;
            of more than 700,000 the first so many, the whole stands at `topic`, `partition` and `offset`
     """

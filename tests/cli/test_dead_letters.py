@@ -16,6 +16,7 @@ from schemas.events import Event
 from services.analyst import words
 from services.ingest.app import build
 from services.local.ports import free_port
+from services.scorer.engine.dead_letters import LONGEST_TEXT
 from services.shared.serving import Running
 from services.shared.settings import IngestSettings
 from tests.commandline import tierline
@@ -64,8 +65,8 @@ class Desk:
         letter = DeadLetter(
             reason=reason,
             detail="made up",
-            subject=known and known.subject,
-            id=known and known.id,
+            subject=known and known.subject[:LONGEST_TEXT],
+            id=known and known.id[:LONGEST_TEXT],
             topic=self.installation.settings.topic("events"),
             partition=partition,
             offset=offset,
@@ -261,6 +262,15 @@ async def test_what_would_only_come_back_is_not_sent_and_it_says_what_to_do(desk
     assert (await desk.resend(conflict, "--new-id", "--again"))[0] == 0
     own = "e-letter-0-0"  # the same both times: the second is a duplicate
     assert [(event["id"], event["data"]["amount_minor"]) for event in await desk.events()] == [(own, 6100)] * 2
+
+
+async def test_what_had_its_subject_or_id_cut_is_never_sent_under_what_is_left_of_it(desk: Desk) -> None:
+    long = [purchase("s" * 2_000, id="e"), purchase("a", id="i" * 2_000)]
+    cut = [await desk.letter(event, "id_conflict") for event in long]
+    code, said = await desk.resend(*cut, "--new-id")
+    assert (code, [one["status"] for one in said]) == (1, ["not sent"] * 2)
+    assert ["2000 characters" in one["detail"] for one in said] == [True, True]
+    assert await desk.events() == []
 
 
 async def test_what_cannot_be_posted_waits_for_a_repair(desk: Desk) -> None:

@@ -12,19 +12,19 @@ from typing import Final, cast
 import msgspec
 import structlog
 
-from schemas.decisions import LETTER_BYTES, DeadLetter, DeadLetterReason
+from schemas.decisions import DeadLetterReason
 from schemas.events import Event
 from schemas.subjects import nobodys
 from schemas.unreadable import UNREADABLE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.flaps import Flaps
-from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.packing import due_ms, encode_alias
 from services.scorer.domain.scoring import Arrival, Change, Outcome, score
 from services.scorer.domain.timers import TimerQueue
 from services.scorer.engine import poison
 from services.scorer.engine.batches import Record
+from services.scorer.engine.dead_letters import letter, shown
 from services.scorer.engine.sweep import Sweep
 from services.scorer.engine.transfers import Forwarded, Transfer, pieces
 from services.scorer.engine.turn import Told, Turn
@@ -284,8 +284,7 @@ class Shard:
         for report in outcome.reports:
             arrival = report.arrival
             place = (partition, arrival.offset)
-            letter = self._letter(turn, report.reason, report.detail, place, arrival.raw, arrival.event)
-            turn.dead_letter(key, letter)
+            self._refuse(turn, key, report.reason, report.detail, place, arrival.raw, arrival.event)
 
     def _take_apart(self, turn: Turn, failing: dict[bytes, list[Arrival]], until_ms: int, partition: int) -> None:
         """The core fails at a customer's arrivals together: those at which it fails alone become dead letters."""
@@ -297,8 +296,7 @@ class Shard:
                 self._took(turn, key, self.records.get(key), after, outcome)
             for arrival, failure in parted.poison:
                 place = (partition, arrival.offset)
-                letter = self._letter(turn, "poison", str(failure), place, arrival.raw, arrival.event)
-                turn.dead_letter(key, letter)
+                self._refuse(turn, key, "poison", str(failure), place, arrival.raw, arrival.event)
             found += parted.poison
         if found:
             first, failure = found[0]
@@ -360,7 +358,7 @@ class Shard:
             detail = str(error) or "nested too deeply"
         else:
             if key is None or key != event.subject.encode():
-                detail = f"the record's key {key!r} is not the subject {event.subject!r}"
+                detail = f"the record's key {shown(key)} is not the subject {shown(event.subject)}"
             elif why := nobodys(key):
                 detail = f"no customer's: the record's key {why}"
             elif home == self.number:
@@ -369,29 +367,19 @@ class Shard:
                 reason = "wrong_partition"
                 detail = f"the key belongs to partition {home}: written without the Java client's partitioner"
         place = (self.number, record.offset)
-        turn.dead_letter(key, self._letter(turn, reason, detail, place, raw, event))
+        self._refuse(turn, key, reason, detail, place, raw, event)
         return None
 
-    def _letter(
+    def _refuse(
         self,
         turn: Turn,
+        key: bytes | None,
         reason: DeadLetterReason,
         detail: str,
         place: tuple[int, int],
         raw: bytes,
         event: Event | None,
-    ) -> DeadLetter:
-        """place: partition and offset"""
-        if len(raw) > LETTER_BYTES:
-            detail += f"; {len(raw)} bytes cut to {LETTER_BYTES}, the whole stands at the offset named"
-        return DeadLetter(
-            reason=reason,
-            detail=detail,
-            subject=None if event is None else event.subject,
-            id=None if event is None else event.id,
-            topic=self._topic,
-            partition=place[0],
-            offset=place[1],
-            at=to_datetime(turn.decided_ms),
-            event=raw[:LETTER_BYTES],
-        )
+    ) -> None:
+        """To the dead letters. place: partition and offset"""
+        topic, decided_ms = self._topic, turn.decided_ms
+        turn.dead_letter(key, letter(reason, detail, raw, event, topic=topic, place=place, decided_ms=decided_ms))

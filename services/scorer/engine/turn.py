@@ -10,6 +10,7 @@ from schemas.decisions import CaughtUp, DeadLetter, Decision
 from services.scorer.domain import records
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.scoring import Change
+from services.scorer.engine.dead_letters import key_of
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -98,7 +99,7 @@ class Turn:
         )
 
     def dead_letter(self, key: bytes | None, letter: DeadLetter) -> None:
-        self.dead_letters.append((key, _encode(letter)))
+        self.dead_letters.append((key_of(key), _encode(letter)))
         self.reasons[letter.reason] = self.reasons.get(letter.reason, 0) + 1
         self.refused[letter.partition, letter.offset] = letter.reason
 
