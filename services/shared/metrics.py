@@ -135,7 +135,7 @@ class ScorerMetrics:
         self.owned = Gauge("tierline_scorer_partitions_owned", "Partitions this worker owns", registry=registry)
         self.halted = Gauge(
             "tierline_scorer_partitions_halted",
-            "1 while a partition is halted: too many dead letters, or a merge that fails",
+            "1 while a partition is halted: too many dead letters, a merge that fails, or what Kafka refuses for good",
             ["partition"],
             registry=registry,
         )

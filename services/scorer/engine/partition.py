@@ -1,7 +1,8 @@
 """One partition's actor: it alone touches the partition's state, and micro-batches and timers take turns in it.
 
 It lives as long as this worker owns the partition. When a transaction fails, everything in memory is thrown away and
-the partition is taken over again. While a rebalance is under way it is held: the turn that runs ends, none begins.
+the partition is taken over again; it halts where that would not help. While a rebalance is under way it is held: the
+turn that runs ends, none begins.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.letter_limit import LetterLimit, TooManyDeadLetters
 from services.scorer.engine.rebuilding import Rebuilding, Rebuilds
+from services.scorer.engine.remedies import remedy
 from services.scorer.engine.sweep import RestingLane
 from services.scorer.engine.takeover import Taken
 from services.scorer.engine.transfers import TransferInbox
@@ -41,6 +43,7 @@ _RELATED_S = 0.02  # a turn, of merges and what has come from other partitions
 _SWEEP_S = 0.005  # of a slice: so long live events may have to wait for it
 _LANE_S = 0.02  # until it is tried again whether the next slice may be made
 _TICK_S = 1.0
+_PAUSE_S, _MOST_PAUSE_S = 0.5, 10.0  # between attempts: the first, doubled up to the last
 _COMMIT_HANGS_S = 90.0
 _HOLD_S = 15.0  # below Faust's rebalance timeout
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
@@ -95,6 +98,7 @@ class Partition:
         self._taken: Taken | None = None
         self._playback = Playback(clock, 0)
         self._more_due = self._closing = self._unproven = False
+        self._pause_s = 0.0  # before the next takeover, should the next transaction fail
         self._free, self._idle, self._wake, self._news, self.settled = (asyncio.Event() for _ in range(5))
         self._free.set()
         self._idle.set()
@@ -111,7 +115,7 @@ class Partition:
                 except KafkaException as error:
                     await self._lose(error)
                 except (TooManyDeadLetters, RelationFailed) as error:
-                    await self._halt(error)
+                    await self._halt(str(error), error.__cause__)
         finally:
             self.settled.set()
             self._idle.set()
@@ -186,7 +190,7 @@ class Partition:
 
     async def _acquire(self, *, first: bool = False) -> None:
         """Take the partition over, however often it takes; only the first attempt is waited for by `settled`."""
-        pause_s = 0.5
+        pause_s = _PAUSE_S
         while not self._closing:
             await self._free.wait()
             self._idle.clear()
@@ -201,7 +205,7 @@ class Partition:
                 if not first:
                     self.settled.set()
             await self._pause(pause_s)
-            pause_s = min(10.0, pause_s * 2)
+            pause_s = min(_MOST_PAUSE_S, pause_s * 2)
         else:
             return
         self._taken, self._limit = taken, LetterLimit(self._letter_share)
@@ -223,25 +227,38 @@ class Partition:
     async def _lose(self, error: KafkaException) -> None:
         """A transaction failed: whether it got through only the changelog knows."""
         self._metrics.failed()
-        fenced = error.args[0].code() in _FENCED
-        log.warning("transaction failed, the partition is taken over again", partition=self.number, error=_text(error))
-        self._release()
-        if fenced and not self._unproven:
+        cause: KafkaError = error.args[0]
+        what = remedy(cause)
+        if what is not None:
+            await self._halt(f"Kafka refuses it for good: {_text(error)}; {what}")
+            return
+        # Not at once where it fails again and again: a takeover is much to ask of a broker that has something.
+        pause_s, self._pause_s = self._pause_s, min(_MOST_PAUSE_S, max(_PAUSE_S, self._pause_s * 2))
+        if cause.code() in _FENCED and not self._unproven:
             # Most likely another worker owns the partition and we have not heard of it. Fencing it in return would
             # help nobody; if no rebalance comes, the partition is still ours.
-            await self._pause(self._fenced_pause_s)
+            pause_s = max(pause_s, self._fenced_pause_s)
+        log.warning(
+            "transaction failed, the partition is taken over again",
+            partition=self.number,
+            error=_text(error),
+            in_s=pause_s,
+        )
+        self._release()
+        if pause_s:
+            await self._pause(pause_s)
         await self._acquire()
 
-    async def _halt(self, error: TooManyDeadLetters | RelationFailed) -> None:
+    async def _halt(self, reason: str, cause: BaseException | None = None) -> None:
         """Nothing more is taken until somebody takes the partition over anew; the turn that went too far is gone."""
         assert self._taken is not None
-        self._halted = str(error)
+        self._halted = reason
         log.error(
             "partition halted: nothing of it is decided until the scorer is restarted, with a remedy",
             partition=self.number,
             position=self._taken.position.events_offset,
             reason=self._halted,
-            exc_info=error.__cause__,
+            exc_info=cause,
         )
         self._release()
         self._metrics.halted()
@@ -428,6 +445,7 @@ class Partition:
             log.info("partition caught up", partition=self.number, position=position.events_offset)
         taken.position = position
         taken.catching_up = not position.caught_up
+        self._pause_s = 0.0
         self._metrics.committed(turn, self._clock.now_ms(), live=live)
         self._measure(taken)
 

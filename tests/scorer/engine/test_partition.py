@@ -246,6 +246,59 @@ async def test_a_failed_transaction_throws_the_state_away_and_takes_over_again()
     assert [record.sequence for record in log.said()] == list(range(1, len(log.said()) + 1))
 
 
+async def test_transactions_that_fail_again_and_again_are_tried_ever_more_seldom_until_one_gets_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    #  ╳ ╳ 0.5 s ╳ 1 s ╳ 2 s ╳ 4 s ╳ 8 s ╳ 10 s ╳ 10 s ● taken          ╳ at once ● taken
+    paused: list[float] = []
+
+    async def pause(_: Partition, seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr(Partition, "_pause", pause)
+    log = Log()
+    async with actor(log) as partition:
+        log.records = fetched(orders(4))
+        log.fail = [kafka_error(KafkaError.NOT_ENOUGH_REPLICAS)] * 8
+        for takeovers in range(1, 10):
+            await until(lambda takeovers=takeovers: log.takeovers == takeovers and partition.status != "restoring")
+            partition.hand_over(log.records[:2])
+        await until(taken_up_to(log, 2))
+        assert paused == [0.5, 1, 2, 4, 8, 10, 10]
+        log.fail = [kafka_error(KafkaError.NOT_ENOUGH_REPLICAS)]
+        partition.hand_over(log.records[2:])
+        await until(lambda: log.takeovers == 10 and partition.status != "restoring")
+        partition.hand_over(log.records[2:])
+        await until(taken_up_to(log, 4))
+    assert len(paused) == 7
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (KafkaError.MSG_SIZE_TOO_LARGE, "tierline setup"),
+        (KafkaError.INVALID_RECORD, "tierline setup"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "docs/security.md"),
+        (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "docs/security.md"),
+    ],
+)
+async def test_what_kafka_refuses_for_good_halts_the_partition_with_what_to_do(code: int, remedy: str) -> None:
+    log = Log()
+    async with actor(log) as partition:
+        log.records = fetched(orders(2))
+        log.fail = [kafka_error(code)]
+        partition.hand_over(log.records)
+        await until(lambda: partition.status == "halted")
+        reason = str(partition.detail()["reason"])
+        assert KafkaError(code).name() in reason
+        assert remedy in reason
+        await partition.hold()
+        partition.go_on()
+        await partition.hold()
+        assert partition.status == "halted"
+    assert (log.takeovers, log.position.events_offset) == (1, 0)
+
+
 async def test_takeover_is_tried_until_the_broker_answers() -> None:
     log = Log()
     log.fail = [kafka_error(KafkaError._TRANSPORT), kafka_error(KafkaError._TRANSPORT)]
