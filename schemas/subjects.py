@@ -5,7 +5,10 @@ from typing import Final
 LONGEST_KEY: Final = 1_024
 """Bytes. Ingest takes ids of at most 128 characters; records about one with an id without end would not be taken."""
 
-_NOBODYS: Final = {b"": "is that of markers", b"\x00": "is that of a partition's position"}
+POSITION_KEY: Final = b"\x00"
+"""Of a partition's position, on the changelog topic; no subject can be it."""
+
+_NOBODYS: Final = {b"": "is that of markers", POSITION_KEY: "is that of a partition's position"}
 
 
 def nobodys(key: bytes) -> str | None:

@@ -5,10 +5,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from schemas.subjects import POSITION_KEY
 from schemas.unreadable import UNREADABLE
 from services.notifier.domain.turns import Marker, Turn
 from services.scorer.domain.packing import StateError, decode_position
-from services.scorer.domain.state import POSITION_KEY, Position
+from services.scorer.domain.state import Position
 
 
 class Unreadable(Exception):

@@ -9,9 +9,10 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.control import Activation
+from schemas.subjects import POSITION_KEY
 from services.scorer.domain.packing import encode_position
 from services.scorer.domain.policy import parse
-from services.scorer.domain.state import POSITION_KEY, Position
+from services.scorer.domain.state import Position
 from services.scorer.engine import progress
 from services.scorer.sequence import first
 from services.shared.control import Control

@@ -9,8 +9,8 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from schemas.subjects import POSITION_KEY
 from services.scorer.domain.packing import decode_position
-from services.scorer.domain.state import POSITION_KEY
 from tests.faults.reading import read
 from tests.scorer.engine.installation import Installation
 

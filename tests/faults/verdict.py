@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from schemas.decisions import Announcement, DeadLetter, Decision, DecisionRecord
+from schemas.subjects import POSITION_KEY
 from services.scorer.domain.packing import alias_of, decode, decode_position
-from services.scorer.domain.state import POSITION_KEY, Customer, Position
+from services.scorer.domain.state import Customer, Position
 from tests.faults.expectation import Expectation, announced_on, expect, naive, naive_oracle
 from tests.faults.reading import Record, ends, extra, read, wait_for_markers
 from tests.scorer.domain.oracle import Oracle

@@ -10,6 +10,7 @@ import msgspec
 from schemas.control import Activation
 from schemas.decisions import CaughtUp, Condition, Decision, Step, Trigger, Value
 from schemas.events import Click, Event, Override, OverrideData, Purchase, PurchaseData
+from schemas.subjects import POSITION_KEY
 from services.notifier.intake import Batch, take_changelog, take_decisions
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
@@ -18,7 +19,7 @@ from services.scorer.domain.policy import Policy, parse
 from services.scorer.domain.records import decision
 from services.scorer.domain.scoring import Arrival, decide
 from services.scorer.domain.standing import Standing
-from services.scorer.domain.state import POSITION_KEY, Customer, Position
+from services.scorer.domain.state import Customer, Position
 from services.scorer.sequence import Book, first
 
 POLICY = """

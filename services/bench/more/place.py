@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from confluent_kafka import Producer
 
+from schemas.subjects import POSITION_KEY
 from schemas.topics import SCORER_STATE
 from services.bench.load import Topics
 from services.bench.measure import Failed, Worker, committed
 from services.local.kafka import EmbeddedKafka
 from services.scorer.domain.packing import encode_position
 from services.scorer.domain.policy import Policy
-from services.scorer.domain.state import POSITION_KEY, Position
+from services.scorer.domain.state import Position
 
 _LOOK_S = 0.2
 _RESTORED_WITHIN_S = 600.0

@@ -12,9 +12,6 @@ from services.scorer.domain.ledger import NEVER, Extra, Ledger
 from services.scorer.domain.life import Life, Override
 from services.scorer.domain.standing import Standing
 
-POSITION_KEY = b"\x00"
-"""The changelog key of a partition's position; no subject can be it."""
-
 
 class Waiting(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """An event ahead of the clock: it enters the ledger when its time has come."""

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from schemas.subjects import POSITION_KEY
 from services.scorer.domain.packing import alias_of, decode_position
-from services.scorer.domain.state import POSITION_KEY, Position
+from services.scorer.domain.state import Position
 from services.shared.connection import SILENT, for_librdkafka
 from services.shared.settings import KafkaSettings
 

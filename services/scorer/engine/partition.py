@@ -27,7 +27,6 @@ from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.letter_limit import LetterLimit, TooManyDeadLetters
 from services.scorer.engine.rebuilding import Rebuilding, Rebuilds
-from services.scorer.engine.remedies import remedy
 from services.scorer.engine.sweep import RestingLane
 from services.scorer.engine.takeover import Taken
 from services.scorer.engine.transfers import TransferInbox
@@ -47,6 +46,15 @@ _PAUSE_S, _MOST_PAUSE_S = 0.5, 10.0  # between attempts: the first, doubled up t
 _COMMIT_HANGS_S = 90.0
 _HOLD_S = 15.0  # below Faust's rebalance timeout
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+_FOR_GOOD = {
+    *(KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD),
+    *(KafkaError.POLICY_VIOLATION, KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT),
+}
+"""What Kafka will refuse whenever it is written. A right that is missing is not among them: it may be given."""
+_REMEDY = (
+    "let `tierline setup` say whether the topics' settings are as they have to be, then restart; if they are, it is a "
+    "fault of ours or of who writes topic events: the events from the position on show which"
+)
 
 
 class RelationFailed(Exception):
@@ -228,9 +236,8 @@ class Partition:
         """A transaction failed: whether it got through only the changelog knows."""
         self._metrics.failed()
         cause: KafkaError = error.args[0]
-        what = remedy(cause)
-        if what is not None:
-            await self._halt(f"Kafka refuses it for good: {_text(error)}; {what}")
+        if cause.code() in _FOR_GOOD:
+            await self._halt(f"Kafka refuses it for good: {_text(error)}; {_REMEDY}")
             return
         # Not at once where it fails again and again: a takeover is much to ask of a broker that has something.
         pause_s, self._pause_s = self._pause_s, min(_MOST_PAUSE_S, max(_PAUSE_S, self._pause_s * 2))

@@ -6,8 +6,9 @@ Everything here blocks.
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas import topics
+from schemas.subjects import POSITION_KEY
 from services.scorer.domain.packing import decode_position
-from services.scorer.domain.state import POSITION_KEY, Position
+from services.scorer.domain.state import Position
 from services.scorer.engine import changelog, eventlog
 from services.shared.kafka import KafkaUnavailable
 from services.shared.settings import KafkaSettings

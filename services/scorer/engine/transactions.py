@@ -19,8 +19,9 @@ from confluent_kafka import (
 )
 
 from schemas import topics
+from schemas.subjects import POSITION_KEY
 from services.scorer.domain.packing import encode_position
-from services.scorer.domain.state import POSITION_KEY, Position
+from services.scorer.domain.state import Position
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.turn import Turn

@@ -16,10 +16,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from schemas import topics
 from schemas.decisions import CaughtUp, DeadLetter, Decision, DecisionRecord
 from schemas.events import Event, Interaction, Purchase, PurchaseData
+from schemas.subjects import POSITION_KEY
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.packing import alias_of, decode, decode_position
 from services.scorer.domain.policy import Policy, parse
-from services.scorer.domain.state import POSITION_KEY, Customer, Position
+from services.scorer.domain.state import Customer, Position
 from services.shared.connection import SILENT
 from services.shared.kafka import create_topics
 from services.shared.partitioner import partition_of

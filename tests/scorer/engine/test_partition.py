@@ -259,7 +259,9 @@ async def test_transactions_that_fail_again_and_again_are_tried_ever_more_seldom
     log = Log()
     async with actor(log) as partition:
         log.records = fetched(orders(4))
-        log.fail = [kafka_error(KafkaError.NOT_ENOUGH_REPLICAS)] * 8
+        log.fail = [kafka_error(KafkaError.NOT_ENOUGH_REPLICAS)] * 7 + [
+            kafka_error(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        ]
         for takeovers in range(1, 10):
             await until(lambda takeovers=takeovers: log.takeovers == takeovers and partition.status != "restoring")
             partition.hand_over(log.records[:2])
@@ -273,16 +275,8 @@ async def test_transactions_that_fail_again_and_again_are_tried_ever_more_seldom
     assert len(paused) == 7
 
 
-@pytest.mark.parametrize(
-    ("code", "remedy"),
-    [
-        (KafkaError.MSG_SIZE_TOO_LARGE, "tierline setup"),
-        (KafkaError.INVALID_RECORD, "tierline setup"),
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "docs/security.md"),
-        (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "docs/security.md"),
-    ],
-)
-async def test_what_kafka_refuses_for_good_halts_the_partition_with_what_to_do(code: int, remedy: str) -> None:
+@pytest.mark.parametrize("code", [KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD])
+async def test_what_kafka_refuses_for_good_halts_the_partition_with_what_to_do(code: int) -> None:
     log = Log()
     async with actor(log) as partition:
         log.records = fetched(orders(2))
@@ -291,7 +285,7 @@ async def test_what_kafka_refuses_for_good_halts_the_partition_with_what_to_do(c
         await until(lambda: partition.status == "halted")
         reason = str(partition.detail()["reason"])
         assert KafkaError(code).name() in reason
-        assert remedy in reason
+        assert "`tierline setup`" in reason
         await partition.hold()
         partition.go_on()
         await partition.hold()

@@ -10,10 +10,11 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from schemas.decisions import CaughtUp
+from schemas.subjects import POSITION_KEY
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import VERSION, decode_position, encode, encode_position
-from services.scorer.domain.state import POSITION_KEY, Customer, Position
+from services.scorer.domain.state import Customer, Position
 from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints

@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 
 from schemas.events import Event
+from schemas.subjects import POSITION_KEY
 from services.scorer.domain.packing import VERSION
-from services.scorer.domain.state import POSITION_KEY
 from services.scorer.engine.failpoints import FailPoints
 from tests.scorer.engine.conftest import Install
 from tests.scorer.engine.installation import Installation, ago, interaction, now, policy_text, purchase
