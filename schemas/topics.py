@@ -147,8 +147,7 @@ TRANSFERS = Topic(
     carries=None,
     writer="scorer",
     readers=("scorer", "tierline audit"),
-    retention_ms=30 * DAY_MS,
-)
+)  # kept for ever, since a partition may stand for as long: what it has not taken is a customer's only record
 
 CATALOGUE: tuple[Topic, ...] = (
     EVENTS,

@@ -1,4 +1,4 @@
-"""Questions to the topics themselves, past Faust: where a partition ends, and what really comes next.
+"""Questions to the topics themselves, past Faust: where a partition ends, what really comes next, what was said last.
 
 Everything here blocks and belongs into a thread.
 """
@@ -8,6 +8,9 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 _TIMEOUT_S = 10.0
+_BACK, _FARTHER = 1_000, 20
+_AT_ONCE = 10_000
+_SILENCE_S = 30.0
 
 
 def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
@@ -40,3 +43,36 @@ def what_follows(consumer: Consumer, topic: str, partition: int, offset: int) ->
     if error is not None and error.code() != KafkaError._PARTITION_EOF:
         raise KafkaException(error)
     return Next(error is None, message.offset() or 0)
+
+
+def newest(consumer: Consumer, topic: str, partition: int, key: bytes) -> bytes | None:
+    """The last committed record of the key, looked for from the end backwards. `consumer` as above."""
+    first, end = bounds(consumer, topic, partition)
+    back = _BACK
+    while True:
+        begin = max(first, end - back)
+        record = _last_from(consumer, TopicPartition(topic, partition, begin), key)
+        if record is not None or begin == first:
+            return record
+        back *= _FARTHER
+
+
+def _last_from(consumer: Consumer, place: TopicPartition, key: bytes) -> bytes | None:
+    """The key's last record at or after the place."""
+    consumer.assign([place])
+    found = None
+    try:
+        while True:
+            head = consumer.poll(_SILENCE_S)
+            if head is None:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"nothing of {place.topic}-{place.partition}"))
+            for message in (head, *consumer.consume(_AT_ONCE, timeout=0)):
+                error = message.error()
+                if error is None:
+                    found = message.value() if message.key() == key else found
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    return found
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.unassign()

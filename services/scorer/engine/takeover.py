@@ -11,12 +11,15 @@ Blocks; runs in a thread, before Faust lets the partition flow.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
+import msgspec
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from msgspec.structs import replace
 
 from schemas import topics
+from schemas.identities import Identity
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.packing import StateError, mark
 from services.scorer.domain.policy import PolicyError
@@ -26,12 +29,15 @@ from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.transactions import GroupOffsets, Transactions
+from services.shared import identities
 from services.shared.control import Unreadable
 from services.shared.kafka import KafkaUnavailable
 from services.shared.metrics import ScorerMetrics
 from services.shared.settings import ScorerSettings
 
 log = structlog.get_logger()
+
+_read_identity: Final[Callable[[bytes], Identity]] = msgspec.json.Decoder(Identity).decode
 
 
 class Refusal(Exception):
@@ -51,6 +57,18 @@ class Taken:
     position: Position
     backlog_end: int
     catching_up: bool
+
+
+class _Found(NamedTuple):
+    """What there is beside the state: of topics the first offset kept and the end.
+
+    operation: the number of the newest merge, unmerge or erasure
+    """
+
+    events: tuple[int, int]
+    transfers: tuple[int, int]
+    decisions: tuple[int, int]
+    operation: int
 
 
 class Takeover:
@@ -74,6 +92,8 @@ class Takeover:
         self._events = settings.topic(topics.EVENTS.name)
         self._state = settings.topic(topics.SCORER_STATE.name)
         self._decisions = settings.topic(topics.DECISIONS.name)
+        self._identities = settings.topic(topics.IDENTITIES.name)
+        self._transfers = settings.topic(topics.TRANSFERS.name)
 
     def __call__(self, partition: int) -> Taken:
         """Take `partition` over. Refusal if it must not be; KafkaException if the broker does not answer."""
@@ -96,12 +116,12 @@ class Takeover:
         consumer = changelog.reader(self._settings, self._settings.topic(self._settings.group))
         try:
             restored = changelog.restore(consumer, self._state, partition, self._progress(partition))
-            first, end = eventlog.bounds(consumer, self._events, partition)
-            _, decided = eventlog.bounds(consumer, self._decisions, partition)
+            found = self._found(consumer, partition)
         finally:
             consumer.close()
         policies = self._decided_by(restored)
-        position = self._position(partition, restored, policies, first, end, decided)
+        position = self._position(partition, restored, policies, found)
+        end = found.events[1]
         # A position that had not caught up is behind still, even if nothing has come since.
         catching_up = position.events_offset < end or not position.caught_up
         position = replace(position, caught_up=not catching_up)
@@ -125,6 +145,15 @@ class Takeover:
             seconds=round(time.monotonic() - began, 2),
         )
         return Taken(transactions, shard, position, end, catching_up)
+
+    def _found(self, consumer: Consumer, partition: int) -> _Found:
+        newest = eventlog.newest(consumer, self._identities, 0, identities.KEY)
+        return _Found(
+            events=eventlog.bounds(consumer, self._events, partition),
+            transfers=eventlog.bounds(consumer, self._transfers, partition),
+            decisions=eventlog.bounds(consumer, self._decisions, partition),
+            operation=0 if newest is None else _read_identity(newest).sequence,
+        )
 
     def _decided_by(self, restored: changelog.Restored) -> Policies:
         """The policies to decide by; the former owner may have known more than we do."""
@@ -151,14 +180,12 @@ class Takeover:
 
         return progress
 
-    def _position(
-        self, partition: int, restored: changelog.Restored, policies: Policies, first: int, end: int, decided: int
-    ) -> Position:
+    def _position(self, partition: int, restored: changelog.Restored, policies: Policies, found: _Found) -> Position:
         """Where to go on; at the first start, where topic `events` begins."""
         position = restored.position
-        state, events = f"{self._state}-{partition}", f"{self._events}-{partition}"
+        state, (first, _) = f"{self._state}-{partition}", found.events
         if position is None:
-            if decided or restored.records or restored.aliases:
+            if found.decisions[1] or restored.records or restored.aliases:
                 raise Refusal(
                     f"{state} holds no position, but {self._decisions}-{partition} is not empty: the state was lost. "
                     "Restore the topic, or start with --fresh"
@@ -171,27 +198,36 @@ class Takeover:
                 policy_digest=newest.digest,
                 rebuilt=policies.rebuild,
             )
+        control = self._settings.topic(topics.CONTROL.name)
         if position.policy_digest not in _digests(policies):
-            raise Refusal(
-                f"{state} was decided under policy {position.policy} ({position.policy_digest}), which is not on topic "
-                f"{self._settings.topic(topics.CONTROL.name)}: that topic was lost or made anew. Restore it, or start "
-                "with --fresh"
-            )
+            raise _lost(f"{state} was decided under policy {position.policy} ({position.policy_digest})", control)
         if position.rebuilt > policies.rebuild:
-            raise Refusal(
-                f"{state} has done rebuild {position.rebuilt}, which is not on topic "
-                f"{self._settings.topic(topics.CONTROL.name)}: that topic was lost or made anew. Restore it, or start "
-                "with --fresh"
-            )
-        if position.events_offset > end:
-            raise Refusal(
-                f"{state} stands at offset {position.events_offset}, but {events} ends at {end}: the topic was made "
-                "anew. Start with --fresh"
-            )
+            raise _lost(f"{state} has done rebuild {position.rebuilt}", control)
+        if position.identities > found.operation:
+            raise _lost(f"{state} has done merge, unmerge or erasure {position.identities}", self._identities)
+        for offset, topic, (_, end) in (
+            (position.events_offset, self._events, found.events),
+            (position.transfers, self._transfers, found.transfers),
+        ):
+            if offset > end:
+                raise Refusal(
+                    f"{state} stands at offset {offset}, but {topic}-{partition} ends at {end}: the topic was made "
+                    "anew. Start with --fresh"
+                )
         if position.events_offset < first:
             log.error("events are lost", partition=partition, position=position.events_offset, first_kept=first)
-            return replace(position, events_offset=first)
+            position = replace(position, events_offset=first)
+        first = found.transfers[0]
+        if position.transfers < first:
+            log.error("transfers are lost", partition=partition, position=position.transfers, first_kept=first)
+            position = replace(position, transfers=first)
         return position
+
+
+def _lost(what: str, topic: str) -> Refusal:
+    return Refusal(
+        f"{what}, which is not on topic {topic}: that topic was lost or made anew. Restore it, or start with --fresh"
+    )
 
 
 def _digests(policies: Policies) -> set[str]:

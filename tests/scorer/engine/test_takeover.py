@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 from prometheus_client import CollectorRegistry
 
 from schemas.decisions import CaughtUp
@@ -23,6 +24,7 @@ from services.scorer.engine.transactions import GroupOffsets
 from services.scorer.engine.turn import Turn
 from services.shared.metrics import ScorerMetrics
 from tests.scorer.engine.conftest import Install
+from tests.scorer.engine.families import merge
 from tests.scorer.engine.installation import Installation, now, purchase
 from tests.scorer.engine.records import Fetched, raw
 from tests.waiting import until
@@ -221,6 +223,41 @@ def test_a_topic_made_anew_under_kept_state_is_refused(installation: Installatio
     installation.write("scorer-state", encode_position(position(installation, 50)), POSITION_KEY, 0)
     with pytest.raises(Refusal, match=r"stands at offset 50, but .*events-0 ends at 0"):
         owner.take_over()
+
+
+def test_transfers_made_anew_under_kept_state_are_refused(installation: Installation, owner: Owner) -> None:
+    ahead = msgspec.structs.replace(position(installation, 0), transfers=3)
+    installation.write("scorer-state", encode_position(ahead), POSITION_KEY, 0)
+    with pytest.raises(Refusal, match=r"scorer-state-0 stands at offset 3, but .*transfers-0 ends at 0: .* made anew"):
+        owner.take_over()
+    for _ in range(3):
+        installation.write("transfers", b"anything", b"a", 0)
+    assert owner.take_over().position.transfers == 3
+
+
+def test_transfers_that_were_cut_off_are_told_loudly(
+    installation: Installation, owner: Owner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    #  transfers  0 ──── 2: the position ──── 4: the first kept ── 5
+    for _ in range(5):
+        installation.write("transfers", b"anything", b"a", 0)
+    behind = msgspec.structs.replace(position(installation, 0), transfers=2)
+    installation.write("scorer-state", encode_position(behind), POSITION_KEY, 0)
+    place = TopicPartition(installation.settings.topic("transfers"), 0, 4)
+    admin = AdminClient({"bootstrap.servers": installation.bootstrap})
+    admin.delete_records([place])[place].result(20)
+    assert owner.take_over().position.transfers == 4
+    assert "transfers are lost" in capsys.readouterr().out
+
+
+def test_identities_made_anew_under_kept_state_are_refused(installation: Installation, owner: Owner) -> None:
+    merged = msgspec.structs.replace(position(installation, 0), identities=2)
+    installation.write("scorer-state", encode_position(merged), POSITION_KEY, 0)
+    merge(installation, [("a", "b")])
+    with pytest.raises(Refusal, match=r"has done merge, unmerge or erasure 2, which is not on topic .*identities: "):
+        owner.take_over()
+    merge(installation, [("c", "b")])
+    assert owner.take_over().position.identities == 2
 
 
 def test_what_a_rebuild_has_kept_is_kept_by_the_next_owner_too(installation: Installation, owner: Owner) -> None:
