@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from queue import Empty, Full, Queue
 from typing import NamedTuple, Protocol
@@ -15,6 +16,7 @@ from services.shared.settings import ScorerSettings
 _AT_ONCE = 2_000
 _AHEAD = 4  # times that
 _POLL_S = 0.2
+_SILENCE_S = 1.0
 
 
 class Past(NamedTuple):
@@ -67,12 +69,15 @@ class TopicReplay:
         consumer = changelog.reader(self._settings, self._settings.topic(self._settings.group))
         try:
             consumer.assign([TopicPartition(self._topic, self._partition, 0)])
-            following = 0
+            following, looked_s = 0, time.monotonic()
             while not self._stopping.is_set():
                 records = self._some(consumer)
                 missing = first_missing(records, following)
+                if not records and time.monotonic() - looked_s > _SILENCE_S:
+                    missing = following  # of what was deleted up to the end nothing comes that could be missed
                 if missing is not None:
                     self._check_nothing_is_gone(consumer, missing)
+                    looked_s = time.monotonic()
                 if records:
                     following = records[-1].offset + 1
                     self._hand_over(records, loop)

@@ -64,13 +64,16 @@ async def test_everything_is_read_and_what_comes_meanwhile_and_a_missing_offset_
     assert [past.value for past in found] == [record.value for record in stored]
 
 
-async def test_a_partition_that_has_lost_its_beginning_is_told_and_nothing_of_it_is_read(install: Install) -> None:
+@pytest.mark.parametrize("first", [2, 6])
+async def test_a_partition_that_has_lost_its_beginning_or_all_of_it_is_told_and_nothing_is_read(
+    install: Install, first: int
+) -> None:
     installation = await install(partitions=1)
     await asyncio.to_thread(installation.send, [purchase(f"c{n}") for n in range(6)])
-    place = TopicPartition(installation.settings.topic("events"), 0, 2)
+    place = TopicPartition(installation.settings.topic("events"), 0, first)
     admin = AdminClient({"bootstrap.servers": installation.bootstrap})
     await asyncio.to_thread(lambda: admin.delete_records([place])[place].result(20))
-    with pytest.raises(CutOff, match=r"events-0 begins at offset 2: what came before is gone"):
+    with pytest.raises(CutOff, match=rf"events-0 begins at offset {first}: what came before is gone"):
         await read(installation, 1)
 
 
