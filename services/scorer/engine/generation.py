@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
+import structlog
 
 from schemas.events import Event
 from schemas.unreadable import UNREADABLE
+from services.scorer.domain.merging import erase
 from services.scorer.domain.packing import decode, encode
 from services.scorer.domain.scoring import Arrival, Outcome, score
 from services.scorer.domain.state import Customer, Rare
@@ -20,13 +22,15 @@ from services.scorer.engine.shard import Shard
 from services.scorer.engine.turn import Turn
 from services.shared.partitioner import partition_of
 
+log = structlog.get_logger()
+
 _read_event: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 
 
 class Generation:
     """The names of a partition's `shard`.
 
-    erased:   by name the instant up to which its events are forgotten
+    erased:   by name the instant up to which its events are forgotten; more may be added at any time
     replayed: the next offset of `events` to take
     renewed:  how many names were put in the place of something else
     """
@@ -82,8 +86,8 @@ class Generation:
     def _decided(self, key: bytes, before: bytes | None, arrivals: list[Arrival], until_ms: int) -> bytes | None:
         """The name's next record; what the core fails at is left out, as the shard leaves it out."""
         subject = key.decode()
-        if before is None and subject in self._erased:
-            before = self._forgotten(key, self._erased[subject])
+        if subject in self._erased:
+            before = self._forgotten(key, before)
         attempt = partial(self._attempt, subject)
         try:
             after, _ = attempt(before, arrivals, until_ms)
@@ -102,18 +106,31 @@ class Generation:
         except Exception as error:
             raise poison.CoreFailed(error) from error
 
-    def _forgotten(self, key: bytes, erased_ms: int) -> bytes:
-        """The record to begin with of a name that is erased: what has been done already of a name with a customer here.
+    def _forgotten(self, key: bytes, before: bytes | None) -> bytes | None:
+        """The name's record once its erasure has been done to it, which may have come while this was being made.
 
-        An erasure that is known may still be to come; then it will find what there is to forget.
+        An erasure that is known may still be to come for a customer here; then it will find what there is to forget.
         """
-        record, policies = self._shard.records.get(key), self._shard.policies
-        erased = {"": erased_ms}
-        if record is not None:
-            rare = decode(record, policies).rare
-            erased = {"": rare.erased[""]} if rare is not None and "" in rare.erased else {}
+        subject, record, policies = key.decode(), self._shard.records.get(key), self._shard.policies
+        done_ms = self._erased[subject] if record is None else _erased_ms(decode(record, policies))
+        if done_ms is None:
+            return before
+        if before is not None:
+            customer = decode(before, policies)
+            known_ms = _erased_ms(customer)
+            if known_ms is not None and known_ms >= done_ms:
+                return before
+            try:
+                erase(customer, policies, subject=subject, at_ms=done_ms)
+                return encode(customer)
+            except MemoryError:
+                raise  # no customer's fault
+            except Exception as error:  # whatever it is, it is told
+                log.error(
+                    "an erasure fails in a rebuild", partition=self._shard.number, subject=subject, exc_info=error
+                )
         customer = Customer.new(policies)
-        customer.rare = Rare(erased=erased)
+        customer.rare = Rare(erased={"": done_ms})
         return encode(customer)
 
     def _event(self, record: Past) -> Event | None:
@@ -124,3 +141,7 @@ class Generation:
             return None
         key = event.subject.encode()
         return event if key == record.key and partition_of(key, self._partitions) == self._shard.number else None
+
+
+def _erased_ms(customer: Customer) -> int | None:
+    return customer.rare.erased.get("") if customer.rare else None

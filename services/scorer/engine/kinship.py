@@ -7,6 +7,8 @@ is known from the sequence alone. So no operation ever finds half of what an ear
 
 import threading
 from bisect import bisect_right
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from schemas.identities import Identity, Merge, Unmerge
@@ -47,7 +49,7 @@ class Kinship:
             operation = self._operation(one)
             self._directory.take(one)
             if operation.kind == "erasure":
-                self._erased |= dict.fromkeys((operation.subject, *operation.with_), operation.at_ms)
+                self._erased.update(dict.fromkeys((operation.subject, *operation.with_), operation.at_ms))
             home = partition_of(operation.subject.encode(), self._partitions)
             self._of.setdefault(home, []).append(operation)
             return home
@@ -72,10 +74,9 @@ class Kinship:
             place += 1
         return False
 
-    def erased(self) -> dict[str, int]:
-        """By name the instant (ms) up to which its events are forgotten."""
-        with self._lock:
-            return dict(self._erased)
+    def erased(self) -> Mapping[str, int]:
+        """By name the instant (ms) up to which its events are forgotten; what is learned later is added to it."""
+        return MappingProxyType(self._erased)
 
     def _operation(self, one: Identity) -> Operation:
         at_ms, known = to_ms(one.at), self._directory

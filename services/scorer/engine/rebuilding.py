@@ -28,7 +28,7 @@ class Rebuilds:
     """What all partitions of a worker have in common; one of them rebuilds at a time, since it holds both generations.
 
     replay: reads the events of a partition again, and calls what it is given, in the event loop, when there are more
-    erased: by name the instant up to which its events are forgotten
+    erased: by name the instant up to which its events are forgotten, as far as is known at any time
     """
 
     def __init__(

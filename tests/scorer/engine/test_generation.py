@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.decisions import DecisionRecord
 from schemas.events import Click, ClickData, Event, Interaction, InteractionData, Purchase, PurchaseData
-from schemas.identities import Merge, Unmerge
+from schemas.identities import Erasure, Merge, Unmerge
 from services.scorer.domain.entries import Entry, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
@@ -24,6 +24,7 @@ from services.scorer.engine import generation as generation_module
 from services.scorer.engine import relations
 from services.scorer.engine import shard as shard_module
 from services.scorer.engine.generation import Generation
+from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.replay import Past
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.turn import Turn
@@ -270,6 +271,40 @@ def test_a_customer_of_whom_the_topic_knows_nothing_is_nobody_any_more() -> None
     assert len(decode(shard.records[b"a"], LONG).ledger) == 0
     causes = [msgspec.json.decode(value, type=DecisionRecord) for _, value in turn.decisions]
     assert {getattr(d, "cause", "") for d in causes} == {"rebuild"}
+
+
+@pytest.mark.parametrize("when", ["before the rebuild", "before it is replayed", "before it is switched"])
+def test_rule_12_what_comes_after_an_erasure_begins_a_new_life_though_a_rebuild_has_begun_before_it(when: str) -> None:
+    #  orders   ──●──────────▮ erased ──●─────▶
+    #             o1                    o1, again
+    def order(n: int, day: int) -> Past:
+        at, data = BEGIN + timedelta(days=day), PurchaseData(amount_minor=60_00 + n, currency="EUR", order="o1")
+        event = Purchase(id=f"e{n}", source="web", subject="a", time=at, receivedtime=at, data=data)
+        return Past(n, to_ms(at), b"a", msgspec.json.encode(event))
+
+    first, again, erased_at = order(0, 1), order(1, 3), BEGIN + timedelta(days=2)
+    kinship, shard = Kinship(1), lived(LONG, [first])
+
+    def erase() -> None:
+        kinship.learn(Erasure(sequence=1, at=erased_at, subject="a"))
+        operation = kinship.next(0, 0)
+        assert operation is not None
+        assert relations.begin(shard, Turn(0, 0, False), operation)
+
+    if when == "before the rebuild":
+        erase()
+    shard.follow(LONG.keeping({"page"}, 1))
+    generation = Generation(shard, 1, kinship.erased())
+    if when == "before it is replayed":
+        erase()
+    generation.take([first])
+    if when == "before it is switched":
+        erase()
+    shard.take(Turn(0, 0, False), [Fetched(*again)], again.timestamp)
+    generation.take([again])
+    generation.switch(Turn(0, 0, False), again.timestamp, 10)
+    entries = decode(shard.records[b"a"], shard.policies).ledger.entries
+    assert [entry.time_ms for entry in entries] == [again.timestamp]
 
 
 def failing(*args: Any, reasons: bool = True) -> tuple[bytes, Outcome]:
