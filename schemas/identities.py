@@ -9,7 +9,11 @@ from schemas.instants import Instant
 
 
 class _Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="record"):
-    """sequence: 1, 2, 3 ... without gaps.  at: the instant it takes effect, never earlier than the one before"""
+    """sequence: 1, 2, 3 ... without gaps
+
+    at: the instant it takes effect, never earlier than the one before; but at most a minute after the
+        broker's append time of the record
+    """
 
     sequence: int
     at: Instant

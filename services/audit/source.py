@@ -42,8 +42,7 @@ class Source:
 
     def identities(self) -> list[Identity]:
         """All merges, unmerges and erasures so far."""
-        messages = (m for portion in self.records(topics.IDENTITIES, 0, 0, None) for m in portion)
-        return operations(message.value() or b"" for message in messages)
+        return operations(m for portion in self.records(topics.IDENTITIES, 0, 0, None) for m in portion)
 
     def activations(self) -> list[Activation]:
         """All policies so far."""

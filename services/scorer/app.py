@@ -4,12 +4,10 @@ import asyncio
 import os
 from collections.abc import Callable
 
-import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
 from schemas.control import Activation, Record
-from schemas.identities import Identity
 from schemas.topics import CONTROL, IDENTITIES
 from services.scorer import policies, sequence
 from services.scorer.domain.eras import Policies
@@ -25,6 +23,7 @@ from services.shared import kafka, logging
 from services.shared.connection import for_librdkafka
 from services.shared.control import Control, Overtaken, Unreadable, decode
 from services.shared.following import Following, Told
+from services.shared.identities import Reading
 from services.shared.metrics import ScorerMetrics
 from services.shared.settings import ScorerSettings
 
@@ -154,10 +153,10 @@ def _following_identities(
     settings: ScorerSettings, kinship: Kinship, worker: Worker, on_failure: Callable[[BaseException], None]
 ) -> Following:
     """Topic `identities` as it grows; to be called from the event loop."""
-    loop = asyncio.get_running_loop()
+    loop, reading = asyncio.get_running_loop(), Reading()
 
     def on_record(told: Told) -> None:
-        home = kinship.learn(msgspec.json.decode(told.value, type=Identity))
+        home = kinship.learn(reading.read(told.value, told.appended_ms))
         if home is not None:
             loop.call_soon_threadsafe(worker.has_to_begin, home)
 

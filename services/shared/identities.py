@@ -5,11 +5,11 @@ Blocks.
 
 import threading
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Message, Producer
 
 from schemas.identities import Erasure, Identity, Merge, Unmerge
 from schemas.topics import IDENTITIES
@@ -19,6 +19,11 @@ from services.shared.kafka import KafkaUnavailable
 from services.shared.settings import KafkaSettings
 
 KEY = b"identity"
+AHEAD: Final = timedelta(minutes=1)
+"""So much an operation's instant may lie ahead of the broker's clock: events that ingest has stamped by the same clock,
+a little ahead, just before an erasure, are not to outlive it."""
+
+_BEGINNING = datetime.fromtimestamp(0, UTC)
 _WITHIN_S = 10.0
 _ATTEMPTS = 5
 
@@ -45,7 +50,7 @@ class Directory:
         self._into: dict[str, str] = {}
         self._through: dict[str, set[str]] = {}
         self.sequence = 0
-        self.at = datetime.fromtimestamp(0, UTC)
+        self.at = _BEGINNING
 
     def survivor(self, subject: str) -> str:
         """Who answers for the subject: itself, or whom it has been merged into."""
@@ -110,6 +115,27 @@ class Directory:
         return {"sequence": self.sequence + 1, "at": max(at, self.at)}
 
 
+class Reading:
+    """The topic's records, from the first one on, as everybody has to understand them.
+
+    Their `at` is of the clock of an ingest, which may have been an hour ahead. It counts for no more than AHEAD after
+    the broker's append time, so that nothing has to wait for it, and never runs back. Every record says the same to
+    every reader.
+    """
+
+    def __init__(self) -> None:
+        self._at = _BEGINNING
+
+    def read(self, value: bytes, appended_ms: int) -> Identity:
+        """msgspec.DecodeError if it is none."""
+        return self.understood(_decode(value), appended_ms)
+
+    def understood(self, operation: Identity, appended_ms: int) -> Identity:
+        latest = datetime.fromtimestamp(appended_ms / 1000, UTC) + AHEAD
+        self._at = max(self._at, min(operation.at, latest))
+        return operation if operation.at == self._at else msgspec.structs.replace(operation, at=self._at)
+
+
 class Sequencer:
     """Writes what may follow. One at a time in a process; of several processes one wins, and the others try again."""
 
@@ -120,7 +146,7 @@ class Sequencer:
         self._lock = threading.Lock()
         self._reader: Consumer | None = None
         self._producer: Producer | None = None
-        self._directory, self._next_offset = Directory(), 0
+        self._directory, self._reading, self._next_offset = Directory(), Reading(), 0
 
     def append(self, following: Callable[[Directory], Identity | None]) -> Identity | None:
         """Write what `following` makes of all operations so far; nothing if that is None, or if it raises.
@@ -148,7 +174,8 @@ class Sequencer:
         operation = following(self._directory)
         if operation is None:
             return None
-        single_writer.write(self._producer, self._topic, KEY, [_encode(operation)], within_s=_WITHIN_S)
+        [appended_ms] = single_writer.write(self._producer, self._topic, KEY, [_encode(operation)], within_s=_WITHIN_S)
+        operation = self._reading.understood(operation, appended_ms)
         self._directory.take(operation)
         return operation
 
@@ -158,7 +185,7 @@ class Sequencer:
             self._reader = single_writer.open_reader(self._connection, self._writer)
         for message in single_writer.to_the_end(self._reader, self._topic, self._next_offset, within_s=_WITHIN_S):
             self._next_offset = (message.offset() or 0) + 1
-            operation = _decode(message.value() or b"")
+            operation = self._reading.read(message.value() or b"", message.timestamp()[1])
             if operation.sequence > self._directory.sequence:
                 self._directory.take(operation)
 
@@ -167,8 +194,10 @@ class Sequencer:
         if self._reader is not None:
             self._reader.close()
         self._reader = self._producer = None
-        self._directory, self._next_offset = Directory(), 0
+        self._directory, self._reading, self._next_offset = Directory(), Reading(), 0
 
 
-def operations(values: Iterable[bytes]) -> list[Identity]:
-    return [_decode(value) for value in values]
+def operations(messages: Iterable[Message]) -> list[Identity]:
+    """Of all records of the topic."""
+    reading = Reading()
+    return [reading.read(message.value() or b"", message.timestamp()[1]) for message in messages]

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import topics
-from schemas.identities import Identity
+from schemas.identities import Erasure, Identity
 from services.ingest.app import build
-from services.shared.identities import AlreadyMerged, Directory, NotMerged
+from services.scorer.engine.changelog import reader
+from services.shared.identities import AlreadyMerged, Directory, NotMerged, Reading, operations
 from services.shared.kafka import create_topics
+from services.shared.portions import portions
 from services.shared.serving import Running
 from services.shared.settings import IngestSettings
 from tests.ingest.conftest import Mortal
@@ -140,6 +142,42 @@ def test_the_instant_never_runs_back() -> None:
     known = Directory()
     known.take(known.erase("a", NOON))
     assert known.erase("b", NOON - timedelta(hours=1)).at == NOON
+
+
+def test_an_instant_counts_for_a_minute_ahead_of_the_broker_s_clock_at_most_and_never_runs_back() -> None:
+    #  ingest's clock  12:00    13:01: an hour ahead    12:02    12:03
+    #  appended        12:00    12:01                   12:02    11:59: the broker's own clock is set back
+    #  takes effect    12:00    12:02                   12:02    12:02
+    def minutes(count: int) -> datetime:
+        return NOON + timedelta(minutes=count)
+
+    reading, asked = Reading(), [(0, 0), (61, 1), (2, 2), (3, -1)]
+    told = [
+        reading.understood(Erasure(sequence=n, at=minutes(at), subject="a"), int(minutes(appended).timestamp() * 1000))
+        for n, (at, appended) in enumerate(asked, start=1)
+    ]
+    assert [operation.at for operation in told] == [minutes(0), minutes(2), minutes(2), minutes(2)]
+
+
+async def test_one_request_while_the_clock_is_an_hour_ahead_puts_off_none_that_follow(with_topic) -> None:
+    off = timedelta(hours=1)
+    async with (
+        Running(build(with_topic, clock=lambda: datetime.now(UTC) + off)) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=30) as http,
+    ):
+        began = datetime.now(UTC)
+        answers = [(await posted(http, "merges", **{"from": "b", "into": "a"}))[1]]
+        off = timedelta(0)
+        answers += [(await posted(http, "erasures", subject=subject))[1] for subject in ("c", "d")]
+    said = [datetime.fromisoformat(str(answer["at"])) for answer in answers]
+    assert all(at - began < timedelta(seconds=90) for at in said), said
+    consumer = reader(with_topic, with_topic.topic("test"))
+    try:
+        topic = with_topic.topic(topics.IDENTITIES.name)
+        found = [m for portion in portions(consumer, topic, 0, 0, None) for m in portion]
+    finally:
+        consumer.close()
+    assert [operation.at for operation in operations(found)] == said, "others understand another instant"
 
 
 NAMES = st.sampled_from("abcdef")

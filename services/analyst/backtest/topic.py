@@ -64,7 +64,7 @@ class Topic:
         """Merges, unmerges and erasures first, so that whoever is one customer comes to one part of the spill."""
         try:
             identities = portions(self._consumer, self._identities, 0, OFFSET_BEGINNING, None)
-            spill.relate(operations(message.value() or b"" for portion in identities for message in portion))
+            spill.relate(operations(message for portion in identities for message in portion))
             for number, (low, high) in enumerate(self._bounds):
                 if high > low:
                     for portion in portions(self._consumer, self._name, number, OFFSET_BEGINNING, high):
