@@ -34,7 +34,7 @@ def build(settings: IngestSettings, *, clock: Clock = lambda: datetime.now(UTC))
     publisher = Publisher(settings, metrics, budget)
     normaliser = Normaliser(allow_personal_subjects=settings.allow_personal_subjects)
     acceptance = Acceptance(normaliser, publisher, metrics, clock)
-    sequencer = Sequencer(settings)
+    writing = identities.Writing(Sequencer(settings))
     if settings.log_level != "debug":
         # It reports every attempt to reconnect; the publisher says once that Kafka is away and once that it is back.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -49,7 +49,7 @@ def build(settings: IngestSettings, *, clock: Clock = lambda: datetime.now(UTC))
             yield
         finally:
             await publisher.__aexit__()
-            await asyncio.to_thread(sequencer.close)
+            await asyncio.to_thread(writing.close)
 
     app = create_app(
         title=documentation.TITLE,
@@ -62,5 +62,5 @@ def build(settings: IngestSettings, *, clock: Clock = lambda: datetime.now(UTC))
         lifespan=lifespan,
     )
     app.include_router(endpoints.router(settings, acceptance, budget, metrics))
-    app.include_router(identities.router(settings, sequencer, clock))
+    app.include_router(identities.router(settings, writing, clock))
     return app

@@ -195,6 +195,7 @@ def _identity(
         problems.PERSONAL_SUBJECT,
         *conflicts,
         problems.BROKER_UNAVAILABLE,
+        problems.OVERLOADED,
     )
     accepted = {200: "IdentityAccepted", 202: "IdentityAccepted"} if again else {202: "IdentityAccepted"}
     return {

@@ -1,8 +1,10 @@
 """`POST /v1/merges`, `/v1/unmerges`, `/v1/erasures`: who is one customer with whom, and who is to be forgotten."""
 
 import asyncio
+import threading
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -16,27 +18,53 @@ from schemas.problems import (
     MALFORMED_BODY,
     MERGED_ALREADY,
     NOT_MERGED,
+    OVERLOADED,
     TOO_DEEP,
     Refused,
 )
 from services.ingest import documentation, identifiers
 from services.ingest.acceptance import Clock
 from services.ingest.publisher import RETRY_AFTER_S
-from services.shared.identities import AlreadyMerged, Conflict, Directory, Sequencer
+from services.shared.identities import AlreadyMerged, Conflict, Directory, InLine, Sequencer
 from services.shared.kafka import KafkaUnavailable
 from services.shared.settings import IngestSettings
 from services.shared.web import Json
 
 Wanted = TypeVar("Wanted", PairWanted, ErasureWanted)
 _MOST_BYTES = 4_096
+_AT_ONCE: Final = 64  # one takes some 10 ms while all is well
 
 
-def router(settings: IngestSettings, sequencer: Sequencer, clock: Clock) -> APIRouter:
+class Writing:
+    """Has a sequencer write, in threads of its own: no more at once than there are, so that nothing waits for a thread
+    and is written when its answer was given long ago."""
+
+    def __init__(self, sequencer: Sequencer) -> None:
+        self._sequencer = sequencer
+        self._threads, self._free = ThreadPoolExecutor(_AT_ONCE, "identities"), threading.Semaphore(_AT_ONCE)
+
+    async def write(self, following: Callable[[Directory], Identity | None]) -> Identity | None:
+        """As `Sequencer.append`."""
+        if not self._free.acquire(blocking=False):
+            raise InLine(f"{_AT_ONCE} others are being written")
+        writing = self._threads.submit(self._sequencer.append, following)
+        writing.add_done_callback(lambda _: self._free.release())  # also when nobody waits for it any more
+        return await asyncio.wrap_future(writing)
+
+    def close(self) -> None:
+        """Returns when nothing is being written any more."""
+        self._threads.shutdown()
+        self._sequencer.close()
+
+
+def router(settings: IngestSettings, writing: Writing, clock: Clock) -> APIRouter:
     routes = APIRouter(tags=["identities"])
 
     async def written(following: Callable[[Directory], Identity | None]) -> Identity | None:
         try:
-            return await asyncio.to_thread(sequencer.append, following)
+            return await writing.write(following)
+        except InLine as error:
+            raise Refused(OVERLOADED, str(error), retry_after_s=RETRY_AFTER_S) from error
         except KafkaUnavailable as error:
             raise Refused(BROKER_UNAVAILABLE, str(error), retry_after_s=RETRY_AFTER_S) from error
         except Conflict as error:

@@ -25,6 +25,7 @@ a little ahead, just before an erasure, are not to outlive it."""
 
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 _WITHIN_S = 10.0
+_IN_LINE_S = 2.0
 _ATTEMPTS = 5
 
 _decode = msgspec.json.Decoder(Identity).decode
@@ -41,6 +42,10 @@ class AlreadyMerged(Conflict):
 
 class NotMerged(Conflict):
     """There is nothing to part."""
+
+
+class InLine(Exception):
+    """Others are being written, and that takes too long; nothing of ours was or will be. str() is one line."""
 
 
 class Directory:
@@ -151,9 +156,11 @@ class Sequencer:
     def append(self, following: Callable[[Directory], Identity | None]) -> Identity | None:
         """Write what `following` makes of all operations so far; nothing if that is None, or if it raises.
 
-        KafkaUnavailable: it is not known whether it was written.
+        KafkaUnavailable: it is not known whether it was written. InLine.
         """
-        with self._lock:
+        if not self._lock.acquire(timeout=_IN_LINE_S):
+            raise InLine(f"Kafka at {self._bootstrap} is slow to take what was asked for before")
+        try:
             for attempt in range(_ATTEMPTS):
                 try:
                     return self._append(following)
@@ -161,6 +168,8 @@ class Sequencer:
                     self._drop()
                     if not single_writer.was_fenced(error) or attempt == _ATTEMPTS - 1:
                         raise KafkaUnavailable(f"Kafka at {self._bootstrap}: {error.args[0].str()}") from error
+        finally:
+            self._lock.release()
         raise AssertionError("unreachable")
 
     def close(self) -> None:

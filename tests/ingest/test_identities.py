@@ -1,25 +1,32 @@
 """Merges, unmerges and erasures over HTTP: one sequence, whoever writes it, and what cannot be is refused."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import msgspec
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import topics
 from schemas.identities import Erasure, Identity
+from services.ingest import identities
 from services.ingest.app import build
 from services.scorer.engine.changelog import reader
-from services.shared.identities import AlreadyMerged, Directory, NotMerged, Reading, operations
-from services.shared.kafka import create_topics
+from services.shared import identities as shared
+from services.shared import single_writer
+from services.shared.identities import AlreadyMerged, Directory, InLine, NotMerged, Reading, Sequencer, operations
+from services.shared.kafka import KafkaUnavailable, create_topics
 from services.shared.portions import portions
 from services.shared.serving import Running
 from services.shared.settings import IngestSettings
 from tests.ingest.conftest import Mortal
 from tests.ingest.reading import values
+from tests.waiting import until
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -136,6 +143,60 @@ async def test_without_a_broker_it_is_said_that_it_is_not_known(mortal: Mortal) 
         assert response.headers["retry-after"]
     finally:
         await mortal.broker.start()
+
+
+def test_who_would_have_to_wait_long_for_others_is_told_so_and_never_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    #  first   ●── waits for Kafka · · · · · · · · ✗ not known
+    #  second    ●── in line ──▮ told; not done when the first has ended either
+    writing, answer, asked = threading.Event(), threading.Event(), []
+
+    def open_writer(*_: object, **__: object) -> None:
+        writing.set()
+        assert answer.wait(10)
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT, "away"))
+
+    monkeypatch.setattr(single_writer, "open_writer", open_writer)
+    monkeypatch.setattr(shared, "_IN_LINE_S", 0.05)
+    sequencer = Sequencer(IngestSettings(kafka_bootstrap="127.0.0.1:9"))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(sequencer.append, asked.append)
+        assert writing.wait(10)
+        with pytest.raises(InLine):
+            sequencer.append(asked.append)
+        answer.set()
+        assert isinstance(first.exception(10), KafkaUnavailable)
+    assert asked == []
+    with pytest.raises(KafkaUnavailable):
+        sequencer.append(asked.append)  # the line is free again
+
+
+async def test_requests_of_which_too_many_wait_take_no_thread_from_anything_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer, begun = threading.Event(), []
+
+    class Slow:
+        def append(self, following: object) -> None:
+            begun.append(following)
+            assert answer.wait(10)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(identities, "_AT_ONCE", 40)  # more than the threads of the event loop
+    writing = identities.Writing(Slow())  # type: ignore[arg-type]
+    waiting = [asyncio.create_task(writing.write(lambda _: None)) for _ in range(40)]
+    await until(lambda: len(begun) == 40)
+    waiting.pop().cancel()
+    await asyncio.sleep(0)
+    with pytest.raises(InLine):
+        await writing.write(lambda _: None)  # whom nobody waits for is being written still
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 5) == "free"
+    answer.set()
+    await asyncio.gather(*waiting)
+    assert await writing.write(lambda _: None) is None
+    await asyncio.to_thread(writing.close)
+    assert len(begun) == 41
 
 
 def test_the_instant_never_runs_back() -> None:
