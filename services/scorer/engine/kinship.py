@@ -9,12 +9,13 @@ import threading
 from bisect import bisect_right
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from schemas.identities import Identity, Merge, Unmerge
+from schemas.identities import Erasure, Identity, Merge, Unmerge
 from services.scorer.domain.instants import to_ms
-from services.shared.identities import Directory
 from services.shared.partitioner import partition_of
+
+_NEVER: Final = 1 << 62
 
 
 class Operation(NamedTuple):
@@ -31,38 +32,66 @@ class Operation(NamedTuple):
     into: str = ""
 
 
+class _Begins(NamedTuple):
+    """An operation without those who have been merged in: of them there may be thousands, at each."""
+
+    kind: Literal["merge", "unmerge", "erasure"]
+    sequence: int
+    at_ms: int
+    subject: str
+    into: str
+
+
+class _Link:
+    """`other` was merged in by operation `since`, and parted by operation `until`."""
+
+    __slots__ = ("other", "since", "until")
+
+    def __init__(self, other: str, since: int) -> None:
+        self.other, self.since, self.until = other, since, _NEVER
+
+
 class Kinship:
     """All operations known so far, by the partition that begins them; any thread may add what it has read."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
         self._lock = threading.Lock()
-        self._directory = Directory()
-        self._of: dict[int, list[Operation]] = {}
+        self._sequence = 0
+        self._of: dict[int, list[_Begins]] = {}
+        self._next: dict[int, Operation] = {}  # by partition what was asked for last: it is asked for again and again
+        self._into: dict[str, _Link] = {}  # by who is another name now
+        self._links: dict[str, list[_Link]] = {}  # by who goes on, also those that hold no more
         self._erased: dict[str, int] = {}
 
     def learn(self, one: Identity) -> int | None:
         """Add the operation that follows; the partition that has to begin it, None if it was known."""
         with self._lock:
-            if one.sequence <= self._directory.sequence:
+            if one.sequence <= self._sequence:
                 return None
-            operation = self._operation(one)
-            self._directory.take(one)
-            if operation.kind == "erasure":
-                self._erased.update(dict.fromkeys((operation.subject, *operation.with_), operation.at_ms))
-            home = partition_of(operation.subject.encode(), self._partitions)
-            self._of.setdefault(home, []).append(operation)
+            begins = _begins(one)
+            self._take(one, begins)
+            home = partition_of(begins.subject.encode(), self._partitions)
+            self._of.setdefault(home, []).append(begins)
+            self._sequence = one.sequence
             return home
 
     def next(self, partition: int, sequence: int) -> Operation | None:
         """What the partition has to do next behind the operation of this number."""
         operations = self._of.get(partition, [])
         place = bisect_right(operations, sequence, key=_sequence)
-        return operations[place] if place < len(operations) else None
+        if place == len(operations):
+            return None
+        one, last = operations[place], self._next.get(partition)
+        if last is None or last.sequence != one.sequence:
+            with_ = self._members(one.subject, one.sequence)
+            last = Operation(one.kind, one.sequence, one.at_ms, one.subject, with_, one.into)
+            self._next[partition] = last
+        return last
 
     def knows(self, sequence: int) -> bool:
         """Whether all operations up to this one are known here."""
-        return self._directory.sequence >= sequence
+        return self._sequence >= sequence
 
     def comes_first(self, partition: int, begun: int, sequence: int, subject: str) -> bool:
         """Whether the partition, which has begun those up to `begun`, has one to do to the subject before that."""
@@ -78,16 +107,47 @@ class Kinship:
         """By name the instant (ms) up to which its events are forgotten; what is learned later is added to it."""
         return MappingProxyType(self._erased)
 
-    def _operation(self, one: Identity) -> Operation:
-        at_ms, known = to_ms(one.at), self._directory
+    def _take(self, one: Identity, begins: _Begins) -> None:
+        sequence = one.sequence
         match one:
             case Merge(from_=other, into=into):
-                return Operation("merge", one.sequence, at_ms, other, known.members(other), into)
-            case Unmerge(from_=other, into=into):
-                return Operation("unmerge", one.sequence, at_ms, into, known.members(into), other)
-            case _:
-                return Operation("erasure", one.sequence, at_ms, one.subject, known.members(one.subject))
+                link = self._into[other] = _Link(other, sequence)
+                self._links.setdefault(into, []).append(link)
+            case Unmerge(from_=other):
+                self._part(other, sequence)
+            case Erasure(subject=subject):
+                members = self._members(subject, sequence)
+                self._erased.update(dict.fromkeys((subject, *members), begins.at_ms))
+                for other in members:
+                    self._part(other, sequence)
+
+    def _part(self, other: str, sequence: int) -> None:
+        link = self._into.pop(other, None)
+        if link is not None:
+            link.until = sequence
+
+    def _members(self, subject: str, sequence: int) -> frozenset[str]:
+        """All who had been merged into the subject, and into those, before this operation."""
+        found: set[str] = set()
+        left = [subject]
+        while left:
+            for link in self._links.get(left.pop(), ()):
+                if link.since < sequence <= link.until:
+                    found.add(link.other)
+                    left.append(link.other)
+        return frozenset(found)
 
 
-def _sequence(operation: Operation) -> int:
+def _begins(one: Identity) -> _Begins:
+    at_ms = to_ms(one.at)
+    match one:
+        case Merge(from_=other, into=into):
+            return _Begins("merge", one.sequence, at_ms, other, into)
+        case Unmerge(from_=other, into=into):
+            return _Begins("unmerge", one.sequence, at_ms, into, other)
+        case _:
+            return _Begins("erasure", one.sequence, at_ms, one.subject, "")
+
+
+def _sequence(operation: _Begins) -> int:
     return operation.sequence
