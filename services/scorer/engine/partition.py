@@ -141,6 +141,11 @@ class Partition:
             self._transfers.put(offset, value)
             self._wake.set()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether more of `transfers` may come."""
+        return self._transfers.has_room
+
     def wake(self) -> None:
         """Something has changed that a turn may have to look at, as another policy."""
         self._wake.set()

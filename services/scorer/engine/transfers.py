@@ -13,6 +13,8 @@ from schemas.decisions import Decision
 from services.scorer.domain.state import Joined
 
 _PIECE_BYTES = 700_000
+_ROOM_BYTES = 8 * 1024 * 1024  # a partition's; twice that with what is on its way when it is full
+_RECORD_BYTES = 250  # of a small one in memory, beside its data
 
 
 class Moved(msgspec.Struct, array_like=True, frozen=True, tag="moved"):
@@ -105,24 +107,35 @@ class TransferInbox:
 
     position: the next offset to take. A transfer in pieces is taken at its first one; of one that was taken already
     the other pieces are passed over.
+    bytes: what it takes, about
     """
 
     def __init__(self) -> None:
         self._pieces: deque[tuple[int, _Piece]] = deque()
         self._next: tuple[Transfer, list[int]] | None = None
         self._taken: set[int] = set()
-        self.position = 0
+        self._is_partial = False
+        self.position = self.bytes = 0
 
     def begin(self, position: int) -> None:
         """A takeover: what was here comes again."""
         self._pieces.clear()
         self._taken.clear()
         self._next, self.position = None, position
+        self._is_partial, self.bytes = False, 0
 
     def put(self, offset: int, value: bytes) -> None:
         """A record of the topic. msgspec.DecodeError if it is none of ours."""
         if offset >= self.position:
-            self._pieces.append((offset, _read_piece(value)))
+            piece = _read_piece(value)
+            self._pieces.append((offset, piece))
+            self.bytes += _size(piece)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more is to come: as long as there is little, or the first that waits has not come wholly. For what
+        else it may wait, time or other topics, nothing here is needed."""
+        return self.bytes < _ROOM_BYTES or self._is_partial
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -132,6 +145,7 @@ class TransferInbox:
         if self._next is None:
             self._pass_over()
             self._next = self._put_together()
+            self._is_partial = self._next is None and len(self._pieces) > 0
         return None if self._next is None else self._next[0]
 
     def take(self) -> None:
@@ -144,7 +158,8 @@ class TransferInbox:
     def _pass_over(self) -> None:
         """Pieces at the front that are taken, or whose first one was."""
         while self._pieces and (self._pieces[0][0] in self._taken or self._pieces[0][1].number > 0):
-            offset, _ = self._pieces.popleft()
+            offset, piece = self._pieces.popleft()
+            self.bytes -= _size(piece)
             self._taken.discard(offset)
             self.position = offset + 1
 
@@ -160,3 +175,7 @@ class TransferInbox:
                     whole = b"".join(part.data for _, part in parts)
                     return _read_transfer(whole), [offset for offset, _ in parts]
         return None
+
+
+def _size(piece: _Piece) -> int:
+    return len(piece.data) + _RECORD_BYTES

@@ -67,7 +67,7 @@ class Worker:
         self._assigned = self._failed = self._stopping = False
         self._kinship, self._lane = kinship, RestingLane()
         self._rebuilds = Rebuilds(settings.partitions, functools.partial(TopicReplay, settings), kinship.erased)
-        self._transfers = TransferFeed(settings, self._transferred, on_failure)
+        self._transfers = TransferFeed(settings, self._transferred, self._has_room, on_failure)
         self.room = Room(_INBOX_BYTES)
 
     def feed_from(self, feed: Feed) -> None:
@@ -167,6 +167,10 @@ class Worker:
         owned = self._partitions.get(partition)
         if owned is not None:
             owned.transferred(offset, value)
+
+    def _has_room(self, partition: int) -> bool:
+        owned = self._partitions.get(partition)
+        return owned is None or owned.has_room
 
     async def _let_go(self, numbers: set[int]) -> None:
         tasks = [self._tasks.pop(number) for number in numbers]

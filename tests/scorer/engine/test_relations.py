@@ -21,7 +21,7 @@ from services.scorer.domain.packing import alias_of, decode
 from services.scorer.domain.policy import parse
 from services.scorer.domain.scoring import Arrival, decide
 from services.scorer.domain.state import Customer
-from services.scorer.engine import relations
+from services.scorer.engine import relations, transfers
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.transfers import Forwarded, Moved, TransferInbox, pieces
@@ -314,6 +314,26 @@ def test_a_ledger_too_long_for_a_record_goes_in_pieces_that_count_when_the_last_
         assert isinstance(one.head(), Forwarded)
         one.take()
         assert (one.head(), one.position) == (None, 14)
+
+
+def test_an_inbox_that_is_full_has_room_for_the_rest_of_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfers, "_ROOM_BYTES", 1_500_000)
+    moved = Moved(7, "a", "b", 5, b"x" * 2_000_000, merging.Joined("a", {}))
+    event = Forwarded("a", b"{}", 9, 1, 4)
+    records = [*pieces(moved), *pieces(event)]
+    inbox, said = TransferInbox(), []
+    inbox.begin(0)
+    for offset, value in enumerate(records):
+        inbox.put(offset, value)
+        inbox.head()
+        said.append(inbox.has_room)
+    assert said == [True, True, False, False], "the third piece would never come, or anything would"
+    inbox.take()
+    assert inbox.has_room
+    assert 0 < inbox.bytes < 1_000
+    assert inbox.head() == event
+    inbox.take()
+    assert inbox.bytes == 0
 
 
 @pytest.mark.parametrize("order", ["merge first", "event first"])
