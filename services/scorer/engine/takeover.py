@@ -8,8 +8,10 @@
 Blocks; runs in a thread, before Faust lets the partition flow.
 """
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -37,6 +39,7 @@ from services.shared.settings import ScorerSettings
 
 log = structlog.get_logger()
 
+_HANGS_S = 90.0
 _read_identity: Final[Callable[[bytes], Identity]] = msgspec.json.Decoder(Identity).decode
 
 
@@ -112,7 +115,7 @@ class Takeover:
     def _take_over(self, partition: int) -> Taken:
         began = time.monotonic()
         transactions = Transactions(self._settings, partition, self._offsets, self._clock, self._failpoints)
-        transactions.open()
+        _in_time(transactions, transactions.open)
         consumer = changelog.reader(self._settings, self._settings.topic(self._settings.group))
         try:
             restored = changelog.restore(consumer, self._state, partition, self._progress(partition))
@@ -133,7 +136,7 @@ class Takeover:
             records=restored.records,
             aliases=restored.aliases,
         )
-        transactions.commit(position)
+        _in_time(transactions, transactions.commit, position)
         self._metrics.takeovers.inc()
         log.info(
             "partition taken over",
@@ -222,6 +225,35 @@ class Takeover:
             log.error("transfers are lost", partition=partition, position=position.transfers, first_kept=first)
             position = replace(position, transfers=first)
         return position
+
+
+def _in_time(transactions: Transactions, call: Callable[..., None], *args: Position) -> None:
+    """What the call raises; KafkaException also if the library does not come back long after its own time limits.
+
+    Its thread is left to it, so that those of takeovers stay free; the next takeover fences what it may still do.
+    """
+    done, lock, given_up = Future[None](), threading.Lock(), False
+
+    def run() -> None:
+        try:
+            call(*args)
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+        with lock:
+            if given_up:
+                transactions.drop()
+
+    threading.Thread(target=run, name="takeover-transaction", daemon=True).start()
+    try:
+        done.result(_HANGS_S)
+    except TimeoutError:
+        with lock:
+            given_up = True
+            if done.done():
+                transactions.drop()
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the broker's answer does not come back")) from None
 
 
 def _lost(what: str, topic: str) -> Refusal:

@@ -1,6 +1,7 @@
 """Taking a partition over, on a broker: fencing, restoring, and what is refused."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 
@@ -16,11 +17,11 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import VERSION, decode_position, encode, encode_position
 from services.scorer.domain.state import Customer, Position
-from services.scorer.engine import changelog, eventlog
+from services.scorer.engine import changelog, eventlog, takeover
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.takeover import Refusal, Taken, Takeover
-from services.scorer.engine.transactions import GroupOffsets
+from services.scorer.engine.transactions import GroupOffsets, Transactions
 from services.scorer.engine.turn import Turn
 from services.shared.metrics import ScorerMetrics
 from tests.scorer.engine.conftest import Install
@@ -341,3 +342,32 @@ async def test_the_log_tells_missing_records_from_missing_offsets(installation: 
 async def test_partitions_are_taken_over_side_by_side(installation: Installation, owner: Owner) -> None:
     taken = await asyncio.gather(*(asyncio.to_thread(owner.take_over, partition) for partition in (0, 1)))
     assert [one.position.events_offset for one in taken] == [0, 0]
+
+
+async def test_a_call_that_never_comes_back_is_given_up_and_lets_its_producer_go_when_it_does(
+    installation: Installation, owner: Owner, other: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    #  open   ●── hangs · · · · · · · ▪ comes back, dropped
+    #  owner  ●──────── given up ▮          other ● ── taken over ──▶
+    came_back, dropped = threading.Event(), threading.Event()
+    really_open, really_drop = Transactions.open, Transactions.drop
+
+    def hangs(transactions: Transactions) -> None:
+        assert came_back.wait(20)
+        really_open(transactions)
+
+    def drop(transactions: Transactions) -> None:
+        really_drop(transactions)
+        dropped.set()
+
+    monkeypatch.setattr(takeover, "_HANGS_S", 0.1)
+    monkeypatch.setattr(Transactions, "open", hangs)
+    monkeypatch.setattr(Transactions, "drop", drop)
+    with pytest.raises(KafkaException, match="does not come back"):
+        await asyncio.wait_for(asyncio.to_thread(owner.take_over), 10)
+    assert not dropped.is_set()
+    came_back.set()
+    assert await asyncio.to_thread(dropped.wait, 20)
+    monkeypatch.setattr(takeover, "_HANGS_S", 90.0)
+    monkeypatch.setattr(Transactions, "open", really_open)
+    assert (await asyncio.to_thread(other.take_over)).position.events_offset == 0
