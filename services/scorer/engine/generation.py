@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from schemas.events import Event
+from schemas.subjects import nobodys
 from schemas.unreadable import UNREADABLE
 from services.scorer.domain.merging import erase
 from services.scorer.domain.packing import decode, encode
@@ -140,7 +141,9 @@ class Generation:
         except UNREADABLE:
             return None
         key = event.subject.encode()
-        return event if key == record.key and partition_of(key, self._partitions) == self._shard.number else None
+        if key != record.key or nobodys(key) or partition_of(key, self._partitions) != self._shard.number:
+            return None
+        return event
 
 
 def _erased_ms(customer: Customer) -> int | None:
