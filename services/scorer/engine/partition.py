@@ -29,7 +29,7 @@ from services.scorer.engine.letter_limit import LetterLimit, TooManyDeadLetters
 from services.scorer.engine.rebuilding import Rebuilding, Rebuilds
 from services.scorer.engine.sweep import RestingLane
 from services.scorer.engine.takeover import Taken
-from services.scorer.engine.transfers import TransferInbox
+from services.scorer.engine.transfers import Moved, Returned, Rounds, TransferInbox
 from services.scorer.engine.turn import Turn
 
 log = structlog.get_logger()
@@ -97,7 +97,7 @@ class Partition:
         self._policies, self._kinship, self._lane, self._on_position = policies, kinship, lane, on_position
         self._fenced_pause_s = fenced_pause_s
         self._arrivals = Arrivals(number, feed, room)
-        self._transfers = TransferInbox()
+        self._transfers, self._rounds = TransferInbox(), Rounds()
         self._letter_share = letter_share
         self._limit, self._halted = LetterLimit(letter_share), ""
         self._rebuilding = Rebuilding(number, rebuilds, self.wake)
@@ -224,6 +224,7 @@ class Partition:
         self._taken, self._limit = taken, LetterLimit(self._letter_share)
         self._arrivals.begin(taken.backlog_end)
         self._transfers.begin(taken.position.transfers)
+        self._rounds.begin_anew()
         self._on_position(taken.position.transfers)
         self._playback = Playback(self._clock, taken.position.appended_ms)
         self._more_due = self._unproven = False
@@ -427,15 +428,20 @@ class Partition:
             if operation is None or operation.at_ms > until_ms or not relations.begin(taken.shard, turn, operation):
                 break
             done = operation.sequence
+            self._rounds.begin_anew()
         return done
 
     def _receive(self, taken: Taken, turn: Turn, until_ms: int, done: int) -> bool:
         """Take the next of what has come from other partitions; False if there is none, or its time has not come."""
-        transfer, more = self._transfers.head(), len(self._transfers) > 1
-        if transfer is None or transfer.at_ms > until_ms:
+        transfer, sent = self._transfers.head(), len(turn.transfers)
+        if transfer is None or transfer.at_ms > until_ms or self._rounds.rests(transfer, time.monotonic()):
             return False
-        if not relations.take(taken.shard, turn, transfer, until_ms, self._kinship, done, more):
+        if not relations.take(taken.shard, turn, transfer, until_ms, self._kinship, done, self._transfers.more):
             return False
+        if len(turn.transfers) > sent:
+            self._rounds.passed_on(transfer)
+        elif isinstance(transfer, Moved | Returned):
+            self._rounds.begin_anew()
         self._transfers.take()
         return True
 

@@ -15,6 +15,8 @@ from services.scorer.domain.state import Joined
 _PIECE_BYTES = 700_000
 _ROOM_BYTES = 8 * 1024 * 1024  # a partition's; twice that with what is on its way when it is full
 _RECORD_BYTES = 250  # of a small one in memory, beside its data
+_FIRST_REST_S, _LONGEST_REST_S = 0.1, 10.0
+_MOST_PASSED = 10_000
 
 
 class Moved(msgspec.Struct, array_like=True, frozen=True, tag="moved"):
@@ -87,15 +89,20 @@ _read_piece = msgspec.msgpack.Decoder(_Piece).decode
 _read_transfer = msgspec.msgpack.Decoder(Transfer).decode
 
 
-def pieces(transfer: Transfer) -> Iterator[bytes]:
-    """The records it takes."""
+def name_of(transfer: Transfer) -> str:
+    """It has this name whenever it comes by here."""
     match transfer:
         case Forwarded():
-            name = f"{transfer.partition}/{transfer.offset}/{transfer.subject}"
+            return f"{transfer.partition}/{transfer.offset}/{transfer.subject}"
         case Renewed():
-            name = f"rebuild {transfer.rebuild}/{transfer.offset}/{transfer.name}/{transfer.subject}"
+            return f"rebuild {transfer.rebuild}/{transfer.offset}/{transfer.name}/{transfer.subject}"
         case _:
-            name = f"{transfer.sequence}/{transfer.subject}"
+            return f"{transfer.sequence}/{transfer.subject}"
+
+
+def pieces(transfer: Transfer) -> Iterator[bytes]:
+    """The records it takes."""
+    name = name_of(transfer)
     whole = _encode(transfer)
     count = max(1, -(-len(whole) // _PIECE_BYTES))
     for number in range(count):
@@ -140,6 +147,11 @@ class TransferInbox:
     def __len__(self) -> int:
         return len(self._pieces)
 
+    @property
+    def more(self) -> bool:
+        """Whether anything stands behind the first transfer, which has come wholly."""
+        return self._next is not None and len(self._pieces) > len(self._next[1])
+
     def head(self) -> Transfer | None:
         """What comes next, None if it is not here, or not wholly."""
         if self._next is None:
@@ -175,6 +187,37 @@ class TransferInbox:
                     whole = b"".join(part.data for _, part in parts)
                     return _read_transfer(whole), [offset for offset, _ in parts]
         return None
+
+
+class Rounds:
+    """What waits lets others pass by being sent again, to the end of the topic. If it comes round and nothing that it
+    may wait for has happened, all of it rests, ever longer: else it would fill the topic for as long as it waits."""
+
+    def __init__(self) -> None:
+        self._passed: set[str] = set()
+        self._rest_s = self._until_s = 0.0
+
+    def rests(self, transfer: Transfer, now_s: float) -> bool:
+        """now_s: of a clock that only goes forward"""
+        if now_s < self._until_s:
+            return True
+        if name_of(transfer) not in self._passed:
+            return False
+        self._passed.clear()
+        self._rest_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, 2 * self._rest_s))
+        self._until_s = now_s + self._rest_s
+        return True
+
+    def passed_on(self, transfer: Transfer) -> None:
+        """It was not taken, but sent again."""
+        if len(self._passed) >= _MOST_PASSED:
+            self._passed.clear()
+        self._passed.add(name_of(transfer))
+
+    def begin_anew(self) -> None:
+        """Something has happened for which others may have waited."""
+        self._passed.clear()
+        self._rest_s = self._until_s = 0.0
 
 
 def _size(piece: _Piece) -> int:

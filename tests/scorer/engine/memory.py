@@ -128,7 +128,12 @@ def kafka_error(code: int) -> KafkaException:
 
 @asynccontextmanager
 async def actor(
-    log: Log, *, max_batch: int = 5000, clock: Clock | None = None, letter_share: float = 0.2
+    log: Log,
+    *,
+    max_batch: int = 5000,
+    clock: Clock | None = None,
+    letter_share: float = 0.2,
+    kinship: Kinship | None = None,
 ) -> AsyncIterator[Partition]:
     """A running partition over `log`; a failure of it is raised at the end."""
     registry = CollectorRegistry()
@@ -140,7 +145,7 @@ async def actor(
             room=Room(1_000_000),
             take_over=log.take_over,
             policies=lambda: log.policies,
-            kinship=Kinship(1),
+            kinship=kinship or Kinship(1),
             lane=RestingLane(),
             rebuilds=Rebuilds(1, log.replay, dict),
             on_position=lambda _: None,

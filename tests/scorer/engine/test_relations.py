@@ -303,6 +303,7 @@ def test_a_ledger_too_long_for_a_record_goes_in_pieces_that_count_when_the_last_
     assert inbox.head() is None, "the last piece is missing"
     inbox.put(13, records[2])
     assert inbox.head() == moved
+    assert inbox.more, "an event stands behind it"
     inbox.take()
     assert inbox.position == 11
     # A crash here: what follows is read again from 11 on, pieces without their first one among it.
@@ -332,6 +333,7 @@ def test_an_inbox_that_is_full_has_room_for_the_rest_of_what_comes_next(monkeypa
     assert inbox.has_room
     assert 0 < inbox.bytes < 1_000
     assert inbox.head() == event
+    assert not inbox.more
     inbox.take()
     assert inbox.bytes == 0
 
