@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from starlette.responses import Response
 
 from schemas.problems import DATABASE_UNAVAILABLE, Refused
 from schemas.publish import VERSION
+from schemas.topics import CONTROL
 from services.notifier import gauges
 from services.notifier.api import alerts, customers, documentation, overview, stream, tasks
 from services.notifier.api.subjects import RawSubjects
@@ -25,7 +27,9 @@ from services.notifier.intake import Unreadable
 from services.notifier.store import progress
 from services.notifier.store.database import Database, DatabaseAway, WrongSchema
 from services.scorer.domain.policy import Policy
-from services.shared.control import Control
+from services.shared import control
+from services.shared.connection import for_librdkafka
+from services.shared.following import Following
 from services.shared.kafka import KafkaRefused, KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.metrics import NotifierMetrics
 from services.shared.serving import FAILED, MISUSED, CannotServe
@@ -59,7 +63,7 @@ def build(
         registry.register(collector)
     metrics = NotifierMetrics(registry)
     database = Database(settings.database_url)
-    deciding = Deciding(policy, str(settings.policy), lambda: Control(settings).read())
+    deciding = Deciding(policy, str(settings.policy), lambda: control.Control(settings).read())
     consumer = Consumer(settings, database, deciding, metrics, clock)
     feed = Feed(database)
 
@@ -74,6 +78,9 @@ def build(
                 gauges.keep_current(database, consumer, metrics),
             ):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
+            following = _following_control(settings, deciding)
+            stack.push_async_callback(asyncio.to_thread, following.stop)
+            following.start()
             consuming = asyncio.create_task(_consume(app, consumer, end))
             stack.push_async_callback(_finish, consumer, consuming)
             yield
@@ -131,6 +138,30 @@ async def _check_database(database: Database, deciding: Deciding) -> None:
         raise CannotServe(str(error), exit_code=MISUSED) from error
     except (KafkaUnavailable, TopicMissing, TopicMismatch) as error:
         raise CannotServe(f"the policies cannot be read: {error}", exit_code=error.exit_code) from error
+
+
+def _following_control(settings: NotifierSettings, deciding: Deciding) -> Following:
+    """Has every policy known as soon as it stands on topic `control`: a forecast is to know of one still to come."""
+    loop, has_grown = asyncio.get_running_loop(), threading.Event()
+
+    async def learn() -> None:
+        try:
+            await deciding.learn()
+        except (OtherPolicy, KafkaUnavailable, TopicMissing, TopicMismatch, control.Unreadable) as error:
+            log.warning("a policy cannot be read yet; it will be when a customer's record names it", error=str(error))
+
+    def on_end() -> None:
+        if has_grown.is_set():
+            has_grown.clear()
+            asyncio.run_coroutine_threadsafe(learn(), loop)
+
+    return Following(
+        for_librdkafka(settings),
+        settings.topic(CONTROL.name),
+        on_record=lambda _: has_grown.set(),
+        on_end=on_end,
+        on_failure=lambda error: log.error("topic control is not followed any more", exc_info=error),
+    )
 
 
 async def _consume(app: FastAPI, consumer: Consumer, end: Callable[[], None]) -> None:

@@ -75,9 +75,13 @@ class Applier:
                     aliases[subject] = into
                 continue
             try:
-                rows.append(projection.row(subject, partition, record))
+                row = projection.row(subject, partition, record)
             except StateError as error:
                 raise Unreadable(f"the state of {subject!r} in partition {partition}: {error}") from error
+            if row is None:
+                gone.append(subject)
+            else:
+                rows.append(row)
         await customers.put(connection, rows)
         await customers.remove(connection, gone)
         await customers.put_aliases(connection, aliases, batch.states.keys() - aliases.keys())

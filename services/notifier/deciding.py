@@ -1,6 +1,6 @@
 """The policies the scorer decides by, as far as they are known here.
 
-Topic `control` is read when a record names a policy that is not known: so nobody need be told of an activation.
+Topic `control` is read when it has grown, and when a record names a policy that is not known: that may come first.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ class Deciding:
         self._book = Book()
         self._playbooks: dict[int, Playbooks] = {}
         self._digests = {first.digest}
+        self._learning = asyncio.Lock()
         self.policies = Policies.only(first)
 
     async def know(self, batch: Batch) -> None:
@@ -49,7 +50,7 @@ class Deciding:
         """Digests, each with its policy's name. OtherPolicy, KafkaUnavailable."""
         if not named.keys() - self._digests - {""}:
             return
-        await self._learn()
+        await self.learn()
         for digest in sorted(named.keys() - self._digests - {""}):
             raise OtherPolicy(
                 f"the scorer's state was made under policy {named[digest]} ({digest}), which is not on topic control "
@@ -61,7 +62,7 @@ class Deciding:
         wanted = set(marks)
         if wanted <= self.policies.known.keys():
             return
-        await self._learn()
+        await self.learn()
         if not wanted <= self.policies.known.keys():
             raise OtherPolicy(
                 "a customer's state was made under a sequence of policies that is not the one on topic control: "
@@ -86,15 +87,18 @@ class Deciding:
         alike = [i for i, era in enumerate(self.policies.eras) if era.policy.digest == turn.policy_digest]
         return next((i for i in reversed(alike) if self.policies.eras[i].activated_ms <= decided_ms), (alike or [0])[0])
 
-    async def _learn(self) -> None:
-        try:
-            known = await asyncio.to_thread(self._read)
-            if known:
-                self.policies = self._book.learned(known)
-                self._playbooks.clear()
-                self._digests = {one.digest for one in known}
-        except PolicyError as error:
-            raise OtherPolicy(str(error)) from error
+    async def learn(self) -> None:
+        """Know what topic `control` holds by now, also policies that are still to take effect. OtherPolicy,
+        KafkaUnavailable."""
+        async with self._learning:
+            try:
+                known = await asyncio.to_thread(self._read)
+                if known:
+                    self.policies = self._book.learned(known)
+                    self._playbooks.clear()
+                    self._digests = {one.digest for one in known}
+            except PolicyError as error:
+                raise OtherPolicy(str(error)) from error
 
 
 def _marks(batch: Batch) -> Iterator[bytes]:

@@ -32,9 +32,12 @@ class Projection:
     def __init__(self, policies: Policies) -> None:
         self._policies = policies
 
-    def row(self, subject: str, partition: int, record: bytes) -> CustomerRow:
-        """StateError if the record cannot be read."""
+    def row(self, subject: str, partition: int, record: bytes) -> CustomerRow | None:
+        """None of one without any event, as of an erased one: nothing is known of them. StateError if the record cannot
+        be read."""
         customer = decode(record, self._policies)
+        if not len(customer.ledger):
+            return None
         shown = customer.shown()
         of_kind: dict[Kind, dict[str, Value]] = {"ladder": {}, "class": {}, "segment": {}, "churn": {}}
         for name, (kind, value, _) in shown.items():

@@ -15,7 +15,8 @@ from services.notifier.store import customers, tasks
 from services.notifier.store.database import Database
 from services.notifier.store.migrate import migrate
 from services.notifier.store.offsets import OffsetConflict
-from services.scorer.domain.packing import encode_alias
+from services.scorer.domain.packing import encode, encode_alias
+from services.scorer.domain.state import Customer
 from tests.fixtures.database import fresh_database
 from tests.notifier.desk import Desk, contents
 from tests.notifier.scribe import CHANGELOG, DECISIONS, NOON, POLICY
@@ -51,6 +52,17 @@ async def test_a_tombstone_removes_the_customer(desk):
     desk.scribe.state("c2")
     await desk.deliver()
     desk.scribe.forget("c1")
+    await desk.deliver()
+    assert await desk.rows("SELECT subject FROM customers") == [("c2",)]
+
+
+async def test_of_one_who_was_erased_nothing_is_known(desk):
+    desk.scribe.purchase("c1", 150)
+    desk.scribe.purchase("c2", 150)
+    await desk.deliver()
+    nothing = encode(Customer.new(desk.scribe.policies))
+    desk.scribe.append(CHANGELOG, 0, b"c1", nothing)
+    desk.scribe.append(CHANGELOG, 0, b"never-seen", nothing)
     await desk.deliver()
     assert await desk.rows("SELECT subject FROM customers") == [("c2",)]
 

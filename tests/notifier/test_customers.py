@@ -1,13 +1,20 @@
 """The query API of customers: the list, one customer's page and history, over a real database."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from schemas import answers
 from schemas.explanations import OverrideView
+from schemas.topics import CONTROL
+from services.notifier.consumer import Consumer
+from services.shared.control import Control
+from services.shared.kafka import create_topics
+from tests.notifier import serving
 from tests.notifier.asking import get, walk
-from tests.notifier.scribe import NOON
+from tests.notifier.scribe import NOON, POLICY
+from tests.waiting import until
 
 
 async def test_customers_are_listed_in_pages_without_gap_or_repetition(http, desk):
@@ -157,3 +164,28 @@ async def test_any_subject_can_stand_in_an_address(http, desk, subject, encoded)
     address = str(http.base_url).rstrip("/") + "/v1/customers/" + encoded
     assert (await get(http, address, answers.CustomerView)).subject == subject
     assert (await get(http, f"{address}/history", answers.History)).subject == subject
+
+
+async def test_a_policy_that_is_still_to_take_effect_is_in_the_forecast(settings, desk, policy, clock, monkeypatch):
+    """Nobody need have an event for that."""
+    await asyncio.to_thread(create_topics, settings, (CONTROL,))
+    monkeypatch.setattr(Consumer, "run", serving.idle)
+    desk.scribe.purchase("c1", 150)
+    await desk.deliver()
+    async with serving.client(serving.app(settings, policy, clock)) as http:
+
+        async def falls_at():
+            told = await get(http, "/v1/customers/c1", answers.CustomerView)
+            return next((n.at for n in told.next if (n.dimension, n.after) == ("tier", "basic")), None)
+
+        assert await falls_at() is None
+        switch = clock.now + timedelta(days=1)
+        desk.scribe.activate(POLICY.replace('spend >= 100"', 'spend >= 200"'), at=switch)
+        await asyncio.to_thread(lambda: Control(settings).append(lambda _: desk.scribe.activations))
+
+        async def is_known():
+            return await falls_at() == switch
+
+        await until(is_known, within=20, what="the policy is in the forecast")
+        later = await get(http, "/v1/customers/c1", answers.CustomerView, at=switch.isoformat())
+        assert later.tier == "basic"

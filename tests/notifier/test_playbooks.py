@@ -147,3 +147,12 @@ def test_a_closed_task_says_why_it_cannot_be_claimed():
     worklist.turn("tier", "gold", "silver")
     with pytest.raises(TaskConflict, match="tier went from gold to silver"):
         claim(worklist.tasks[0], "ann", NOON)
+
+
+def test_from_a_tier_that_the_policy_no_longer_has_nobody_rises_or_falls(worklist):
+    """Which of the two it was the policy cannot say: it does not know the tier's rank."""
+    ladder = next(d for d in policy().dimensions if d.name == "tier")
+    assert "platinum" not in ladder.values
+    assert worklist.turn("tier", "platinum", "basic", cause="policy") == ([], [])
+    ((task,), _) = worklist.turn("tier", "platinum", "gold", cause="policy")
+    assert task.title == "Say thank you", "whoever enters a tier enters it from anywhere"

@@ -113,7 +113,7 @@ class Playbook(msgspec.Struct, frozen=True):
     webhook: str | None = None
 
     def enters(self, before: Value, after: Value) -> bool:
-        """Whether this move is what the playbook waits for."""
+        """Whether this move is what the playbook waits for. From a tier that is no more nobody rises or falls."""
         if before == after:
             return False
         if self.verb == "leaves" and isinstance(self.dimension, Classes):
@@ -122,6 +122,8 @@ class Playbook(msgspec.Struct, frozen=True):
             return False
         if self.verb in ("rises", "falls"):
             values = self.dimension.values
+            if before not in values or after not in values:
+                return False
             return (values.index(after) < values.index(before)) == (self.verb == "rises")
         return True
 
