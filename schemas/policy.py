@@ -200,7 +200,7 @@ class Playbook(_Part, frozen=True, kw_only=True):
     """What a transition triggers: at least one of `task`, `alert` and `webhook`.
 
     on: `tier enters gold`, `tier falls to basic`, `tier rises to gold`, `type enters growth`, `active enters`,
-        `active leaves`, `churn raised`, `churn gone`
+        `active leaves`, `churn raised`, `churn gone`; from a tier that the policy no longer has nobody rises or falls
     alert:   whether somebody is to be alerted
     webhook: the name of the endpoint that is told
     """
