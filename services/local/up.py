@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 
 from services.demo.run import Demo
+from services.local.beside import exports
 from services.local.command import Command
 from services.local.datafolder import DataFolder
 from services.local.errors import FAILED, MISUSED, CannotStart
@@ -83,6 +84,8 @@ async def bring_up(options: Options, *, log: Console, out: Console) -> int:
                 await supervisor.start(*(_service(name, environment, ports, supervisor) for name in SERVICES))
             urls = {name: f"http://{HOST}:{ports[name]}" for name in SERVICES}
             say(f"ready: events to {urls['ingest']}/v1/events, customers at {urls['notifier']}/v1/customers")
+            if variables := exports(environment):
+                say(f"other commands beside it: {variables}")
             if options.demo:
                 demo = Demo(
                     **urls,

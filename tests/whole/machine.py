@@ -78,6 +78,11 @@ class Machine:
 
         await until(said, within=within, what=words)
 
+    def exports(self) -> str:
+        """The line that lets other commands reach it, as it was printed."""
+        [line] = [line for line in self.stderr if "other commands beside it: " in line]
+        return line.partition("other commands beside it: ")[2]
+
     def remember_family(self) -> None:
         """Note all processes that must be gone in the end."""
         for process in self._children():

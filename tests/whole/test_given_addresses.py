@@ -24,6 +24,8 @@ async def test_a_given_kafka_and_database_are_used_and_none_are_started(
             machine.remember_family()
             assert len(machine.family) == 3, machine.family
             assert not set(machine.family.values()) & {"java", "postgres"}
+            await machine.says("other commands beside it")
+            assert f"TIERLINE_TOPIC_PREFIX={topic_prefix} TIERLINE_PARTITIONS=2 " in machine.exports()
             assert await machine.ended() == 0, machine.log()
             assert any("All 236 customers are" in line for line in machine.stdout)
         assert sorted(path.name for path in machine.data.iterdir()) == [".tierline", "demo.json"]

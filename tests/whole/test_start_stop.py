@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -73,6 +74,8 @@ async def test_an_interrupted_replay_goes_on_and_a_finished_one_is_not_done_agai
                 return None
 
         assert (await until(newcomer, what="the purchase has reached the customer's page"))["tier"] == "platinum"
+        activated = await shell(f"{machine.exports()}; {sys.executable} -m services.cli.main policy history --json")
+        assert activated["sequence"] == 1
         machine.remember_family()
         assert set(machine.family.values()) >= {"java", "postgres"}
         machine.terminate()
