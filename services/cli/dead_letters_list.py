@@ -8,6 +8,7 @@ import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from schemas.decisions import DeadLetterReason
 from schemas.problems import Refused
@@ -26,7 +27,8 @@ from services.local.errors import MISUSED, CannotStart
 def list_(reason: str | None, since: str | None, subject: str | None, only_open: bool, as_json: bool) -> None:
     """Say which events were not taken, the oldest first: why, of whom, when, and whether they were sent again.
 
-    `repaired` waits for `tierline dead-letters resend`. The reasons are explained in docs/semantics.md.
+    `repaired` waits for `tierline dead-letters resend`. The reasons are explained in docs/semantics.md. What is too
+    long for a line is cut; --json has it whole.
 
     Exit codes: 0 done, 1 the topic cannot be read, 2 misused.
     """
@@ -53,16 +55,22 @@ def list_(reason: str | None, since: str | None, subject: str | None, only_open:
 
 
 def _table(letters: list[Letter]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("letter", "reason", "subject", "event", "written", "state"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("what was wrong", overflow="ellipsis", no_wrap=True)
+    """A line a letter. Its id is always whole, since the other commands ask for it; the longest of the rest are cut."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("letter", no_wrap=True)
+    for name in ("reason", "subject", "event", "written", "state", "what was wrong"):
+        table.add_column(_cut(name))
     for one in letters:
         letter = one.letter
         at = words.instant(letter.at)
         subject, id_ = letter.subject or "", letter.id or ""
-        table.add_row(str(one.place), letter.reason, subject, id_, at, one.state, letter.detail)
+        rest = (letter.reason, subject, id_, at, one.state, letter.detail)
+        table.add_row(str(one.place), *map(_cut, rest))
     return table
+
+
+def _cut(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _instant(text: str) -> datetime:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -118,6 +119,25 @@ async def test_they_are_listed_the_oldest_first_and_filtered(desk: Desk) -> None
     assert [old, "id_conflict", "b", "old"] in [row[:4] for row in rows]
     assert [junk, "unreadable"] in [row[:2] for row in rows]
     assert rows[-1] == ["3", "letters,", "3", "not", "sent", "again"]
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+async def test_in_a_terminal_of_any_width_a_letters_id_is_whole_and_what_is_too_long_is_cut(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
+    monkeypatch.setenv("COLUMNS", str(width))
+    letters = [
+        await desk.letter(purchase("s" * 128, id="i" * 128), "refund_exceeds_order", partition=1),
+        await desk.letter(purchase("a", id="e")),
+    ]
+    code, out, _ = await desk("list")
+    assert code == 0
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()]
+    assert max(map(len, lines)) <= width
+    long, short = (next(line.split() for line in lines if line.split()[:1] == [letter]) for letter in letters)
+    assert [text[:3] + text[-1] for text in long[2:4]] == ["sss…", "iii…"]
+    assert short[1:4] == ["poison", "a", "e"]
 
 
 async def test_one_is_shown_with_its_bytes_and_where_they_stand(desk: Desk) -> None:
