@@ -13,7 +13,7 @@ import services
 from services.cli import policy as policies
 from services.local.datafolder import default_data_folder
 from services.scorer.domain.pending import refuse_pending
-from services.shared.settings import CATALOGUE
+from services.shared.settings import CATALOGUE, NotifierSettings
 
 RETAIL = Path(next(iter(services.__path__))).parent / "policies" / "retail.yaml"
 
@@ -86,7 +86,7 @@ def up(
         sample=sample,
         ports={"ingest": ingest_port, "scorer": scorer_port, "notifier": notifier_port},
         kafka_bootstrap=os.environ.get("KAFKA_BOOTSTRAP") or None,
-        database_url=os.environ.get("DATABASE_URL") or None,
+        database_url=NotifierSettings().database_url if os.environ.get("DATABASE_URL") else None,
     )
     code = asyncio.run(bring_up(options, log=Console(stderr=True, markup=False), out=Console(markup=False)))
     raise SystemExit(code)

@@ -4,10 +4,9 @@ import asyncio
 from typing import NamedTuple
 
 import asyncpg
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from services.local.errors import MISUSED, CannotStart
+from services.local.errors import CannotStart
 from services.notifier.store.migrate import migrate
 from services.shared.kafka import Difference, KafkaUnavailable, TopicMismatch, create_topics, repair_topics
 from services.shared.settings import KafkaSettings
@@ -26,11 +25,6 @@ async def prepare(settings: KafkaSettings, database_url: str, *, repair: bool = 
     repair: set what is wrong of topics that are there. CannotStart, with exit code 2 if a topic is not as it has to
     be (without `repair`), or if Kafka will not have us.
     """
-    try:
-        make_url(database_url)
-    except ArgumentError as error:
-        wanted = "postgresql+asyncpg://user@host/name"
-        raise CannotStart(f"DATABASE_URL is not an SQLAlchemy URL, as {wanted}", exit_code=MISUSED) from error
     try:
         repaired = await asyncio.to_thread(repair_topics, settings) if repair else []
         created, _ = await asyncio.gather(asyncio.to_thread(create_topics, settings), migrate(database_url))

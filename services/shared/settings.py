@@ -140,6 +140,11 @@ class NotifierSettings(KafkaSettings):
     batch_records: int = _variable("TIERLINE_NOTIFIER_BATCH_RECORDS", 5_000, "most records of one transaction", ge=1)
     stream_keep: int = _variable("TIERLINE_NOTIFIER_STREAM_KEEP", 1_000_000, "transitions /v1/stream can go back", ge=1)
 
+    @model_validator(mode="after")
+    def _one_driver(self) -> "NotifierSettings":
+        self.database_url = _database(self.database_url or type(self).model_fields["database_url"].default)
+        return self
+
 
 class AuditSettings(KafkaSettings):
     """services/audit, where it audits again and again"""
@@ -149,6 +154,23 @@ class AuditSettings(KafkaSettings):
 
 
 CATALOGUE: tuple[type[KafkaSettings], ...] = (IngestSettings, ScorerSettings, NotifierSettings, AuditSettings)
+
+
+def _database(url: str) -> str:
+    """The address with the driver there is, which may be left out; ValueError, without a password, for any other."""
+    from sqlalchemy.engine import make_url  # noqa: PLC0415 - takes a while, and only some ask for it
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    wanted = "postgresql+asyncpg://user@host/name"
+    try:
+        read = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError(f"DATABASE_URL is not an SQLAlchemy URL, as {wanted}") from None
+    if read.drivername not in ("postgresql+asyncpg", "postgresql", "postgres"):
+        raise ValueError(f"DATABASE_URL asks for {read.drivername}, which is not at hand: write it as {wanted}")
+    if "sslmode" in read.query:
+        raise ValueError("DATABASE_URL: asyncpg does not know sslmode, write ssl=... with the same value")
+    return "postgresql+asyncpg" + url[len(read.drivername) :]
 
 
 def unusable(error: ValidationError) -> str:

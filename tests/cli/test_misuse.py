@@ -159,6 +159,20 @@ def test_a_database_that_is_no_address(tierline, monkeypatch):
     misused(tierline("setup"), "DATABASE_URL")
 
 
+@pytest.mark.parametrize("command", ["setup", "notifier", "up"])
+@pytest.mark.parametrize("url", ["mysql://h/n", "postgresql+psycopg2://li:hush@h/n", "postgresql://li:hush@h:p/n"])
+def test_a_database_of_another_kind_or_driver(tierline, monkeypatch, url, command):
+    monkeypatch.setenv("DATABASE_URL", url)
+    answer = tierline(command)
+    misused(answer, "DATABASE_URL", "postgresql+asyncpg://user@host/name")
+    assert "hush" not in answer[2]
+
+
+def test_a_database_with_an_option_its_driver_does_not_know(tierline, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://li:hush@h/n?sslmode=require")
+    misused(tierline("setup"), "sslmode", "ssl=")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
