@@ -37,7 +37,8 @@ def rebuild(file: Path | None, wait: bool, by: str | None, as_json: bool) -> Non
     """Replay topic events into a new generation of customers while the present one serves, and switch.
 
     Of an event only the fields are kept that some policy named when it came. With --for, those that a policy asks for
-    are found again, and `tierline policy activate` takes it then. Nothing is asked for twice.
+    are found again, and `tierline policy activate` takes it then; what is kept, or asked for already, is not asked for
+    again. Without --for, each call asks for another rebuild.
 
     Scorers that run follow it at once, behind live events, one partition of each at a time. Whoever stands elsewhere
     afterwards is told so. Refused if topic events does not begin at its beginning any more.
@@ -52,15 +53,17 @@ def rebuild(file: Path | None, wait: bool, by: str | None, as_json: bool) -> Non
     fields = frozenset() if wanted is None else activation.told(lambda: kept.missing(records, wanted))
     number = kept.found_by(records, fields) if wanted is not None else None
     if wanted is not None and not fields:
-        click.echo(f"all that {wanted.name} asks for is kept already: `tierline policy activate {file}` takes it")
+        if as_json:
+            _print(None, fields, Progress(0, settings.partitions, settings.partitions))
+        else:
+            click.echo(f"all that {wanted.name} asks for is kept already: `tierline policy activate {file}` takes it")
         return
     if number is None:
         _check_beginnings(settings, MISUSED)
         number = _asked(control, fields, wanted, by).sequence
     reached = _wait(settings, number) if wait else activation.told(lambda: kept.progress(settings, number))
     if as_json:
-        told = {"number": number, "fields": sorted(fields), "partitions": reached.partitions, "done": reached.done}
-        click.echo(msgspec.json.encode(told).decode())
+        _print(number, fields, reached)
     else:
         click.echo(_said(reached, fields))
 
@@ -116,6 +119,12 @@ def _wait(settings: KafkaSettings, number: int) -> Progress:
                     return reached
                 _check_beginnings(settings, exit_code=1)
             time.sleep(_PAUSE_S)
+
+
+def _print(number: int | None, fields: frozenset[str], reached: Progress) -> None:
+    """As JSON.  number: none if nothing had to be asked for"""
+    told = {"number": number, "fields": sorted(fields), "partitions": reached.partitions, "done": reached.done}
+    click.echo(msgspec.json.encode(told).decode())
 
 
 def _said(reached: Progress, fields: frozenset[str]) -> str:

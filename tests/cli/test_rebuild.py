@@ -80,6 +80,8 @@ async def test_nothing_is_asked_for_where_all_is_kept_or_asked_for_already(tierl
     await started(settings)
     code, out, _ = await tierline("rebuild", "--for", "first.yaml", "--by", "li")
     assert (code, "is kept already" in out) == (0, True)
+    code, out, _ = await tierline("rebuild", "--for", "first.yaml", "--json")
+    assert (code, json.loads(out)) == (0, {"number": None, "fields": [], "partitions": 2, "done": 2})
     for _ in range(2):
         code, out, err = await tierline("rebuild", "--for", "by-channel.yaml", "--by", "li")
         assert (code, out, err) == (0, "rebuild 1 for channel: done in 0 of 2 partitions; --wait waits for it\n", "")
