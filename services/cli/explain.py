@@ -94,7 +94,10 @@ def _by_service(customer: str, at: str | None, address: str | None) -> _Known:
     if address is None:
         settings = NotifierSettings()
         address = f"http://{settings.host}:{settings.port}"
-    path = f"/v1/customers/{quote(customer, safe='')}"
+    encoded = quote(customer, safe="")
+    if not encoded.strip("."):
+        encoded = encoded.replace(".", "%2E")  # as they stand, . and .. are steps in a path
+    path = f"/v1/customers/{encoded}"
     try:
         with httpx.Client(base_url=address, timeout=_PATIENCE_S, trust_env=False) as client:
             answer = client.get(path, params={} if at is None else {"at": at})

@@ -254,6 +254,12 @@ class TestNotifier(Desk):
         assert explain("c")[0] == 1
         assert self.asked == "/v1/customers/c"
 
+    @pytest.mark.parametrize(("customer", "asked"), [(".", "%2E"), ("..", "%2E%2E"), ("a/../b", "a%2F..%2Fb")])
+    def test_an_id_of_dots_is_no_step_in_a_path(self, explain, at, customer, asked):
+        self.refuses(CUSTOMER_NOT_FOUND, "no event of this customer has been seen")
+        assert explain(customer, "--notifier", at)[0] == 1
+        assert self.asked == f"/v1/customers/{asked}"
+
     def test_an_unknown_customer_is_exit_code_1(self, explain, at):
         self.refuses(CUSTOMER_NOT_FOUND, "no event of customer 'c' has been seen")
         code, out, err = explain("c", "--notifier", at)
