@@ -1,5 +1,6 @@
 """`tierline rebuild`: have every customer made anew from topic events, with what a policy needs that was not kept."""
 
+import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from services.shared.kafka import KafkaUnavailable
 from services.shared.settings import KafkaSettings
 
 _PAUSE_S = 1.0
+_SILENT_S = 10.0
+"""Without any progress, until it is said whose turn it is."""
 
 
 @click.command()
@@ -108,6 +111,7 @@ def _wait(settings: KafkaSettings, number: int) -> Progress:
     columns = (TextColumn("rebuild {task.fields[number]}"), BarColumn(), MofNCompleteColumn(), TextColumn("partitions"))
     with Bar(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=settings.partitions, number=number)
+        silent_until, done = time.monotonic() + _SILENT_S, 0
         while True:
             try:
                 reached = kept.progress(settings, number)
@@ -117,6 +121,12 @@ def _wait(settings: KafkaSettings, number: int) -> Progress:
                 bar.update(task, completed=reached.done)
                 if reached.is_done:
                     return reached
+                if reached.done > done and silent_until != math.inf:
+                    silent_until, done = time.monotonic() + _SILENT_S, reached.done
+                elif time.monotonic() >= silent_until:
+                    silent_until = math.inf  # once is enough
+                    said = f"{_so_far(reached)}; it waits for scorers to do the rest: is one running?"
+                    bar.console.print(f"rebuild {number}: {said}", soft_wrap=True)
                 _check_beginnings(settings, exit_code=1)
             time.sleep(_PAUSE_S)
 
@@ -131,4 +141,8 @@ def _said(reached: Progress, fields: frozenset[str]) -> str:
     what = f"rebuild {reached.number}" + (f" for {', '.join(sorted(fields))}" if fields else "")
     if reached.is_done:
         return f"{what}: done"
-    return f"{what}: done in {reached.done} of {words.counted(reached.partitions, 'partition')}; --wait waits for it"
+    return f"{what}: {_so_far(reached)}; --wait waits for it"
+
+
+def _so_far(reached: Progress) -> str:
+    return f"done in {reached.done} of {words.counted(reached.partitions, 'partition')}"

@@ -123,6 +123,17 @@ async def test_a_policy_that_needs_what_a_rebuild_finds_is_taken_once_all_partit
     assert (code, err) == (0, "")
 
 
+async def test_who_waits_for_a_rebuild_that_nobody_does_is_told_so_once(tierline, settings, monkeypatch):
+    monkeypatch.setattr("services.cli.rebuild._SILENT_S", 0.0)
+    await started(settings)
+    waiting = asyncio.create_task(tierline("rebuild", "--by", "li", "--wait"))
+    await asyncio.sleep(3)
+    await reached(settings, 1, 1)
+    code, out, err = await waiting
+    assert (code, out, err.count("\n")) == (0, "rebuild 1: done\n", 1)
+    assert err.startswith("rebuild 1: done in 0 of 2 partitions; it waits for scorers")
+
+
 async def test_a_position_is_found_however_much_stands_behind_it(settings):
     await reached(settings, 3)
     await reached(settings, 4, behind=2_500)
