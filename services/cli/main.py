@@ -1,6 +1,8 @@
 """The command `tierline`: what each subcommand does stands in the file of its name."""
 
+import os
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from importlib.util import find_spec
 
@@ -61,9 +63,21 @@ def tierline() -> None:
     """
 
 
+def _check_text(arguments: Sequence[str]) -> None:
+    """UsageError if one is neither UTF-8 nor the name of a file: it could be sent, kept and printed nowhere."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            if not os.path.lexists(argument):
+                shown = os.fsencode(argument).decode(errors="backslashreplace")
+                raise click.UsageError(f"'{shown}' is not UTF-8") from None
+
+
 def main() -> None:
     """Run the command line; what goes wrong is one line on stderr and an exit code (services/cli/errors.py)."""
     try:
+        _check_text(sys.argv[1:])
         sys.exit(tierline.main(prog_name="tierline", standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)

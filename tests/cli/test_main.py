@@ -1,15 +1,24 @@
 """What is pleasant about the command line."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from services.cli.main import COMMANDS
 
 
-def tierline(*args: str) -> subprocess.CompletedProcess[str]:
+def tierline(*args: str | bytes) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "services.cli.main", *args], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "services.cli.main", *args],
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        timeout=60,
+        check=False,
     )
 
 
@@ -49,3 +58,19 @@ def test_a_policy_that_can_be_used_is_shown():
 def test_the_shipped_policies_can_be_used():
     for file in Path("policies").glob("*.yaml"):
         assert tierline("policy", "check", str(file)).returncode == 0, file
+
+
+@pytest.mark.parametrize(
+    "command", [("explain",), ("audit", "--customer"), ("policy", "activate", "policies/retail.yaml", "--by")]
+)
+def test_an_argument_that_is_not_utf_8_is_one_line(command: tuple[str, ...]):
+    answer = tierline(*command, b"a\xff")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr == "tierline: 'a\\xff' is not UTF-8\n"
+
+
+def test_a_file_may_have_a_name_that_is_not_utf_8(tmp_path: Path):
+    file = os.fsencode(tmp_path) + b"/a\xff.yaml"
+    shutil.copy("policies/retail.yaml", file)
+    answer = tierline("policy", "check", file)
+    assert (answer.returncode, answer.stderr) == (0, "")
