@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from services.notifier.store.database import DatabaseAway, lines, passing_errors
+from services.notifier.store.database import Database, DatabaseAway, lines, passing_errors
 
 PASSING = [
     ConnectionRefusedError("refused"),
@@ -31,6 +31,11 @@ def test_what_does_not_pass_is_raised_as_it_is(error):
     wrapped = DBAPIError("INSERT", None, error)
     with pytest.raises(DBAPIError), passing_errors():
         raise wrapped
+
+
+def test_who_listens_asks_for_tls_as_all_others_do():
+    database = Database("postgresql+asyncpg://li:secret@db/tierline?ssl=verify-full")
+    assert database.dsn == "postgresql://li:secret@db/tierline?sslmode=verify-full"
 
 
 def test_texts_go_as_one_column_unless_one_breaks_the_line():

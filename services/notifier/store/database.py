@@ -47,8 +47,10 @@ class Database:
 
     @property
     def dsn(self) -> str:
-        """For asyncpg itself; holds the password."""
-        return self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        """For asyncpg itself, whose `sslmode` is what SQLAlchemy hands it as `ssl`; holds the password."""
+        url = self._engine.url
+        query = {"sslmode" if name == "ssl" else name: value for name, value in url.query.items()}
+        return url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
