@@ -1,5 +1,6 @@
 """What comes out of a turn: every change of a path, in order one by one, net where it was played again (rule 10)."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -21,6 +22,9 @@ from services.scorer.domain.playing import coming_to, next_of
 from services.scorer.domain.rules import Dimension
 from services.scorer.domain.state import Customer, Rare
 from services.scorer.domain.triggers import trigger_of
+
+MOST_STEPS: Final = 4_000
+"""Of a path, and of what is retracted, in one decision: 100 bytes each at most, and Kafka takes 1 MiB."""
 
 _NOTHING: Final[Mapping[str, int]] = {}
 
@@ -180,20 +184,15 @@ class Chronicle:
             dimension = held[name][0] if name in held else gone[name]
             steps_ms = [steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same]
             whole = common.steps.get(name, []) + new_steps
-            self._change(
-                dimension,
-                shown.get(name, dimension.values[-1]),
-                held[name][1] if name in held else dimension.values[-1],
-                cause,
-                trigger,
-                coming.get(name),
-                now_ms,
-                anew.get(name, min(steps_ms, default=began_ms)),
-                new_steps[same:],
-                [step for step in old_steps[same:] if step not in kept],
-                whole[-1][0] if whole else began_ms,
-            )
-            shown[name] = self.changes[-1].after
+            before = shown.get(name, dimension.values[-1])
+            after = held[name][1] if name in held else dimension.values[-1]
+            from_ms, effective_ms = anew.get(name, min(steps_ms, default=began_ms)), whole[-1][0] if whole else began_ms
+            retracts = [step for step in old_steps[same:] if step not in kept]
+            *parts, last = _parts(from_ms, new_steps[same:], retracts)
+            for part in parts:  # recorded; the last one tells where that leads
+                self._change(dimension, before, before, cause, trigger, None, now_ms, *part, effective_ms)
+            self._change(dimension, before, after, cause, trigger, coming.get(name), now_ms, *last, effective_ms)
+            shown[name] = after
         self._leave(shown)
 
     def told(self) -> list[str]:
@@ -236,3 +235,24 @@ class Chronicle:
 def _common(old: Path, new: Path) -> int:
     """How many steps both paths begin with alike."""
     return next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+
+
+def _parts(from_ms: int, path: Path, retracts: Path) -> list[tuple[int, Path, Path]]:
+    """The path from an instant on and what of the old one it retracts, in as many decisions as a record has room for:
+    whoever cuts at each one's `from` and appends holds the whole."""
+    parts = []
+    while len(path) > MOST_STEPS or len(retracts) > MOST_STEPS:
+        until_ms = min(steps[MOST_STEPS][0] for steps in (path, retracts) if len(steps) > MOST_STEPS)
+        here, there = _before(path, until_ms), _before(retracts, until_ms)
+        parts.append((from_ms, path[:here], retracts[:there]))
+        from_ms, path, retracts = until_ms, path[here:], retracts[there:]
+    return [*parts, (from_ms, path, retracts)]
+
+
+def _before(path: Path, until_ms: int) -> int:
+    """How many of its steps are earlier than the instant."""
+    return bisect_left(path, until_ms, key=_instant_of)
+
+
+def _instant_of(step: tuple[int, Value]) -> int:
+    return step[0]

@@ -1,6 +1,11 @@
 """Rule 10: steps in order are announced one by one; what a replayed path changes is announced net."""
 
-from tests.scorer.domain.rules.life_of import LifeOf, policy
+import msgspec
+
+from services.scorer.domain.changes import MOST_STEPS
+from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.records import decision
+from tests.scorer.domain.rules.life_of import H, LifeOf, policy
 from tests.scorer.domain.timeline import buy, click, contact, ms, refund
 
 GOLD = policy("""
@@ -143,3 +148,35 @@ def test_rule_10_what_comes_to_the_millisecond_of_the_last_change_takes_it_back_
     assert (change.before, change.after, change.cause) == ("gold", "basic", "refund")
     assert change.retracts == [(ms("2026-03-01T00:00Z"), "gold")]
     assert life.path() == []
+
+
+def test_rule_10_a_path_too_long_for_a_record_is_told_in_several_that_come_to_the_whole():
+    """An order every two hours, each alone in its hour; a late one before them all."""
+    given = policy("""
+features: {orders_1h: {count: purchase, window: 1h}}
+segments: {busy: "orders_1h >= 1"}
+""")
+    life, began = LifeOf(given), ms("2025-01-01T00:00Z")
+    orders = [buy(to_datetime(began + n * 2 * H).isoformat(), 1_00) for n in range(4_500)]
+    for start in range(0, len(orders), 500):
+        life.sees(*orders[start : start + 500])
+    told_first = life.path("busy")
+    assert len(told_first) > 2 * MOST_STEPS
+    changes = life.sees(buy("2024-12-31T23:30Z", 1_00), at=to_datetime(life.now + H).isoformat())
+    longer = policy("""
+features: {orders_1h: {count: purchase, window: 90min}}
+segments: {busy: "orders_1h >= 1"}
+""")
+    switched = life.learns(longer, "2025-01-01T00:00Z", at=to_datetime(life.now + H).isoformat())
+    for cause, several in (("late_event", changes), ("policy", switched)):
+        told = [change for change in several if change.cause == cause]
+        assert len(told) == 3
+        assert [change.before == change.after for change in told[:-1]] == [True, True]
+        for change in told:
+            record = decision(change, "c", sequence=1, decided_ms=life.now, catching_up=False)
+            assert len(msgspec.json.encode(record)) < 800_000
+    assert sum(len(change.retracts) for change in switched) == 4_500
+    anew = LifeOf(given)
+    anew.sees(buy("2024-12-31T23:30Z", 1_00), *orders)
+    anew.learns(longer, "2025-01-01T00:00Z", at=to_datetime(life.now).isoformat())
+    assert life.path("busy") == anew.path("busy")
