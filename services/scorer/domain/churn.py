@@ -50,7 +50,7 @@ class BgNbd(msgspec.Struct, frozen=True):
 
 
 class GammaGamma(msgspec.Struct, frozen=True):
-    """Money a purchase: gamma(p, nu), nu ~ gamma(q, v). v and all sums are in one unit of money: `scaled`.
+    """Money a purchase: gamma(p, nu), nu ~ gamma(q, v). v and all sums are in one unit of money.
 
     ValueError if a parameter is not above 0, or q not above 1: then the mean of the population has no bound.
     """
@@ -63,10 +63,6 @@ class GammaGamma(msgspec.Struct, frozen=True):
         _above_zero(self)
         if self.q <= 1:
             raise ValueError(f"q = {self.q} must be above 1, else purchases have no mean value")
-
-    def scaled(self, factor: int) -> "GammaGamma":
-        """The same for sums in a unit of money `factor` times smaller: 100 makes dollars cents."""
-        return GammaGamma(self.p, self.q, self.v * factor)
 
 
 def p_alive(model: BgNbd, x: int, tx_ms: int, t_ms: int) -> float:

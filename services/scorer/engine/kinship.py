@@ -3,6 +3,8 @@
 A merge begins where the one who becomes another name lives, an unmerge and an erasure where the one lives who goes on.
 Each is done in the order of the sequence, and only when those have arrived who were merged in before: who has whom in
 is known from the sequence alone. So no operation ever finds half of what an earlier one still has on its way.
+
+`Directory` says who is whose other name after all operations; here it is asked as of any of them.
 """
 
 import threading

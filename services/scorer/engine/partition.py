@@ -19,7 +19,6 @@ from msgspec.structs import replace
 
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.state import Position
-from services.scorer.engine import poison, relations
 from services.scorer.engine.arrivals import Arrivals, Feed
 from services.scorer.engine.batches import Pace, Record, Room, Run
 from services.scorer.engine.clock import Clock, Playback
@@ -27,9 +26,10 @@ from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.letter_limit import LetterLimit, TooManyDeadLetters
 from services.scorer.engine.rebuilding import Rebuilding, Rebuilds
+from services.scorer.engine.relating import Relating, RelationFailed
 from services.scorer.engine.sweep import RestingLane
 from services.scorer.engine.takeover import Taken
-from services.scorer.engine.transfers import Moved, Returned, Rounds, TransferInbox
+from services.scorer.engine.transactions import HANGS_S
 from services.scorer.engine.turn import Turn
 
 log = structlog.get_logger()
@@ -38,12 +38,10 @@ Status = Literal["restoring", "catching_up", "ready", "halted"]
 
 _TIMERS_A_TURN = 1_000
 _SWEPT_A_TURN = 500
-_RELATED_S = 0.02  # a turn, of merges and what has come from other partitions
 _SWEEP_S = 0.005  # of a slice: so long live events may have to wait for it
 _LANE_S = 0.02  # until it is tried again whether the next slice may be made
 _TICK_S = 1.0
 _PAUSE_S, _MOST_PAUSE_S = 0.5, 10.0  # between attempts: the first, doubled up to the last
-_COMMIT_HANGS_S = 90.0
 _HOLD_S = 15.0  # below Faust's rebalance timeout
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 _FOR_GOOD = {
@@ -55,10 +53,6 @@ _REMEDY = (
     "let `tierline setup` say whether the topics' settings are as they have to be, then restart; if they are, it is a "
     "fault of ours or of who writes topic events: the events from the position on show which"
 )
-
-
-class RelationFailed(Exception):
-    """A merge, unmerge or erasure at which the core fails; nothing may go past it. str() is one line."""
 
 
 class Partition:
@@ -94,10 +88,10 @@ class Partition:
         self.number = number
         self._clock, self._metrics = clock, metrics
         self._take_over_blocking, self._takeovers, self._commits = take_over, takeovers, commits
-        self._policies, self._kinship, self._lane, self._on_position = policies, kinship, lane, on_position
+        self._policies, self._lane, self._on_position = policies, lane, on_position
         self._fenced_pause_s = fenced_pause_s
         self._arrivals = Arrivals(number, feed, room)
-        self._transfers, self._rounds = TransferInbox(), Rounds()
+        self._relating = Relating(number, kinship)
         self._letter_share = letter_share
         self._limit, self._halted = LetterLimit(letter_share), ""
         self._rebuilding = Rebuilding(number, rebuilds, self.wake)
@@ -138,13 +132,13 @@ class Partition:
     def transferred(self, offset: int, value: bytes) -> None:
         """A record of `transfers`, in order from where `on_position` said."""
         if self._taken is not None:
-            self._transfers.put(offset, value)
+            self._relating.put(offset, value)
             self._wake.set()
 
     @property
     def has_room(self) -> bool:
         """Whether more of `transfers` may come."""
-        return self._transfers.has_room
+        return self._relating.has_room
 
     def wake(self) -> None:
         """Something has changed that a turn may have to look at, as another policy."""
@@ -192,7 +186,7 @@ class Partition:
             "end": self._arrivals.end,
             "customers": len(taken.shard.records),
             "policies": taken.shard.policies.count,
-            "transfers_waiting": len(self._transfers),
+            "transfers_waiting": self._relating.waiting,
             "identities": taken.position.identities,
             "to_look_at_again": taken.shard.sweep.left,
             "rebuilt": taken.position.rebuilt,
@@ -223,8 +217,7 @@ class Partition:
             return
         self._taken, self._limit = taken, LetterLimit(self._letter_share)
         self._arrivals.begin(taken.backlog_end)
-        self._transfers.begin(taken.position.transfers)
-        self._rounds.begin_anew()
+        self._relating.begin(taken.position.transfers)
         self._on_position(taken.position.transfers)
         self._playback = Playback(self._clock, taken.position.appended_ms)
         self._more_due = self._unproven = False
@@ -324,9 +317,9 @@ class Partition:
         now_ms = self._clock.now_ms()
         next_ms, begins_ms = taken.shard.timers.next_ms(), taken.shard.sweep.begins_ms()
         wait_s = _TICK_S if next_ms is None else min(_TICK_S, (next_ms - now_ms) / 1000)
-        operation = self._kinship.next(self.number, taken.position.identities)
-        if operation is not None and operation.at_ms > now_ms:
-            wait_s = min(wait_s, (operation.at_ms - now_ms) / 1000)
+        related_ms = self._relating.due_ms(taken.position.identities)
+        if related_ms is not None and related_ms > now_ms:
+            wait_s = min(wait_s, (related_ms - now_ms) / 1000)
         if begins_ms is not None:
             wait_s = min(wait_s, max(_LANE_S, (begins_ms - now_ms) / 1000))
         return wait_s
@@ -360,7 +353,7 @@ class Partition:
             self._lane.heard()
             taken.shard.take(turn, batch, until_ms)
             self._pace.took(len(batch), time.thread_time() - began_cpu_s)
-        identities = self._relate(taken, turn, until_ms)
+        identities = self._relating.work(taken.shard, turn, until_ms, taken.position.identities)
         fired = self._fire(taken, turn, until_ms)
         swept = self._sweep(taken, turn, until_ms)
         rebuilt = self._rebuilding.work(taken.shard, turn, batch, taken.position, offset, until_ms)
@@ -381,7 +374,7 @@ class Partition:
             appended_ms=self._playback.appended_ms,
             caught_up=not turn.catching_up,
             identities=identities,
-            transfers=self._transfers.position,
+            transfers=self._relating.position,
             rebuilt=max(taken.position.rebuilt, turn.rebuilt),
         )
         await self._commit(taken, position, turn)
@@ -396,7 +389,7 @@ class Partition:
         Seen while a broker was away for minutes. Its thread is left to it: the takeover fences what it may still do.
         """
         try:
-            async with asyncio.timeout(_COMMIT_HANGS_S):
+            async with asyncio.timeout(HANGS_S):
                 await self._in_thread(self._commits, taken.transactions.commit, position, turn)
         except TimeoutError:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the commit does not come back")) from None
@@ -408,42 +401,6 @@ class Partition:
         self._more_due = fired == limit
         self._timer_pace.took(fired, time.thread_time() - began_s)
         return fired
-
-    def _relate(self, taken: Taken, turn: Turn, until_ms: int) -> int:
-        """Take what has come from other partitions, and begin merges, unmerges and erasures whose time has come; the
-        number of the newest one begun. RelationFailed: then the turn and the shard are not to be used."""
-        try:
-            return self._relate_some(taken, turn, until_ms)
-        except MemoryError:
-            raise  # nobody's fault
-        except Exception as error:
-            raise RelationFailed(f"a merge, unmerge or erasure fails: {poison.CoreFailed(error)}") from error
-
-    def _relate_some(self, taken: Taken, turn: Turn, until_ms: int) -> int:
-        done, until_s = taken.position.identities, time.perf_counter() + _RELATED_S
-        while time.perf_counter() < until_s:
-            if self._receive(taken, turn, until_ms, done):
-                continue
-            operation = self._kinship.next(self.number, done)
-            if operation is None or operation.at_ms > until_ms or not relations.begin(taken.shard, turn, operation):
-                break
-            done = operation.sequence
-            self._rounds.begin_anew()
-        return done
-
-    def _receive(self, taken: Taken, turn: Turn, until_ms: int, done: int) -> bool:
-        """Take the next of what has come from other partitions; False if there is none, or its time has not come."""
-        transfer, sent = self._transfers.head(), len(turn.transfers)
-        if transfer is None or transfer.at_ms > until_ms or self._rounds.rests(transfer, time.monotonic()):
-            return False
-        if not relations.take(taken.shard, turn, transfer, until_ms, self._kinship, done, self._transfers.more):
-            return False
-        if len(turn.transfers) > sent:
-            self._rounds.passed_on(transfer)
-        elif isinstance(transfer, Moved | Returned):
-            self._rounds.begin_anew()
-        self._transfers.take()
-        return True
 
     def _sweep(self, taken: Taken, turn: Turn, until_ms: int) -> bool:
         """One slice of those a policy has to be put to; whether it was our turn and there may be more."""

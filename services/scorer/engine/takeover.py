@@ -30,7 +30,7 @@ from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.clock import Clock
 from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.shard import Shard
-from services.scorer.engine.transactions import GroupOffsets, Transactions
+from services.scorer.engine.transactions import HANGS_S, GroupOffsets, Transactions
 from services.shared import identities
 from services.shared.control import Unreadable
 from services.shared.kafka import KafkaUnavailable
@@ -39,7 +39,6 @@ from services.shared.settings import ScorerSettings
 
 log = structlog.get_logger()
 
-_HANGS_S = 90.0
 _read_identity: Final[Callable[[bytes], Identity]] = msgspec.json.Decoder(Identity).decode
 
 
@@ -222,7 +221,13 @@ class Takeover:
             position = replace(position, events_offset=first)
         first = found.transfers[0]
         if position.transfers < first:
-            log.error("transfers are lost", partition=partition, position=position.transfers, first_kept=first)
+            log.error(
+                "transfers are lost",
+                partition=partition,
+                position=position.transfers,
+                first_kept=first,
+                remedy="`tierline audit` names the customers it concerns",
+            )
             position = replace(position, transfers=first)
         return position
 
@@ -247,7 +252,7 @@ def _in_time(transactions: Transactions, call: Callable[..., None], *args: Posit
 
     threading.Thread(target=run, name="takeover-transaction", daemon=True).start()
     try:
-        done.result(_HANGS_S)
+        done.result(HANGS_S)
     except TimeoutError:
         with lock:
             given_up = True

@@ -33,6 +33,9 @@ warnings.filterwarnings("ignore", message="Producer abort_transaction failed dur
 TRANSACTION_TIMEOUT_MS = 15_000
 _OPEN_S = 30.0
 _COMMIT_S = 20.0
+HANGS_S = 90.0
+"""When whoever waits for `open` or `commit` gives up: the library was seen not to come back at all, long after its own
+time limits, while a broker was away for minutes."""
 _MOST_BYTES = 1024 * 1024 + 60_000  # of one record; the topics take a little more (schemas/topics.py)
 
 

@@ -15,8 +15,6 @@ from services.scorer.domain.state import Joined
 _PIECE_BYTES = 700_000
 _ROOM_BYTES = 8 * 1024 * 1024  # a partition's; twice that with what is on its way when it is full
 _RECORD_BYTES = 250  # of a small one in memory, beside its data
-_FIRST_REST_S, _LONGEST_REST_S = 0.1, 10.0
-_MOST_PASSED = 10_000
 
 
 class Moved(msgspec.Struct, array_like=True, frozen=True, tag="moved"):
@@ -187,37 +185,6 @@ class TransferInbox:
                     whole = b"".join(part.data for _, part in parts)
                     return _read_transfer(whole), [offset for offset, _ in parts]
         return None
-
-
-class Rounds:
-    """What waits lets others pass by being sent again, to the end of the topic. If it comes round and nothing that it
-    may wait for has happened, all of it rests, ever longer: else it would fill the topic for as long as it waits."""
-
-    def __init__(self) -> None:
-        self._passed: set[str] = set()
-        self._rest_s = self._until_s = 0.0
-
-    def rests(self, transfer: Transfer, now_s: float) -> bool:
-        """now_s: of a clock that only goes forward"""
-        if now_s < self._until_s:
-            return True
-        if name_of(transfer) not in self._passed:
-            return False
-        self._passed.clear()
-        self._rest_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, 2 * self._rest_s))
-        self._until_s = now_s + self._rest_s
-        return True
-
-    def passed_on(self, transfer: Transfer) -> None:
-        """It was not taken, but sent again."""
-        if len(self._passed) >= _MOST_PASSED:
-            self._passed.clear()
-        self._passed.add(name_of(transfer))
-
-    def begin_anew(self) -> None:
-        """Something has happened for which others may have waited."""
-        self._passed.clear()
-        self._rest_s = self._until_s = 0.0
 
 
 def _size(piece: _Piece) -> int:

@@ -218,7 +218,7 @@ def test_expected_value_lies_between_the_own_mean_and_the_populations():
 
 def test_expected_value_in_minor_units_is_a_hundred_times_that_in_major_ones():
     spend = GammaGamma(p=6.25, q=3.74, v=15.44)
-    in_cents = expected_value(spend.scaled(100), 3, Fraction(123_45))
+    in_cents = expected_value(GammaGamma(p=6.25, q=3.74, v=1544), 3, Fraction(123_45))
     assert in_cents == 100 * expected_value(spend, 3, Fraction("123.45"))
 
 

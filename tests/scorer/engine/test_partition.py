@@ -2,10 +2,8 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from itertools import count
 from typing import Any
 
 import msgspec
@@ -14,19 +12,15 @@ from confluent_kafka import KafkaError
 
 from schemas.decisions import CaughtUp, Decision
 from schemas.events import Event
-from schemas.identities import Erasure, Merge
 from services.scorer.domain.instants import to_datetime, to_ms
-from services.scorer.domain.packing import encode
-from services.scorer.domain.state import Customer, Joined, Position
+from services.scorer.domain.state import Position
 from services.scorer.engine import partition as partitions
 from services.scorer.engine.eventlog import Next
-from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.partition import Partition
 from services.scorer.engine.takeover import Refusal, Taken
-from services.scorer.engine.transfers import Forwarded, Moved, Rounds, pieces
 from services.scorer.engine.turn import Turn
 from tests.scorer.engine.installation import interaction, now, purchase
-from tests.scorer.engine.memory import POLICIES, START, Log, actor, kafka_error
+from tests.scorer.engine.memory import START, Log, actor, kafka_error
 from tests.scorer.engine.records import fetched
 from tests.waiting import until
 
@@ -403,7 +397,7 @@ async def test_a_commit_that_never_comes_back_is_given_up_and_the_partition_take
                 raise kafka_error(KafkaError._FENCED)
             super().commit(position, turn)
 
-    monkeypatch.setattr(partitions, "_COMMIT_HANGS_S", 0.1)
+    monkeypatch.setattr(partitions, "HANGS_S", 0.1)
     log = Hanging()
     async with actor(log) as partition:
         log.records = fetched(orders(6))
@@ -413,40 +407,3 @@ async def test_a_commit_that_never_comes_back_is_given_up_and_the_partition_take
         partition.hand_over(log.records)
         await until(taken_up_to(log, 6))
     assert sum(turn.taken for turn in log.turns) == 6
-
-
-async def test_what_waits_and_lets_others_pass_does_not_fill_the_topic_meanwhile() -> None:
-    # Two merges into b come before b's erasure, whose time has not come: each lets the other pass, round and round.
-    kinship, later = Kinship(1), now() + timedelta(hours=1)
-    kinship.learn(Erasure(sequence=1, at=later, subject="b"))
-    for sequence, other in ((2, "c"), (3, "d")):
-        kinship.learn(Merge(sequence=sequence, at=later, from_=other, into="b"))
-    record = encode(Customer.new(POLICIES))
-    moved = [Moved(n, "b", other, 0, record, Joined("b", {})) for n, other in ((2, "c"), (3, "d"))]
-    log, loop, passed_s, offsets = Log(), asyncio.get_running_loop(), [], count()
-    async with actor(log, kinship=kinship) as partition:
-
-        def send_again() -> None:
-            for _, _, value in log.turns[-1].transfers:
-                passed_s.append(time.monotonic())
-                loop.call_soon_threadsafe(partition.transferred, next(offsets), value)
-
-        log.on_commit = send_again
-        for one in moved:
-            for value in pieces(one):
-                partition.transferred(next(offsets), value)
-        await until(lambda: len(passed_s) >= 10, within=30)
-        assert passed_s[9] - passed_s[0] > 1, "0.1 s after the first round, then twice as long after each"
-
-
-def test_a_round_rests_once_it_comes_round_and_begins_anew_when_something_happens() -> None:
-    rounds, one, other = Rounds(), Forwarded("b", b"{}", 9, 1, 4), Forwarded("b", b"{}", 9, 1, 5)
-    for now_s, rest_s in ((0.0, 0.1), (0.11, 0.2), (0.32, 0.4)):
-        assert not rounds.rests(one, now_s)
-        rounds.passed_on(one)
-        assert not rounds.rests(other, now_s)
-        rounds.passed_on(other)
-        assert rounds.rests(one, now_s)
-        assert rounds.rests(other, now_s + rest_s - 0.01)
-    rounds.begin_anew()
-    assert not rounds.rests(one, 0.33)

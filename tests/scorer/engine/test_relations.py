@@ -162,7 +162,7 @@ class Partitioned:
             case "transfer":
                 transfer = inbox.head()
                 if transfer is None or not relations.take(
-                    shard, turn, transfer, transfer.at_ms, self.kinship, begun, len(inbox) > 1
+                    shard, turn, transfer, transfer.at_ms, self.kinship, begun, inbox.more
                 ):
                     return False
                 inbox.take()

@@ -364,7 +364,7 @@ async def test_a_call_that_never_comes_back_is_given_up_and_lets_its_producer_go
         really_drop(transactions)
         dropped.set()
 
-    monkeypatch.setattr(takeover, "_HANGS_S", 0.1)
+    monkeypatch.setattr(takeover, "HANGS_S", 0.1)
     monkeypatch.setattr(Transactions, "open", hangs)
     monkeypatch.setattr(Transactions, "drop", drop)
     with pytest.raises(KafkaException, match="does not come back"):
@@ -372,6 +372,6 @@ async def test_a_call_that_never_comes_back_is_given_up_and_lets_its_producer_go
     assert not dropped.is_set()
     came_back.set()
     assert await asyncio.to_thread(dropped.wait, 20)
-    monkeypatch.setattr(takeover, "_HANGS_S", 90.0)
+    monkeypatch.setattr(takeover, "HANGS_S", 90.0)
     monkeypatch.setattr(Transactions, "open", really_open)
     assert (await asyncio.to_thread(other.take_over)).position.events_offset == 0

@@ -1,0 +1,124 @@
+"""What a partition has to do with the others: to take what has come from them over topic `transfers`, and to begin its
+merges, unmerges and erasures. `relations.py` does either to the customers; here is when, and what waits for what.
+"""
+
+import time
+from typing import Final
+
+from services.scorer.engine import poison, relations
+from services.scorer.engine.kinship import Kinship
+from services.scorer.engine.shard import Shard
+from services.scorer.engine.transfers import Moved, Returned, Transfer, TransferInbox, name_of
+from services.scorer.engine.turn import Turn
+
+_RELATED_S: Final = 0.02  # a turn
+_FIRST_REST_S, _LONGEST_REST_S = 0.1, 10.0
+_MOST_PASSED: Final = 10_000
+
+
+class RelationFailed(Exception):
+    """A merge, unmerge or erasure at which the core fails; nothing may go past it. str() is one line."""
+
+
+class Relating:
+    """number: of the partition.  kinship: the merges, unmerges and erasures to do"""
+
+    def __init__(self, number: int, kinship: Kinship) -> None:
+        self._number, self._kinship = number, kinship
+        self._inbox, self._rounds = TransferInbox(), Rounds()
+
+    def begin(self, position: int) -> None:
+        """A takeover: what stands on `transfers` from the offset on comes again."""
+        self._inbox.begin(position)
+        self._rounds.begin_anew()
+
+    def put(self, offset: int, value: bytes) -> None:
+        """A record of `transfers`, in order. msgspec.DecodeError if it is none of ours."""
+        self._inbox.put(offset, value)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more of `transfers` may come."""
+        return self._inbox.has_room
+
+    @property
+    def waiting(self) -> int:
+        """How many records of `transfers` are here and not taken."""
+        return len(self._inbox)
+
+    @property
+    def position(self) -> int:
+        """The next offset of `transfers` to take."""
+        return self._inbox.position
+
+    def due_ms(self, done: int) -> int | None:
+        """When the operation behind the one of this number takes effect; None if none is known."""
+        operation = self._kinship.next(self._number, done)
+        return None if operation is None else operation.at_ms
+
+    def work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
+        """Take and begin what can be by the instant, for a short while; `done` is the number of the newest operation
+        begun, before and, as what comes back, after. RelationFailed: then the turn and the shard are not to be used."""
+        try:
+            return self._work(shard, turn, until_ms, done)
+        except MemoryError:
+            raise  # nobody's fault
+        except Exception as error:
+            raise RelationFailed(f"a merge, unmerge or erasure fails: {poison.CoreFailed(error)}") from error
+
+    def _work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
+        until_s = time.perf_counter() + _RELATED_S
+        while time.perf_counter() < until_s:
+            if self._receive(shard, turn, until_ms, done):
+                continue
+            operation = self._kinship.next(self._number, done)
+            if operation is None or operation.at_ms > until_ms or not relations.begin(shard, turn, operation):
+                break
+            done = operation.sequence
+            self._rounds.begin_anew()
+        return done
+
+    def _receive(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> bool:
+        """Take the next of what has come from other partitions; False if there is none, or its time has not come."""
+        transfer, sent = self._inbox.head(), len(turn.transfers)
+        if transfer is None or transfer.at_ms > until_ms or self._rounds.rests(transfer, time.monotonic()):
+            return False
+        if not relations.take(shard, turn, transfer, until_ms, self._kinship, done, self._inbox.more):
+            return False
+        if len(turn.transfers) > sent:
+            self._rounds.passed_on(transfer)
+        elif isinstance(transfer, Moved | Returned):
+            self._rounds.begin_anew()
+        self._inbox.take()
+        return True
+
+
+class Rounds:
+    """What waits lets others pass by being sent again, to the end of the topic. If it comes round and nothing that it
+    may wait for has happened, all of it rests, ever longer: else it would fill the topic for as long as it waits."""
+
+    def __init__(self) -> None:
+        self._passed: set[str] = set()
+        self._rest_s = self._until_s = 0.0
+
+    def rests(self, transfer: Transfer, now_s: float) -> bool:
+        """now_s: of a clock that only goes forward"""
+        if now_s < self._until_s:
+            return True
+        if name_of(transfer) not in self._passed:
+            return False
+        self._passed.clear()
+        self._rest_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, 2 * self._rest_s))
+        self._until_s = now_s + self._rest_s
+        return True
+
+    def passed_on(self, transfer: Transfer) -> None:
+        """It was not taken, but sent again."""
+        if len(self._passed) >= _MOST_PASSED:
+            self._passed.clear()
+        self._passed.add(name_of(transfer))
+
+    def begin_anew(self) -> None:
+        """Something has happened for which others may have waited."""
+        self._passed.clear()
+        self._rest_s = self._until_s = 0.0
