@@ -11,13 +11,13 @@ from schemas.events import AcceptedEvent
 from services.scorer.domain.entering import hash_of
 from services.scorer.domain.entries import OVERRIDE, read_profile
 from services.scorer.domain.explain import conditions_of
-from services.scorer.domain.ledger import NEVER
+from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.machine import Step
 from services.scorer.domain.moments import Instant
 from services.scorer.domain.now import Now
 from services.scorer.domain.outcomes import Change
-from services.scorer.domain.paths import Path, Paths
+from services.scorer.domain.paths import Path, Paths, fold
 from services.scorer.domain.playing import coming_to, next_of
 from services.scorer.domain.rules import Dimension
 from services.scorer.domain.state import Customer, Rare
@@ -67,6 +67,7 @@ class Chronicle:
             return
         self._customer.changed_ms = at_ms = instant.at_ms
         coming = coming_to(self._customer, [m.dimension.name for m in instant.moved]) if self._reasons else {}
+        now = self._asked(self._customer.life, at_ms)
         cause: Cause = "policy" if instant.switched else "time"
         if triggers:
             cause = "refund" if triggers[0].type == "refund" else "event"
@@ -80,7 +81,7 @@ class Chronicle:
                 "manual" if by_hand else cause,
                 by_hand or (triggers[0] if triggers else None),
                 coming.get(name),
-                at_ms,
+                now,
                 at_ms,
                 [(at_ms, after)],
                 [],
@@ -110,9 +111,10 @@ class Chronicle:
             if name not in stepped and left.get(name, after) != after:
                 elsewhere.append((mover.dimension, after))
         coming = coming_to(self._customer, [d.name for d, _ in elsewhere]) if self._reasons else {}
+        now = self._asked(self._customer.life, at_ms)
         for dimension, after in elsewhere:
             name = dimension.name
-            self._change(dimension, left[name], after, "policy", None, coming.get(name), at_ms, at_ms, [], [], at_ms)
+            self._change(dimension, left[name], after, "policy", None, coming.get(name), now, at_ms, [], [], at_ms)
         return replace(instant, moved=moved)
 
     def _change(
@@ -123,7 +125,7 @@ class Chronicle:
         cause: Cause,
         trigger: Trigger | None,
         next_: tuple[int, Value] | None,
-        at_ms: int,
+        now: Now | None,
         from_ms: int,
         path: Path,
         retracts: Path,
@@ -136,11 +138,24 @@ class Chronicle:
         else:
             standing = life.standings[place]
             revision = standing.revision = standing.revision + 1
-        asked = self._reasons and life.era >= 0  # else nothing is left to be measured: an alias, an erased customer
-        conditions = conditions_of(dimension, before, after, life.now(at_ms)) if asked else []
+        conditions = [] if now is None else conditions_of(dimension, before, after, now)
         policy = life.machine.policy
         what = (dimension, policy, revision, from_ms, path, before, after)
         self.changes.append(Change(*what, effective_ms, cause, trigger, conditions, next_, retracts))
+
+    def _asked(self, life: Life, at_ms: int) -> Now | None:
+        """What conditions are measured on; None without reasons, or where nothing is left to be measured: an alias, an
+        erased customer."""
+        return life.now(at_ms) if self._reasons and life.era >= 0 else None
+
+    def _asked_then(self, at_ms: int, now_ms: int) -> Now | None:
+        """The same as it stood at an instant that has been played; of a folded ledger not before its floor."""
+        life = self._customer.life
+        if not self._reasons or life.era < 0 or at_ms >= life.played_ms:
+            return self._asked(life, now_ms)
+        ledger = Ledger(life.ledger.rows, life.ledger.profiles, life.ledger.extras)
+        then, _ = fold(life.policies, ledger, at_ms, life.known, life.frozen)
+        return self._asked(then, max(at_ms, then.played_ms))
 
     def correct(
         self,
@@ -177,6 +192,7 @@ class Chronicle:
         ]
         coming = coming_to(self._customer, differing) if differing and self._reasons else {}
         began_ms = self._customer.ledger.began_ms(now_ms)
+        asked: dict[int, Now | None] = {}
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
             same = 0 if name in anew else _common(old_steps, new_steps)
@@ -188,10 +204,14 @@ class Chronicle:
             after = held[name][1] if name in held else dimension.values[-1]
             from_ms, effective_ms = anew.get(name, min(steps_ms, default=began_ms)), whole[-1][0] if whole else began_ms
             retracts = [step for step in old_steps[same:] if step not in kept]
+            held_ms = effective_ms if whole else now_ms
+            if held_ms not in asked:
+                asked[held_ms] = self._asked_then(held_ms, now_ms)
+            measured = asked[held_ms]
             *parts, last = _parts(from_ms, new_steps[same:], retracts)
             for part in parts:  # recorded; the last one tells where that leads
-                self._change(dimension, before, before, cause, trigger, None, now_ms, *part, effective_ms)
-            self._change(dimension, before, after, cause, trigger, coming.get(name), now_ms, *last, effective_ms)
+                self._change(dimension, before, before, cause, trigger, None, measured, *part, effective_ms)
+            self._change(dimension, before, after, cause, trigger, coming.get(name), measured, *last, effective_ms)
             shown[name] = after
         self._leave(shown)
 

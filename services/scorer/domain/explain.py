@@ -82,14 +82,15 @@ def applies(playbook: Playbook, customer: Customer, policies: Policies, at_ms: i
 
 
 def conditions_of(dimension: Dimension, before: Value, after: Value, now: Now) -> list[Condition]:
-    """The conditions that explain a move, as they stand at the instant; none of a dimension that is no more."""
+    """The conditions that explain a move, as they stand at the instant by the policy of then; none of a dimension that
+    it does not know, or knows as another kind."""
     machine = now.machine
-    place = machine.places.get(dimension.name)
-    if place is None or machine.movers[place].dimension is not dimension:
+    known = machine.dimensions.get(dimension.name)
+    if known is None or known.kind != dimension.kind:
         return []
     asked = machine.worded.get((dimension.name, before, after))
     if asked is None:
-        rules = rules_between(dimension, before, after)
+        rules = rules_between(known, before, after)
         asked = machine.worded[dimension.name, before, after] = [a for rule in rules for a in _asked(machine, rule)]
     return [_condition(now, a) for a in asked]
 

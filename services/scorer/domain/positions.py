@@ -160,8 +160,9 @@ class ClassMover(Mover):
         return allowed is None or place == present or self._classes[present].name in allowed
 
     def _first(self, truths: Truths) -> int:
+        """Who is in no class comes from none either."""
         matching = self._look_up(truths)
-        return next(i for i in range(len(self._classes)) if matching >> i & 1)
+        return next(i for i, one in enumerate(self._classes) if matching >> i & 1 and one.only_from is None)
 
     def _evaluate(self, truths: Truths) -> int:
         """The classes whose `when` holds, as bits."""

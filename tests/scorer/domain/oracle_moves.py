@@ -85,10 +85,12 @@ def match(classes: Rungs, present: str, holds: Asking) -> str:
 
 
 def carried_over(rungs: Rungs, standing: Standing, holds: Asking, s: int) -> Standing:
-    """Into another policy: by name; one that has vanished is replaced by the best whose `when` holds."""
+    """Into another policy: by name; one that has vanished is replaced by the best whose `when` holds, of those that
+    take everyone in."""
     if standing.value in [rung["name"] for rung in rungs]:
         return standing
-    return Standing(next(rung["name"] for rung in rungs if "when" not in rung or holds(rung["when"])), s)
+    fitting = (rung["name"] for rung in rungs if "from" not in rung and ("when" not in rung or holds(rung["when"])))
+    return Standing(next(fitting), s)
 
 
 def after(start: int, span: str | None, zone: ZoneInfo) -> int:

@@ -355,6 +355,28 @@ def test_rule_04_who_is_folded_and_takes_somebody_in_keeps_the_path_that_was_tol
         assert other.value() == "cold"
 
 
+AWAY = """
+features: {seen: {count: click}, seen_3h: {count: click, window: 3h}, calm: {since_last: click}}
+classes:
+  stage:
+    - {name: won_back, when: "calm < 60d", from: [away], dwell: 60d}
+    - {name: away, when: "calm >= 180d"}
+    - {name: here}
+"""
+
+
+def test_rule_04_who_is_merged_while_folded_is_not_won_back_without_having_been_away():
+    with folded_early():
+        life, other = LifeOf(policy(AWAY)), LifeOf(policy(AWAY), subject="other")
+        life.sees(*(click(FIRST + i * 10 * MIN, id=f"a{i}") for i in range(16)))
+        assert life.customer.frozen is not None
+        other.sees(click(FIRST + 4 * H, subject="other"))
+        life.takes_in(other, FIRST + 5 * H)
+        assert (life.path("stage"), life.value("stage")) == ([], "here")
+        life.gives_back(other, FIRST + 6 * H)
+        assert (life.path("stage"), life.value("stage")) == ([], "here")
+
+
 def test_rule_04_of_who_is_folded_and_merged_or_erased_no_step_is_left():
     with folded_early():
         for forget in ("merge", "erase"):

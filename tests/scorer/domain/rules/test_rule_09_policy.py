@@ -49,6 +49,25 @@ def test_rule_09_an_event_that_arrives_late_is_decided_by_the_policy_of_its_time
     assert life.path() == [("2026-03-01T00:00Z", "gold"), ("2026-03-10T00:00Z", "basic")]
 
 
+def test_rule_09_what_is_put_right_before_the_switch_is_explained_by_the_policy_of_then():
+    #        50          60 (late)          200 are asked, 50 to stay     click      now
+    # ───────●───────────○────────────────║─────────────────────────────●──────────┬──
+    #        Mar 1       Mar 2: gold      Mar 10                        Mar 12     Mar 15
+    ladder, looks = "{{name: gold, {}}}, {{name: basic}}", "segments: {looks: 'seen >= 1'}"
+    features = "features: {spend: {sum: purchase.amount}, seen: {count: click}}"
+    low, high = (
+        policy("\n".join([features, f"ladders: {{tier: [{ladder.format(gold)}]}}", looks]))
+        for gold in ("when: 'spend >= 100'", "when: 'spend >= 200', stay: 'spend >= 50'")
+    )
+    life = LifeOf(low)
+    life.sees(buy("2026-03-01T00:00Z", 50_00))
+    life.learns(high, "2026-03-10T00:00Z")
+    life.sees(click("2026-03-12T00:00Z"))
+    [change] = life.sees(buy("2026-03-02T00:00Z", 60_00), at="2026-03-15T00:00Z")
+    assert (life.path(), change.cause) == ([("2026-03-02T00:00Z", "gold")], "late_event")
+    assert [(c.text, c.holds, c.value) for c in change.conditions] == [("spend >= 100", True, "110.00")]
+
+
 def test_rule_09_an_event_at_the_very_instant_of_the_switch_meets_the_new_policy_and_is_the_cause():
     life = LifeOf(LOW)
     life.sees(buy("2026-03-01T00:00Z", 100_00))
@@ -135,6 +154,24 @@ def test_rule_09_it_is_the_new_policy_s_when_that_replaces_a_vanished_tier():
     life.sees(buy("2026-03-01T00:00Z", 100_00))
     life.learns(tiers('name: star, when: "spend >= 500", grace: 30d'), "2026-03-10T00:00Z")
     assert life.path()[1:] == [("2026-03-10T00:00Z", "basic")], "no grace in a tier that was never earned"
+
+
+STAGES = """
+features: {{orders: {{count: purchase}}, quiet: {{since_last: purchase}}}}
+classes:
+  stage:
+    - {{name: won_back, when: "quiet < 60d", from: [lapsed], dwell: 60d}}
+    - {{name: lapsed, when: "quiet >= 180d"}}
+    - {{name: {regular}, when: "orders >= 2"}}
+    - {{name: new}}
+"""
+
+
+def test_rule_09_a_class_that_has_vanished_is_not_replaced_by_one_that_takes_only_those_of_another():
+    life = LifeOf(policy(STAGES.format(regular="active")))
+    life.sees(buy("2026-01-01T00:00Z", 10_00), buy("2026-01-02T00:00Z", 10_00))
+    life.learns(policy(STAGES.format(regular="regular")), "2026-01-10T00:00Z")
+    assert life.path("stage")[1:] == [("2026-01-10T00:00Z", "regular")], "nobody was lapsed, so none is won back"
 
 
 def test_rule_09_a_dimension_that_is_new_begins_where_everyone_begins_and_is_evaluated_at_once():

@@ -68,6 +68,34 @@ def test_rule_10_a_late_event_that_changes_no_path_is_not_announced():
     assert life.sees(buy("2026-02-25T00:00Z", 1_00), at="2026-03-05T00:00Z") == []
 
 
+def test_rule_10_a_correction_is_explained_as_of_the_instant_since_when_it_holds():
+    #        600 (late): gold     100          600 leave       the late one is told
+    # ───────○────────────────────●────────────┊───────────────┬──
+    #        Mar 1                Mar 20       Mar 31          Apr 2     100 by now, but gold for 30 days more
+    life = LifeOf(
+        policy("""
+features: {spend: {sum: purchase.amount, window: 30d}}
+ladders: {tier: [{name: gold, when: "spend >= 500", grace: 30d}, {name: basic}]}
+segments: {any: "spend > 0"}
+""")
+    )
+    life.sees(buy("2026-03-20T00:00Z", 100_00))
+    [change] = [c for c in life.sees(buy("2026-03-01T00:00Z", 600_00), at="2026-04-02T00:00Z") if c.after == "gold"]
+    [condition] = change.conditions
+    assert (condition.text, condition.holds, condition.value) == ("spend >= 500", True, "600.00")
+    assert (condition.entries, condition.first, condition.last) == (1, *[to_datetime(ms("2026-03-01T00:00Z"))] * 2)
+
+
+def test_rule_10_who_is_taken_back_from_where_they_never_were_is_explained_as_of_now():
+    #        100: gold        refund, told late         now
+    # ───────●───────────────────────────────────────┬──
+    life = LifeOf(GOLD)
+    life.sees(buy("2026-03-01T00:00Z", 100_00, order="o"))
+    [change] = life.sees(refund("2026-03-01T00:00Z", 40_00, order="o"), at="2026-03-05T00:00Z")
+    assert (change.before, change.after, change.path) == ("gold", "basic", [])
+    assert [(c.text, c.holds, c.value) for c in change.conditions] == [("spend_30d >= 100", False, "60.00")]
+
+
 def test_rule_10_one_net_record_a_dimension():
     life = LifeOf(GOLD)
     life.sees(buy("2026-03-01T00:00Z", 100_00))
