@@ -74,8 +74,8 @@ def claims(operand: Operand, cell: Cell, *, known: bool, asked: Iterable[Thresho
             return [*_of_total(bottom, least=1), *_of_total(top, int(above), 0 if none else UNLIMITED)]
         case SinceLast() | Tenure() | KnownFor() | Stage() as since if operand.unit == "duration":
             return [*_of_age(since, cell, asked)]
-        case Rfm(frequency=cuts) if operand.part == "f":
-            return [_by_cuts(cuts, *_whole(cell))]
+        case Rfm() as rfm:
+            return [*_of_scores(rfm, operand.part, *_whole(cell))]
         case PAlive():  # 1 until there are orders of two days
             return [Claim("entries", ORDERS, least=2 if cell.high <= (1, 0) else 1)]
     return [*_of_known(operand.feature)]
@@ -152,10 +152,23 @@ def _of_age(since: SinceLast | Tenure | KnownFor | Stage, cell: Cell, asked: Ite
                 yield Claim("entries", which, older, most=0)
 
 
-def _by_cuts(cuts: tuple[int, ...], lowest: int, highest: int) -> Claim:
-    """The orders that give a score of `lowest` to `highest`: 1 below the first cut, 5 from the last on."""
-    least = cuts[lowest - 2] if lowest > 1 else 1
-    return Claim("entries", ORDERS, least=least, most=cuts[highest - 1] - 1 if highest <= len(cuts) else UNLIMITED)
+def _of_scores(rfm: Rfm, part: str, lowest: int, highest: int) -> Iterator[Claim]:
+    """Scores go from 1 below the first cut to 5 from the last on; of recency the other way round."""
+    yield Claim("entries", ORDERS, least=1)
+    if part == "r":
+        for span in rfm.recency[5 - lowest :][:1]:  # not passed
+            yield Claim("entries", ORDERS, Age(span, "younger"), least=1)
+        if highest < 5:
+            passed = Age(rfm.recency[4 - highest], "older")
+            yield Claim("entries", ORDERS, passed, least=1)
+            yield Claim("entries", ORDERS, passed._replace(is_="younger"), most=0)
+        return
+    cuts = rfm.frequency if part == "f" else rfm.monetary
+    least, most = cuts[lowest - 2] if lowest > 1 else 0, cuts[highest - 1] - 1 if highest <= len(cuts) else UNLIMITED
+    if part == "f":
+        yield Claim("entries", ORDERS, least=least, most=most)
+    else:
+        yield from _of_total(Sum(rfm.name, ORDERS, less_refunds=True), least, most)
 
 
 def _whole(cell: Cell) -> tuple[int, int]:

@@ -7,7 +7,7 @@ a condition that cannot hold may pass as one that can, never the other way round
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import combinations_with_replacement
 
 import msgspec
@@ -20,11 +20,14 @@ from services.scorer.domain.features import Feature, Operand
 from services.scorer.domain.rules import Rule
 
 MOST_BOXES = 1_024
-MOST_COMPARED = 100_000
-"""Pairs of claims, of two operands."""
+MOST_COMPARED = 200_000
+"""Pairs of claims, a fifth of a second or so; what is not known by then passes as possible."""
 
 Box = Mapping[Operand, int]
 """Per operand the cells it may be in, as a mask."""
+
+
+_tree = lru_cache(maxsize=1_024)(expressions.parse)  # of one ladder each is looked at with every other
 
 
 class Within(msgspec.Struct, frozen=True):
@@ -55,12 +58,13 @@ class Formulas:
         for comparison in (c for rule in rules for c in rule.compared):
             asked.setdefault(comparison.operand, set()).update(comparison.thresholds)
         self._cells = {operand: cells(operand, of) for operand, of in asked.items()}
-        told = {operand: _told(operand, of, asked[operand]) for operand, of in self._cells.items() if of is not None}
-        self._apart = [*_kept_apart(told)]
+        self._told = {o: _told(o, of, asked[o]) for o, of in self._cells.items() if of is not None}
+        self._together: dict[tuple[Operand, int, Operand, int], bool] = {}
+        self._compared = 0
 
     def of(self, rule: Rule, *, holds: bool = True) -> Formula:
         """That the rule holds, or that it does not."""
-        return self._of(expressions.parse(rule.text), iter(rule.compared), holds)
+        return self._of(_tree(rule.text), iter(rule.compared), holds)
 
     def of_part(self, node: expressions.Node, compared: Iterable[Comparison], *, holds: bool = True) -> Formula:
         """The same of a part of a rule; `compared` are its comparisons in the order written."""
@@ -102,34 +106,35 @@ class Formulas:
 
     def _consistent(self, box: Box) -> bool:
         return all(
-            any(box[other] & together for i, together in enumerate(apart) if box[one] >> i & 1)
-            for one, other, apart in self._apart
-            if one in box and other in box
+            self._go_together(one, box[one], other, box[other])
+            for one, other in combinations_with_replacement([operand for operand in box if operand in self._told], 2)
         )
+
+    def _go_together(self, one: Operand, mine: int, other: Operand, theirs: int) -> bool:
+        """Whether some of these cells of the one can go with some of those of the other; of an operand with itself
+        whether one of them can be at all. OverflowError once too much has been compared."""
+        pair = one, mine, other, theirs
+        if pair not in self._together:
+            cells_of_other = [*enumerate(self._told[other])]
+            self._together[pair] = any(
+                self._allowed(told, of_other)
+                for i, told in enumerate(self._told[one])
+                if mine >> i & 1
+                for j, of_other in (cells_of_other if one is not other else [(i, told)])
+                if theirs >> j & 1
+            )
+        return self._together[pair]
+
+    def _allowed(self, mine: list[Claim], theirs: list[Claim]) -> bool:
+        self._compared += len(mine) * len(theirs)
+        if self._compared > MOST_COMPARED:
+            raise OverflowError
+        return not contradict(mine, theirs)
 
 
 def _told(operand: Operand, of: Sequence[Cell], asked: Iterable[Threshold]) -> list[list[Claim]]:
     """Per cell what it tells; the first one is that nothing is known, where that can be."""
     return [claims(operand, cell, known=i > 0 or not operand.may_be_unknown, asked=asked) for i, cell in enumerate(of)]
-
-
-def _kept_apart(told: Mapping[Operand, list[list[Claim]]]) -> Iterator[tuple[Operand, Operand, list[int]]]:
-    """Pairs of operands, and for each cell of the one the cells of the other that can go with it, as a mask; of an
-    operand with itself the cells there can be at all. Pairs that would take too long are left out."""
-    for one, other in combinations_with_replacement(told, 2):
-        if sum(map(len, told[one])) * sum(map(len, told[other])) <= MOST_COMPARED:
-            yield (
-                one,
-                other,
-                [
-                    sum(
-                        1 << j
-                        for j, theirs in enumerate(told[other])
-                        if (one is not other or i == j) and not contradict(mine, theirs)
-                    )
-                    for i, mine in enumerate(told[one])
-                ],
-            )
 
 
 def _boxes(formula: Formula) -> list[Box]:

@@ -84,7 +84,7 @@ def literals(scale: Scale) -> list[str]:
     found += [f"{name} {ask}" for name in SUMS for ask in ("<= 0", "> 0", "< 5", ">= 5")]
     found += [f"{name} {sign} {span}" for name in AGES for sign in ("<", ">=") for span in spans]
     found += [f"{name} {ask}" for name in NUMBERS for ask in ("<= 0.3", "> 0.3", "<= 0", "> 0")]
-    found += [f"rfm.f {sign} {score}" for score in (2, 3, 4, 5) for sign in ("<", ">=")]
+    found += [f"rfm.{part} {sign} {score}" for part in "rfm" for score in (2, 3, 4, 5) for sign in ("<", ">=")]
     found += [f"{name} {sign} {length}" for name in ("late", "pace.mean", "pace.spread") for sign in ("<", ">=")]
     unknown = [f"not {name} < 36500d" for name in (*AGES, "pace.mean")] + [f"not {name} >= 0" for name in NUMBERS]
     return [*found, *unknown, "not rfm.f >= 1"]

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest import scores
+from services.scorer.domain import formulas
 from services.scorer.domain.entries import FORM, NPS, RATING
 from services.scorer.domain.formulas import Formulas
 from services.scorer.domain.policy import PolicyError, compiled, examined, parse
@@ -159,6 +160,12 @@ def found(of: list[Finding]) -> list[tuple[str, str]]:
         "rfm.f >= 4 and orders <= 3",
         "rfm.f <= 3 and orders >= 4",
         "rfm.f == 1",
+        "rfm.r == 5 and quiet >= 30d",
+        "rfm.r >= 4 and quiet >= 365d",
+        "rfm.r <= 4 and quiet < 30d",
+        "rfm.r == 1 and orders_30d > 0",
+        "rfm.m >= 5 and spend < 100",
+        "rfm.m <= 3 and spend >= 1_000",
         "rfm.m >= 1 and orders == 0",
         "rfm.r >= 1 and not tenure >= 1ms and not tenure < 1ms",
         "pace.mean > 3d and orders < 3",
@@ -227,6 +234,12 @@ def test_a_condition_that_can_never_hold_is_refused(condition):
         "alive >= 0.3 and orders == 1",
         "rfm.f >= 4 and orders == 4",
         "rfm.f == 2 and orders == 1",
+        "rfm.r == 5 and quiet < 30d",
+        "rfm.r == 4 and quiet >= 89d",
+        "rfm.r <= 4 and tenure >= 30d",
+        "rfm.m == 5 and spend >= 5_000",
+        "rfm.m == 4 and spend >= 1_000",
+        "rfm.m == 1 and orders > 0",
         "rfm.f >= 4 and orders_30d < 2",
         "pace.mean > 3d and orders == 3",
         "not late >= 1ms and orders > 9",
@@ -261,6 +274,13 @@ def test_a_condition_that_can_hold_passes(condition):
 )
 def test_a_condition_that_always_holds_or_a_part_that_says_nothing_is_warned_of(condition, message):
     assert found(segment(condition)) == ([("warn", message)] if message else [])
+
+
+def test_what_would_take_too_long_to_rule_out_passes(monkeypatch):
+    condition = "quiet >= 30d and spend_30d > 0"
+    assert [f.severity for f in segment(condition)] == ["refuse"]
+    monkeypatch.setattr(formulas, "MOST_COMPARED", 3)
+    assert segment(condition) == []
 
 
 def test_a_tier_no_one_can_reach_is_refused_and_its_better_named():
