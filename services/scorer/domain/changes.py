@@ -1,7 +1,7 @@
 """What comes out of a turn: every change of a path, in order one by one, net where it was played again (rule 10)."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -148,14 +148,21 @@ class Chronicle:
         erased customer."""
         return life.now(at_ms) if self._reasons and life.era >= 0 else None
 
-    def _asked_then(self, at_ms: int, now_ms: int) -> Now | None:
-        """The same as it stood at an instant that has been played; of a folded ledger not before its floor."""
+    def _asked_then(self, instants: Collection[int]) -> dict[int, Now | None]:
+        """The same as it stood at each of these instants, if it has been played; of a folded ledger not before its
+        floor."""
         life = self._customer.life
-        if not self._reasons or life.era < 0 or at_ms >= life.played_ms:
-            return self._asked(life, now_ms)
+        asked = {at_ms: self._asked(life, max(at_ms, life.played_ms)) for at_ms in instants}
+        played = sorted(at_ms for at_ms, now in asked.items() if now is not None and at_ms < life.played_ms)
+        if not played:
+            return asked
         ledger = Ledger(life.ledger.rows, life.ledger.profiles, life.ledger.extras)
-        then, _ = fold(life.policies, ledger, at_ms, life.known, life.frozen)
-        return self._asked(then, max(at_ms, then.played_ms))
+        then, _ = fold(life.policies, ledger, played[0], life.known, life.frozen)
+        for at_ms in played:
+            for _ in then.play([e for e in ledger.effects() if e.at_ms > then.played_ms], at_ms):
+                pass
+            asked[at_ms] = then.copy().now(max(at_ms, then.played_ms))
+        return asked
 
     def correct(
         self,
@@ -192,22 +199,19 @@ class Chronicle:
         ]
         coming = coming_to(self._customer, differing) if differing and self._reasons else {}
         began_ms = self._customer.ledger.began_ms(now_ms)
-        asked: dict[int, Now | None] = {}
+        since = {n: path[-1][0] for n in differing if (path := new.steps.get(n) or common.steps.get(n))}
+        asked = self._asked_then({now_ms, *since.values()})
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
             same = 0 if name in anew else _common(old_steps, new_steps)
             kept = set(new_steps[same:])
             dimension = held[name][0] if name in held else gone[name]
             steps_ms = [steps[same][0] for steps in (old_steps, new_steps) if len(steps) > same]
-            whole = common.steps.get(name, []) + new_steps
             before = shown.get(name, dimension.values[-1])
             after = held[name][1] if name in held else dimension.values[-1]
-            from_ms, effective_ms = anew.get(name, min(steps_ms, default=began_ms)), whole[-1][0] if whole else began_ms
+            from_ms, effective_ms = anew.get(name, min(steps_ms, default=began_ms)), since.get(name, began_ms)
             retracts = [step for step in old_steps[same:] if step not in kept]
-            held_ms = effective_ms if whole else now_ms
-            if held_ms not in asked:
-                asked[held_ms] = self._asked_then(held_ms, now_ms)
-            measured = asked[held_ms]
+            measured = asked[since.get(name, now_ms)]
             *parts, last = _parts(from_ms, new_steps[same:], retracts)
             for part in parts:  # recorded; the last one tells where that leads
                 self._change(dimension, before, before, cause, trigger, None, measured, *part, effective_ms)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from services.scorer.domain.comparisons import Above, Threshold
@@ -21,7 +22,8 @@ _CLEAR: Final = 1e-12  # of the sum of all points without their signs: far above
 _NEAR_MS: Final = 0.001  # of a whole ms
 _DIGITS: Final = (60, 600, 3_000)
 """Digits to tell a value from a limit: what is a thousand half-lives old still makes 10 points more than 10."""
-_LOST: Final = 20  # digits that rounding may have cost
+_LOST: Final = 20  # digits that rounding may have cost: 15 of them in what is left after 2^47 ms
+_BITS: Final = 48  # of an age in ms: 8,900 years
 _FAINT: Final = 1_000
 """Half-lives. Of older points only the sign is asked, where all else is the limit: their digits would take seconds."""
 
@@ -112,19 +114,26 @@ class Decaying(Gauge):
         gap, lost = Decimal(0), Decimal(0)
         for digits in _DIGITS:
             with localcontext(_context(digits)):
-                gap, size = self._gap(given, at_ms, limit)
+                gap, size = self._gap(given, at_ms, limit, _halving(self._half_life, digits))
                 lost = size.scaleb(_LOST - digits)
                 if abs(gap) > lost + 2 * unsure:
                     return 1 if gap > 0 else -1
         return 0 if abs(gap) <= lost else None
 
-    def _gap(self, given: Sequence[tuple[int, Fraction]], at_ms: int, limit: Fraction) -> tuple[Decimal, Decimal]:
+    def _gap(
+        self, given: Sequence[tuple[int, Fraction]], at_ms: int, limit: Fraction, halving: Sequence[Decimal]
+    ) -> tuple[Decimal, Decimal]:
         """The value less the limit, and the sum of all that goes into it without signs."""
         gap = -Decimal(limit.numerator) / limit.denominator
         size = abs(gap)
         for time_ms, points in given:
-            age = Decimal(time_ms - at_ms) / self._half_life
-            term = Decimal(points.numerator) / points.denominator * Decimal(2) ** age
+            term, age_ms = Decimal(points.numerator) / points.denominator, at_ms - time_ms
+            for left in halving:
+                if age_ms & 1:
+                    term *= left
+                age_ms >>= 1
+                if not age_ms:
+                    break
             gap, size = gap + term, size + abs(term)
         return gap, size
 
@@ -158,6 +167,16 @@ class Decaying(Gauge):
 def _context(digits: int) -> Context:
     """With exponents as small as they come: points halved every second are 2 ** -31_536_000 of themselves in a year."""
     return Context(prec=digits, Emin=MIN_EMIN, Emax=MAX_EMAX)
+
+
+@lru_cache(maxsize=64)
+def _halving(half_life_ms: int, digits: int) -> list[Decimal]:
+    """What is left after 1, 2, 4, 8 and so on ms: any age is a product of some, far quicker than a power of its own."""
+    with localcontext(_context(digits)):
+        left = [Decimal(2) ** (Decimal(-1) / half_life_ms)]
+        while len(left) < _BITS:
+            left.append(left[-1] * left[-1])
+    return left
 
 
 def _first_after(at_ms: int, estimate_ms: int, flipped: Callable[[int], bool]) -> int:

@@ -36,6 +36,8 @@ MANY: Final = 20_000
 ledger would be full."""
 
 _STEP: Final = 256  # look whether there is something to fold once in so many entries
+FEWEST: Final = 32
+"""With so few entries less, what is folded would soon be as long again, and folding plays all of it twice."""
 _HOUR_MS: Final = 3_600_000
 
 

@@ -1,6 +1,8 @@
 """How likely so few or so many events are under a base rate: the tails of Poisson's law, compared exactly enough.
 
 The expected number is a fraction, the probability is not: a float decides where it is clear, 50 digits where it is not.
+A tail is summed from its greatest term outwards until nothing more is added, so that it costs as little for thousands
+of events as for a few.
 """
 
 import math
@@ -13,6 +15,11 @@ from typing import Final
 from services.scorer.domain.comparisons import Above, Known, Threshold
 
 _CLEAR: Final = 1e-9
+"""How near a float may come to a limit, relatively, before it is asked exactly; it is off by less than a tenth of that
+for up to _PLAIN events, and by as much more as there are more."""
+_PLAIN: Final = 10_000
+_NOTHING: Final = 1e-17
+"""A term that is so small a part of the sum adds nothing."""
 _DIGITS: Final = 50
 
 
@@ -41,7 +48,9 @@ class Tails:
         if not 0 < limit < 1:
             return limit <= 0
         near = self.probability(count, expected)
-        return near > limit if abs(near - limit) > _CLEAR else self._exactly(count, expected) > limit
+        if math.isclose(near, limit, rel_tol=_CLEAR * max(1.0, count / _PLAIN)):
+            return self._exactly(count, expected) > limit
+        return near > limit
 
     def probability(self, count: int, expected: Fraction) -> float:
         return _more(count, expected) if self._more else _up_to(count, expected)
@@ -53,11 +62,37 @@ class Tails:
 @lru_cache(maxsize=4_096)
 def _up_to(count: int, expected: Fraction) -> float:
     mean = float(expected)
-    return min(1.0, math.fsum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count + 1)))
+    return _lower(count, mean) if count < mean else 1.0 - _upper(count + 1, mean)
 
 
+@lru_cache(maxsize=4_096)
 def _more(count: int, expected: Fraction) -> float:
-    return 1.0 if count == 0 else max(0.0, 1.0 - _up_to(count - 1, expected))
+    mean = float(expected)
+    return _upper(count, mean) if count > mean else 1.0 - _lower(count - 1, mean)
+
+
+def _lower(count: int, mean: float) -> float:
+    """P(X <= count) below the mean, where the terms fall with k."""
+    term = total = _term(count, mean) if count >= 0 else 0.0
+    while count > 0 and term > total * _NOTHING:
+        term *= count / mean
+        total += term
+        count -= 1
+    return min(1.0, total)
+
+
+def _upper(count: int, mean: float) -> float:
+    """P(X >= count) above the mean, where the terms fall as k grows."""
+    term = total = _term(count, mean)
+    while term > total * _NOTHING:
+        count += 1
+        term *= mean / count
+        total += term
+    return min(1.0, total)
+
+
+def _term(count: int, mean: float) -> float:
+    return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
 
 
 def _digits(count: int, expected: Fraction) -> Fraction:

@@ -14,7 +14,7 @@ from services.scorer.domain.admission import Admission
 from services.scorer.domain.changes import Chronicle
 from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.folding import by_the_hour, freeze
+from services.scorer.domain.folding import FEWEST, by_the_hour, freeze
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
@@ -281,7 +281,7 @@ class Turn:
         entries, floor_ms = by_the_hour(ledger.entries, customer.rare.shadowed if customer.rare else ())
         if customer.frozen is not None and floor_ms is not None:
             floor_ms = max(floor_ms, customer.frozen.floor_ms)
-        if floor_ms is None or floor_ms >= old.played_ms:
+        if floor_ms is None or floor_ms >= old.played_ms or len(ledger) - len(entries) < FEWEST:
             return
         life, old_paths = self._fold(ledger, floor_ms, old.known)
         frozen = freeze(floor_ms, life, old_paths)

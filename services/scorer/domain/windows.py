@@ -21,9 +21,11 @@ from services.scorer.domain.spans import window_exit
 _PURCHASE: Final = letter(PURCHASE)
 _REFUND: Final = letter(REFUND)
 
+AHEAD: Final = 16
+"""How many exits ahead are looked at for the one that changes an answer; if none does, look again then. Who has many
+events meets the next one before most of what would be foreseen."""
 FURTHEST: Final = 64
-"""How many exits or entries ahead are looked at for the one that changes an answer; if none does, look again then, or
-search the other way."""
+"""How many entries are looked at for the one with whose exit a total falls to a limit; then the other way round."""
 
 VALUE: Final = 0
 HEAD: Final = 1
@@ -59,7 +61,7 @@ class Windowed(Gauge, ABC):
         copy = self.copy(registers)
         answer = self.answer(copy)
         exit_ms = NEVER
-        for _ in range(FURTHEST):
+        for _ in range(AHEAD):
             exit_ms = self.next_exit(copy, ledger)
             if exit_ms >= NEVER:
                 return NEVER

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.scorer.domain import folding, scoring, short
+from services.scorer.domain import folding, scoring, short, turns
 from services.scorer.domain.ledger import SIZE
 
 
@@ -17,5 +17,6 @@ def folded_early() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"CAP": 8, "KEPT": 4, "_STEP": 4}.items():
             patch.setattr(folding, name, value)
+        patch.setattr(turns, "FEWEST", 0)
         patch.setattr(short, "_CAP_BYTES", 8 * SIZE)
         yield
