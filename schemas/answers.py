@@ -55,6 +55,8 @@ class CustomerList(msgspec.Struct, frozen=True, kw_only=True):
 class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
     """A customer at the instant `at`, by the scorer's own rules and the newest state known.
 
+    at:            as asked; of a customer whose older events are kept by the hour only, the first instant after them
+                   where an earlier one is asked
     policy:        the name of the policy that holds at the instant
     currency:      of all money told here, which is the policy's
     tier:          on the ladder `tier`; `tiers` has every ladder

@@ -74,6 +74,7 @@ class OverrideView(msgspec.Struct, frozen=True, kw_only=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of the pure core for one customer at one instant.
 
+    at:       as asked, or later: the floor of a folded ledger, if that is later
     policy:   the name of the policy that holds at the instant.  currency: that of its money
     tiers:    the tier on each ladder.  classes: the class in each list of classes
     segments: the segments the customer is in, sorted

@@ -18,7 +18,7 @@ from services.analyst import portrait, script, words
 from services.analyst.simulate import World
 from services.ingest import timestamps
 from services.local.errors import FAILED, MISUSED, CannotStart
-from services.scorer.domain.instants import to_ms
+from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.policies import read
 from services.shared.settings import NotifierSettings
 
@@ -47,7 +47,8 @@ def explain(
 
     Asks the running notifier; with --script and --policy nothing needs to run, and now is the script's last instant.
     What is said of an earlier instant is what is known of it now, late events included; what comes next is what was
-    to come without any event after it.
+    to come without any event after it. Where older events are kept by the hour only, it is as of the first instant
+    after them.
 
     Exit codes: 0 done, 1 nothing is known of the customer, or the service does not answer; 2 misused.
     """
@@ -63,6 +64,10 @@ def explain(
     if as_json:
         click.echo(json.dumps(known.document, default=words.instant, ensure_ascii=False, indent=2))
         return
+    answered = known.explanation.at
+    if at_ms is not None and to_ms(answered) != at_ms:
+        asked = words.instant(to_datetime(at_ms))
+        click.echo(f"older events are kept by the hour: this is as of {words.instant(answered)}, not of {asked}")
     for line in portrait.lines(customer, known.explanation):
         click.echo(line)
 

@@ -19,6 +19,7 @@ from services.cli.main import main
 from services.local.ports import free_port
 from services.scorer.domain.policy import parse
 from tests.analyst.scripts import POLICY, bought, instant, line, write
+from tests.scorer.domain.rules.early import folded_early
 
 SAID = {"subject": "c", "dimension": "tier", "value": "good", "owner": "li", "reason": "contract"}
 FROM_THE_START = "yes since 2026-03-01T00:00:00.000Z"
@@ -172,6 +173,21 @@ def test_an_average_is_money_to_people_and_to_programs(explain, tmp_path):
     assert (answer["features"]["basket"]["value"], answer["features"]["basket"]["unit"]) == ("566.67", "money")
     condition = next(rule for rule in answer["rules"] if rule["rule"] == "north")["conditions"][0]
     assert [condition[name] for name in ("value", "threshold", "short_by")] == ["566.67", "1000.005", "433.34"]
+
+
+def test_rule_04_what_is_as_of_another_instant_than_asked_says_so_first(explain, tmp_path):
+    clicks = []
+    for day in range(1, 21):
+        one = {"id": f"c{day}", "source": "app", "type": "click", "subject": "c", "time": instant(f"3-{day}")}
+        clicks.append(line(f"3-{day}", event=one))
+    with folded_early():
+        options = scripted(tmp_path, *clicks)
+        said = words(explain("c", *options, "--at", instant("3-2"))[1])
+        as_of = said[1].split()[2].rstrip(",")
+        assert as_of > instant("3-2")
+        assert said[0] == f"older events are kept by the hour: this is as of {as_of}, not of {instant('3-2')}"
+        assert words(explain("c", *options, "--at", as_of)[1]) == said[1:]
+        assert json.loads(explain("c", *options, "--at", instant("3-2"), "--json")[1])["at"] == as_of
 
 
 def test_of_somebody_unknown_one_line(explain, sandbox):

@@ -18,7 +18,7 @@ from services.scorer.domain.life import Life
 from services.scorer.domain.machine import Machine, alone, gauge_of
 from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths
-from services.scorer.domain.playing import coming, fold_customer
+from services.scorer.domain.playing import as_of, coming, fold_customer
 from services.scorer.domain.positions import LadderMover, Mover
 from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, Policy, Rule
 from services.scorer.domain.spans import Span, anniversary
@@ -33,7 +33,9 @@ DIGITS: Final = 6
 
 
 def explain(customer: Customer, policies: Policies, at_ms: int) -> Explanation:
-    """The whole answer for one customer at one instant, from the entries known."""
+    """The whole answer for one customer at one instant, from the entries known; of an instant before the floor of a
+    folded ledger as of the floor, and `at` says so (rule 4)."""
+    at_ms = as_of(customer, at_ms)
     life, paths, effects = fold_customer(customer, policies, at_ms)
     begun = life.era >= 0
     machine = life.machine if begun else policies.eras[policies.at(at_ms, life.known)].machine
@@ -70,6 +72,7 @@ def applies(playbook: Playbook, customer: Customer, policies: Policies, at_ms: i
     """Whether the playbook's own condition holds at the instant; True without one."""
     if playbook.when is None:
         return True
+    at_ms = as_of(customer, at_ms)
     life, _, _ = fold_customer(customer, policies, at_ms)
     if life.era < 0:
         return False

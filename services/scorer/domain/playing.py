@@ -13,18 +13,24 @@ from services.scorer.domain.standing import Standing
 from services.scorer.domain.state import Customer
 
 
+def as_of(customer: Customer, at_ms: int) -> int:
+    """The instant as of which what is asked can be answered: not before the floor of a folded ledger."""
+    frozen = customer.frozen
+    if frozen is None or customer.ledger.began_ms(NEVER) > frozen.floor_ms:
+        return at_ms
+    return max(at_ms, frozen.floor_ms)
+
+
 def fold_customer(customer: Customer, policies: Policies, at_ms: int) -> tuple[Life, Paths, list[Effect]]:
     """The life up to and with the instant, its paths, and the effects already known that are still to come.
 
     By all policies given, also by those that decided the past anew later. What happened after an instant that is past
-    does not come: it says what was to happen without it. What is asked of an instant before the floor of a folded
-    ledger is answered as of the floor.
+    does not come: it says what was to happen without it. The instant is one of `as_of`.
     """
-    asked_ms = at_ms if customer.frozen is None else max(at_ms, customer.frozen.floor_ms)
-    happened = [e for e in customer.ledger.entries if e.time_ms <= asked_ms]
+    happened = [e for e in customer.ledger.entries if e.time_ms <= at_ms]
     ledger = Ledger.of([*happened, *(w.entry for w in customer.waiting)])
     life, paths = fold(policies, ledger, at_ms, len(policies.eras), customer.frozen)
-    return life, paths, [e for e in ledger.effects() if e.at_ms > asked_ms]
+    return life, paths, [e for e in ledger.effects() if e.at_ms > at_ms]
 
 
 def coming(life: Life, effects: Sequence[Effect], names: Sequence[str]) -> dict[str, tuple[int, Value]]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.paths import fold
 from services.scorer.domain.rules import Policy
 from tests.scorer.domain.rules.early import folded_early
@@ -193,7 +194,8 @@ def test_rule_04_an_instant_before_the_floor_is_explained_as_of_the_floor():
             life.sees(click(FIRST + i * 50 * MIN, id=f"c{i}"))
         at_floor = life.explained(told(life.customer.frozen.floor_ms))
         before = life.explained(FIRST + 30 * MIN)
-        assert (before.tiers, before.segments, before.next) == (at_floor.tiers, at_floor.segments, at_floor.next)
+        assert (before.at, before) == (to_datetime(life.customer.frozen.floor_ms), at_floor), "whole, and says so"
+        assert before.features["quiet"].value == 0, "the floor is a click's instant"
 
 
 def test_rule_04_an_override_at_the_floor_to_a_tier_that_a_retroactive_policy_does_not_know_ends_there():
