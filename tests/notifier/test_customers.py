@@ -1,6 +1,7 @@
 """The query API of customers: the list, one customer's page and history, over a real database."""
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from schemas import answers
 from schemas.explanations import OverrideView
 from schemas.topics import CONTROL
+from services.notifier.api import customers
 from services.notifier.consumer import Consumer
+from services.scorer.domain.explain import explain
 from services.shared.control import Control
 from services.shared.kafka import create_topics
 from tests.notifier import serving
@@ -91,6 +94,26 @@ async def test_a_customer_is_explained_at_the_instant_asked(http, desk, clock):
     assert page.last_decision.subject == "c1"
     later = await get(http, "/v1/customers/c1", answers.CustomerView, at=(NOON + timedelta(days=60)).isoformat())
     assert (later.segments, later.churn, later.next) == ([], True, [])
+
+
+async def test_the_service_answers_while_pages_of_customers_are_worked_out_two_at_a_time(http, desk, monkeypatch):
+    desk.scribe.purchase("c1", 150)
+    await desk.deliver()
+    begun, go_on, ended = threading.Semaphore(0), threading.Event(), []
+
+    def slowly(*args):
+        begun.release()
+        ended.append(go_on.wait(5))
+        return explain(*args)
+
+    monkeypatch.setattr(customers, "explain", slowly)
+    pages = [asyncio.create_task(http.get("/v1/customers/c1")) for _ in range(3)]
+    for _ in range(2):
+        assert await asyncio.to_thread(begun.acquire, timeout=5)
+    assert (await http.get("/livez")).status_code == 200
+    assert (ended, begun.acquire(blocking=False)) == ([], False), "both still at it, and no third"
+    go_on.set()
+    assert [page.status_code for page in await asyncio.gather(*pages)] == [200] * 3
 
 
 async def test_a_page_tells_what_a_class_means(http, desk):

@@ -1,5 +1,6 @@
 """`/v1/customers`: the list, one customer at an instant, and a customer's history."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, cast
@@ -10,6 +11,7 @@ from starlette.responses import Response
 
 from schemas import answers
 from schemas.decisions import Decision
+from schemas.explanations import Explanation
 from schemas.problems import CUSTOMER_NOT_FOUND, INVALID_PARAMETER, POLICY_UNAVAILABLE, Refused
 from services.notifier.api import documentation
 from services.notifier.api.paging import Cursor, Limit, next_cursor, read_cursor
@@ -19,6 +21,7 @@ from services.notifier.domain.history import Revision, paths
 from services.notifier.projection import TIER
 from services.notifier.store import customers, decisions
 from services.notifier.store.database import Database
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import decode, mark
@@ -40,6 +43,10 @@ At = Annotated[str | None, Query(description="RFC 3339 with an offset (`+` as %2
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
+_AT_ONCE = 2
+"""So many pages of customers are worked out at a time: none of them holds up the rest of the service, and a small one
+need not wait for a large one."""
+
 _revision = msgspec.json.Decoder(Revision).decode
 
 
@@ -49,7 +56,7 @@ def as_written(record: bytes) -> Decision:
 
 
 def router(database: Database, deciding: Deciding, clock: Callable[[], datetime]) -> APIRouter:
-    routes = APIRouter(tags=["customers"])
+    routes, explaining = APIRouter(tags=["customers"]), asyncio.Semaphore(_AT_ONCE)
 
     @routes.get("/v1/customers", **documentation.LIST_CUSTOMERS)
     async def list_customers(
@@ -122,7 +129,8 @@ def router(database: Database, deciding: Deciding, clock: Callable[[], datetime]
             await deciding.know_marks([mark(state)])
         except KafkaUnavailable as error:
             raise Refused(POLICY_UNAVAILABLE, str(error), retry_after_s=1) from error
-        answer = explain(decode(state, deciding.policies), deciding.policies, to_ms(instant))
+        async with explaining:
+            answer = await asyncio.to_thread(_explained, state, deciding.policies, to_ms(instant))
         return Json(
             answers.CustomerView(
                 subject=name,
@@ -143,6 +151,11 @@ def router(database: Database, deciding: Deciding, clock: Callable[[], datetime]
         )
 
     return routes
+
+
+def _explained(state: bytes, policies: Policies, at_ms: int) -> Explanation:
+    """In a thread of its own: of a customer with very many events it takes seconds."""
+    return explain(decode(state, policies), policies, at_ms)
 
 
 def _class(written: str | None) -> tuple[str, str] | None:

@@ -97,12 +97,12 @@ class Fall:
     def __init__(self, model: BgNbd, p: Fraction) -> None:
         self._model, self._p = model, p
         self._alpha_ms = model.alpha * model.unit_ms
-        self._growths = [math.inf]  # by x
+        self._growths: dict[int, float] = {}  # by x; filled by several threads at once, each with the same
 
     def _growth(self, x: int) -> float:
         """No number where floats do not reach: p below 1e-308 is left to Decimal."""
         model, p = self._model, self._p
-        if p <= 0:
+        if p <= 0 or not x:
             return math.inf
         if p >= 1:
             return 0.0
@@ -113,10 +113,10 @@ class Fall:
             return math.nan
 
     def age_ms(self, x: int, tx_ms: int) -> int | None:
-        growths, alpha_ms = self._growths, self._alpha_ms
-        while x >= len(growths):
-            growths.append(self._growth(len(growths)))
-        age = (alpha_ms + tx_ms) * growths[x] - alpha_ms
+        growth, alpha_ms = self._growths.get(x), self._alpha_ms
+        if growth is None:
+            growth = self._growths[x] = self._growth(x)
+        age = (alpha_ms + tx_ms) * growth - alpha_ms
         if age >= _FARTHEST_MS:
             return None
         near_ms = _ERROR * (alpha_ms + age)

@@ -14,6 +14,7 @@ from services.scorer.domain.churn import (
     LONGEST_MS,
     WEEK_MS,
     BgNbd,
+    Fall,
     GammaGamma,
     expected_falls_to,
     expected_purchases,
@@ -232,3 +233,19 @@ def test_a_parameter_that_is_none_is_refused_by_name(name, value):
 def test_a_gamma_gamma_without_a_mean_is_refused():
     with pytest.raises(ValueError, match=r"q = 1\.0 must be above 1"):
         GammaGamma(p=6.0, q=1.0, v=15.0)
+
+
+def test_what_two_threads_work_out_at_once_of_the_same_number_of_orders_is_what_one_does():
+    """Another thread comes while the first is at it."""
+
+    class Interrupted(Fall):
+        others = True
+
+        def _growth(self, x):
+            if self.others:
+                self.others = False
+                self.age_ms(x, 0)
+            return super()._growth(x)
+
+    one, two = (of(CDNOW, Fraction(1, 2)) for of in (Fall, Interrupted))
+    assert [two.age_ms(x, DAY_MS) for x in range(1, 6)] == [one.age_ms(x, DAY_MS) for x in range(1, 6)]
