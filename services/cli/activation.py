@@ -148,6 +148,8 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
     what = f"number {written.sequence}: {written.policy} ({written.digest})"
     click.echo(f"{what}, effective at {words.instant(written.effective_at)}")
     click.echo(f"{moved} move, by what had happened until {until}")
+    if known and known[-1].digest == written.digest:
+        click.echo(f"it decides as number {known[-1].sequence}, the one before it, does")
 
 
 def current(known: Sequence[Activation]) -> Document:

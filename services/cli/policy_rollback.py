@@ -1,4 +1,4 @@
-"""`tierline policy rollback`: the policy before the present one is activated again."""
+"""`tierline policy rollback`: the other policy before the present one is activated again."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,8 @@ from services.local.errors import MISUSED, CannotStart
 @click.command()
 @activation.options
 def rollback(**given: Any) -> None:
-    """Activate the text of the policy before the present one again; once more, and it is the one before that.
+    """Activate the text of the policy before the present one again; once more, and it is the one before that. One that
+    decides as the present one does is passed over.
 
     It is written to topic control behind what was activated before, and tried and confirmed as by `tierline policy
     activate`, and followed like that.
@@ -32,9 +33,10 @@ def rollback(**given: Any) -> None:
 
 
 def previous(known: Sequence[Activation]) -> Activation | None:
-    """What was to decide before the present policy; of one that was itself taken up again, before it first was."""
+    """What was to decide before the present policy, and otherwise; of one that was itself taken up again, before it
+    first was."""
     if not known:
         return None
     present = known[-1].restores or known[-1].sequence
-    earlier = [one for one in known if one.sequence < present]
+    earlier = [one for one in known if one.sequence < present and one.digest != known[-1].digest]
     return earlier[-1] if earlier else None

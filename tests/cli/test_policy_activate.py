@@ -187,16 +187,16 @@ async def test_rollback_goes_back_step_by_step(tierline):
 
 
 def test_what_a_rollback_goes_back_to():
-    def made(*restores: int | None) -> list[Activation]:
+    def made(restores: tuple[int | None, ...], digests: str) -> list[Activation]:
         at = to_datetime(0)
         return [
-            Activation(record="activation", sequence=n, policy="p", digest="", text="", effective_at=at,
-                       activated_at=at, activated_by="", restores=number)
+            Activation(record="activation", sequence=n, policy="p", digest=digests[(number or n) - 1], text="",
+                       effective_at=at, activated_at=at, activated_by="", restores=number)
             for n, number in enumerate(restores, start=1)
         ]  # fmt: skip
 
-    def goes_to(*restores: int | None) -> int | None:
-        found = previous(made(*restores))
+    def goes_to(*restores: int | None, digests: str = "abcd") -> int | None:
+        found = previous(made(restores, digests))
         return found and (found.restores or found.sequence)
 
     assert goes_to() is None
@@ -205,6 +205,20 @@ def test_what_a_rollback_goes_back_to():
     assert goes_to(None, None, None, 2) == 1
     assert goes_to(None, None, 1) is None
     assert goes_to(None, None, 1, None) == 1  # a new one after a rollback: back to what it was rolled back to
+    assert goes_to(None, None, None, digests="abb") == 1  # activated twice in a row: not to its twin
+    assert goes_to(None, None, None, 3, digests="abbb") == 1
+    assert goes_to(None, None, digests="aa") is None
+    assert goes_to(None, None, None, digests="aba") == 2  # not the newest of all, which decides alike
+
+
+async def test_a_policy_that_decides_as_the_one_before_it_is_written_and_said_to(tierline):
+    said = []
+    for _ in range(2):
+        code, out, _ = await tierline("activate", "strict.yaml", *UNTIL, "--most", 100)
+        said.append((code, "it decides as number 2, the one before it, does\n" in out))
+    assert said == [(0, False), (0, True)]
+    assert (await tierline("rollback", *UNTIL, "--most", 100))[0] == 0
+    assert [one["text"] for one in await control(tierline)] == [POLICY, STRICT, STRICT, POLICY]
 
 
 async def test_of_two_who_write_at_once_one_fails_and_the_sequence_has_no_gap(tierline, kafka, topic_prefix):
