@@ -2,6 +2,12 @@
 
 import re
 
+import msgspec
+
+from schemas.policy import Calibration
+from services.analyst.calibration.notation import as_yaml
+from services.scorer.domain import document
+
 _SECTION = re.compile(r"^calibration:[^\n]*\n(?:(?:[ \t#][^\n]*)?\n)*(?:[ \t#][^\n]*\Z)?", re.MULTILINE)
 _HEADING = re.compile(r"^calibration:", re.MULTILINE)
 
@@ -18,3 +24,15 @@ def recalibrated(policy: str, calibration: str) -> str:
     if found is None:
         return policy.rstrip() + "\n" + section
     return policy[: found.start()] + section + policy[found.end() :]
+
+
+def completed(policy: str, source: str, before: Calibration) -> tuple[str, list[str]]:
+    """The policy with the parts of another calibration that its own lacks, and their names; PolicyError if it is none.
+
+    A fit leaves out what must not be used of it: that is no reason to go without what was used before.
+    """
+    own = msgspec.structs.asdict(document.read(policy, source).policy.calibration)
+    lacking = {name: part for name, part in msgspec.structs.asdict(before).items() if part and not own[name]}
+    if not lacking:
+        return policy, []
+    return recalibrated(policy, as_yaml(Calibration(**own | lacking))), list(lacking)

@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from services.analyst.backtest.evaluate import Document
-from services.analyst.recalibrated import recalibrated
+from services.analyst.recalibrated import completed, recalibrated
 from services.cli import activation
 from services.cli.policy import text_of
 from services.local.errors import MISUSED, CannotStart
+from services.scorer.domain.document import read
 
 
 @click.command()
@@ -17,7 +18,8 @@ from services.local.errors import MISUSED, CannotStart
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="Put the calibration of this file, as `tierline fit --out` writes it, in the place of the policy's.",
+    help="Put the calibration of this file, as `tierline fit --out` writes it, in the place of the policy's; parts "
+    "that it lacks stay.",
 )
 @activation.options
 def activate(file: Path | None, calibration: Path | None, **given: Any) -> None:
@@ -39,21 +41,29 @@ def activate(file: Path | None, calibration: Path | None, **given: Any) -> None:
     """
     if file is None and calibration is None:
         raise click.UsageError("name a policy's file, or --calibration")
-    new = None if file is None else _checked(Document(text_of(file), str(file)), calibration)
+    quiet = bool(given["as_json"])
+    new = None if file is None else _checked(Document(text_of(file), str(file)), calibration, quiet=quiet)
     asked, control = activation.wish(given), activation.control()
     known = activation.sequence(control)
-    activation.activate(control, known, new or _checked(activation.current(known), calibration), asked)
+    new = new or _checked(activation.current(known), calibration, quiet=quiet)
+    activation.activate(control, known, new, asked)
 
 
-def _checked(policy: Document, calibration: Path | None) -> Document:
+def _checked(policy: Document, calibration: Path | None, *, quiet: bool) -> Document:
     """The policy to activate. What is wrong with a file is said before Kafka is asked for anything."""
-    new = policy if calibration is None else _recalibrated(policy, calibration)
+    new = policy if calibration is None else _recalibrated(policy, calibration, quiet=quiet)
     new.policy()
     return new
 
 
-def _recalibrated(policy: Document, file: Path) -> Document:
+def _recalibrated(policy: Document, file: Path, *, quiet: bool) -> Document:
+    """It is said which parts stay; with `quiet` on stderr."""
+    before = read(policy.text, policy.source).policy.calibration
+    source = f"{policy.source} with {file}"
     try:
-        return Document(recalibrated(policy.text, text_of(file)), f"{policy.source} with {file}")
+        text, stay = completed(recalibrated(policy.text, text_of(file)), source, before)
     except ValueError as error:
         raise CannotStart(f"{file}: {error}", exit_code=MISUSED) from error
+    if stay:
+        click.echo(f"{file} has no {', '.join(stay)}: as in {policy.source}", err=quiet)
+    return Document(text, source)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.analyst.recalibrated import recalibrated
+from schemas.policy import BgNbd, Calibration
+from services.analyst.recalibrated import completed, recalibrated
 
 NEW = "# by `tierline fit`\n# left out: nothing\ncalibration:\n  top_spend: 9\n"
 SECTION = "calibration:\n  top_spend: 9\n"
@@ -30,3 +31,17 @@ def test_only_the_calibration_is_another(policy: str, expected: str) -> None:
 def test_what_is_not_one_calibration_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match="calibration"):
         recalibrated("policy: p\n", wrong)
+
+
+BG_NBD = BgNbd(r="0.243", alpha="4.414", a="0.793", b="2.4_26")
+WRITTEN = "  bg_nbd: {r: 0.243, alpha: 4.414, a: 0.793, b: 2.4_26, unit: week}\n"
+
+
+@pytest.mark.parametrize("own", [SECTION, "calibration: {top_spend: 9}  # by hand\n"])
+def test_parts_that_a_calibration_lacks_stay_as_the_one_before_has_them(own: str) -> None:
+    policy = f"policy: p\ncurrency: EUR\nzone: UTC\n{own}ladders: {{}}\n"
+    before = Calibration(bg_nbd=BG_NBD, top_spend="1")
+    text, stay = completed(policy, "p.yaml", before)
+    assert text == f"policy: p\ncurrency: EUR\nzone: UTC\ncalibration:\n{WRITTEN}  top_spend: 9\nladders: {{}}\n"
+    assert stay == ["bg_nbd"]
+    assert completed(policy, "p.yaml", Calibration(top_spend="1")) == (policy, [])

@@ -85,6 +85,15 @@ async def test_a_calibration_alone_is_activated_in_the_policy_that_holds(tierlin
     (tmp_path / "calibration.yaml").write_text("calibration:\n  top_spend: 9_000\n")
     assert (await tierline("activate", "--calibration", "calibration.yaml", *UNTIL))[0] == 0
     assert (await control(tierline))[-1]["text"].count("calibration:") == 1
+    (tmp_path / "calibration.yaml").write_text("calibration:\n  bg_nbd: {r: 1, alpha: 2, a: 3, b: 4}\n")
+    code, out, err = await tierline("activate", "--calibration", "calibration.yaml", *UNTIL)
+    assert (code, err, out.splitlines()[0]) == (0, "", "calibration.yaml has no top_spend: as in control number 3")
+    said = "calibration:\n  bg_nbd: {r: 1, alpha: 2, a: 3, b: 4, unit: week}\n  top_spend: 9_000\n"
+    assert (await control(tierline))[-1]["text"].endswith(said)
+    _, out, err = await tierline("activate", "first.yaml", "--calibration", "calibration.yaml", *UNTIL, "--json")
+    assert (json.loads(out)["sequence"], err) == (5, ""), "what the file says stays, not what was activated last"
+    (tmp_path / "bare.yaml").write_text(POLICY.replace("features:", "features:\n  alive: {p_alive: purchase}"))
+    assert (await tierline("activate", "bare.yaml", "--calibration", "calibration.yaml", *UNTIL))[0] == 0
     (tmp_path / "calibration.yaml").write_text("policy: x\n")
     code, _, err = await tierline("activate", "--calibration", "calibration.yaml", *UNTIL)
     assert (code, err.count("\n"), "`tierline fit --out` writes one" in err) == (2, 1, True)
