@@ -220,6 +220,12 @@ CUSTOMER_NOT_FOUND = Problem(
     "No event of this customer has been seen",
     "Check the id; a new customer appears within a second of the first event.",
 )
+NOT_YET_KNOWN = Problem(
+    "not-yet-known",
+    404,
+    "Nothing is known of this customer by then",
+    "Ask of the instant of the first event, which is named here, or of a later one.",
+)
 TASK_NOT_FOUND = Problem("task-not-found", 404, "There is no such task", "List the tasks at /v1/tasks.")
 TASK_CONFLICT = Problem(
     "task-conflict",

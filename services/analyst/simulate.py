@@ -135,7 +135,7 @@ class World:
 
     def explain(self, subject: str, at_ms: int) -> Explanation | None:
         """None if nothing of the customer has happened by then. An alias is answered for by whom it stands for."""
-        customer = self._customers.get(self._survivor(subject))
+        customer = self._customers.get(self.survivor(subject))
         if customer is None or not len(customer.ledger) or customer.ledger.time(0) > at_ms:
             return None
         return explain(customer, self.policies, at_ms)
@@ -155,7 +155,7 @@ class World:
                 self._activate(policy, effective_ms, at_ms)
             case Query(subject):
                 yield from self._play(at_ms)
-                yield Answer(self._survivor(subject), at_ms, self.explain(subject, at_ms))
+                yield Answer(self.survivor(subject), at_ms, self.explain(subject, at_ms))
             case Merge() | Unmerge() | Erase():
                 try:
                     yield from self._relate(action, at_ms)
@@ -187,7 +187,7 @@ class World:
         if isinstance(event, Refusal):
             yield DeadLetter(event.id, _slug(event.problem.type), event.problem.detail, at_ms)
             return
-        subject = self._survivor(event.subject)
+        subject = self.survivor(event.subject)
         customer = self._customer(subject)
         if isinstance(event, Override) and (remark := masks_nothing(event.data, self.policy_at(at_ms))):
             self.remarks.append(f"override {event.id!r} masks nothing: {remark}")
@@ -212,7 +212,7 @@ class World:
 
     # -- identities
 
-    def _survivor(self, subject: str) -> str:
+    def survivor(self, subject: str) -> str:
         """Who answers for the subject: itself, or whom it has been merged into."""
         while subject in self._aliases:
             subject = self._aliases[subject]
@@ -229,13 +229,13 @@ class World:
                 yield from self._unmerge(ids, at_ms)
             case Erase(subject):
                 _check({"subject": subject})
-                yield from self._erase(self._survivor(subject), at_ms)
+                yield from self._erase(self.survivor(subject), at_ms)
 
     def _merge(self, ids: Pair, at_ms: int) -> Iterator[Happening]:
-        other, into = ids.from_, self._survivor(ids.into)
+        other, into = ids.from_, self.survivor(ids.into)
         if other in self._aliases:
-            if self._survivor(other) != into:
-                detail = f"{other!r} is merged into {self._survivor(other)!r} already; unmerge it first"
+            if self.survivor(other) != into:
+                detail = f"{other!r} is merged into {self.survivor(other)!r} already; unmerge it first"
                 raise _Refused("merged-elsewhere", detail)
             return
         if other == into:
@@ -248,8 +248,8 @@ class World:
         yield from self._tell(into, merged.changes, at_ms)
 
     def _unmerge(self, ids: Pair, at_ms: int) -> Iterator[Happening]:
-        other, subject = ids.from_, self._survivor(ids.into)
-        if other not in self._aliases or self._survivor(other) != subject:
+        other, subject = ids.from_, self.survivor(ids.into)
+        if other not in self._aliases or self.survivor(other) != subject:
             raise _Refused("not-merged", f"{other!r} is not merged into {subject!r}")
         customer = self._customer(subject)
         parted = merging.unmerge(customer, self.policies, subject=subject, other_subject=other, at_ms=at_ms)

@@ -12,11 +12,11 @@ import msgspec
 
 from schemas.answers import CustomerView
 from schemas.explanations import Explanation
+from schemas.instants import asked
 from schemas.problems import ProblemDetails, Refused
 from schemas.unreadable import UNREADABLE
 from services.analyst import portrait, script, words
 from services.analyst.simulate import World
-from services.ingest import timestamps
 from services.local.errors import FAILED, MISUSED, CannotStart
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.policies import read
@@ -64,17 +64,19 @@ def explain(
     if as_json:
         click.echo(json.dumps(known.document, default=words.instant, ensure_ascii=False, indent=2))
         return
-    answered = known.explanation.at
+    answered, subject = known.explanation.at, str(known.document["subject"])
+    if subject != customer:
+        click.echo(f"{customer} is {subject} since the merge")
     if at_ms is not None and to_ms(answered) != at_ms:
-        asked = words.instant(to_datetime(at_ms))
-        click.echo(f"older events are kept by the hour: this is as of {words.instant(answered)}, not of {asked}")
-    for line in portrait.lines(customer, known.explanation):
+        wished = words.instant(to_datetime(at_ms))
+        click.echo(f"older events are kept by the hour: this is as of {words.instant(answered)}, not of {wished}")
+    for line in portrait.lines(subject, known.explanation):
         click.echo(line)
 
 
 def _instant(text: str) -> int:
     try:
-        return to_ms(timestamps.instant(text))
+        return to_ms(asked(text))
     except Refused as refused:
         raise CannotStart(f"--at: {refused.detail}; write it as 2026-03-01T00:00:00Z", exit_code=MISUSED) from None
 
@@ -92,7 +94,7 @@ def _by_script(customer: str, policy: Path, file: Path, at_ms: int | None) -> _K
     found = world.explain(customer, at_ms)
     if found is None:
         raise CannotStart(f"nothing is known of customer {customer!r} in {file} by then", exit_code=FAILED)
-    return _Known({"subject": customer} | _plain(found), found)
+    return _Known({"subject": world.survivor(customer)} | _plain(found), found)
 
 
 def _by_service(customer: str, at: str | None, address: str | None) -> _Known:

@@ -190,6 +190,15 @@ def test_rule_04_what_is_as_of_another_instant_than_asked_says_so_first(explain,
         assert json.loads(explain("c", *options, "--at", instant("3-2"), "--json")[1])["at"] == as_of
 
 
+def test_of_somebody_who_was_merged_into_another_it_says_so_first(explain, tmp_path):
+    options = scripted(tmp_path, LINES[0], line("3-3", merge={"from": "c", "into": "d"}))
+    said = words(explain("c", *options)[1])
+    assert said[:2] == ["c is d since the merge", "d at 2026-03-03T00:00:00.000Z, by policy sandbox"]
+    assert said[1:] == words(explain("d", *options)[1])
+    assert json.loads(explain("c", *options, "--json")[1])["subject"] == "d"
+    assert explain("d", *options, "--at", instant("2-28"))[0] == 1, "nothing of either by then"
+
+
 def test_of_somebody_unknown_one_line(explain, sandbox):
     code, out, err = explain("nobody", *sandbox)
     assert (code, out, err.count("\n")) == (1, "", 1)
@@ -200,6 +209,7 @@ def test_of_somebody_unknown_one_line(explain, sandbox):
     ("options", "words"),
     [
         (("--at", "yesterday"), "--at: 'yesterday' is not RFC 3339"),
+        (("--at", "7000-01-01T00:00:00Z"), "--at: '7000-01-01T00:00:00Z' is after the year 5999"),
         (("--script", "s.ndjson"), "go together"),
         (("--script", "s.ndjson", "--policy", "p.yaml", "--notifier", "http://x"), "not both"),
         (("--script", "s.ndjson", "--policy", "none.yaml"), "none.yaml"),
@@ -283,8 +293,14 @@ class TestNotifier(Desk):
         assert "no event of customer 'c' has been seen" in err
 
     def test_what_it_refuses_as_misuse_is_exit_code_2(self, explain, at):
-        self.refuses(INVALID_PARAMETER, "'2300-01-01T00:00:00Z' is not between 1970 and 2200")
+        self.refuses(INVALID_PARAMETER, "'2300-01-01T00:00:00Z' is not as it wants it")
         assert explain("c", "--notifier", at, "--at", "2300-01-01T00:00:00Z")[0] == 2
+
+    def test_somebody_merged_into_another_is_told_of_as_that_one(self, explain, at, sandbox):
+        code, out, _ = explain("c", *sandbox, "--json")
+        self.body = msgspec.json.encode(json.loads(out) | {"subject": "d", "tier": "good", "last_decision": None})
+        code, out, _ = explain("c", "--notifier", at)
+        assert (code, out.splitlines()[0]) == (0, "c is d since the merge")
 
     def test_somebody_else_at_the_address(self, explain, at):
         self.body = b"<html>"

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,7 +15,7 @@ from services.scorer.domain.explain import explain
 from services.shared.control import Control
 from services.shared.kafka import create_topics
 from tests.notifier import serving
-from tests.notifier.asking import get, walk
+from tests.notifier.asking import get, problem, walk
 from tests.notifier.scribe import NOON, POLICY
 from tests.waiting import until
 
@@ -94,6 +94,33 @@ async def test_a_customer_is_explained_at_the_instant_asked(http, desk, clock):
     assert page.last_decision.subject == "c1"
     later = await get(http, "/v1/customers/c1", answers.CustomerView, at=(NOON + timedelta(days=60)).isoformat())
     assert (later.segments, later.churn, later.next) == ([], True, [])
+
+
+async def test_before_the_first_event_nothing_is_known_of_a_customer(http, desk):
+    desk.scribe.purchase("c1", 150)
+    await desk.deliver()
+    before = await http.get("/v1/customers/c1", params={"at": (NOON - timedelta(milliseconds=1)).isoformat()})
+    assert problem(before, "not-yet-known") == "nothing is known of customer 'c1' by then"
+    assert before.json()["fix"] == "Ask of 2026-03-01T12:00:00.000Z, the first event's, or a later instant."
+    assert (await get(http, "/v1/customers/c1", answers.CustomerView, at=NOON.isoformat())).tier == "silver"
+
+
+async def test_an_instant_is_asked_of_as_one_of_an_event_is_written(http, desk):
+    desk.scribe.purchase("c1", 150)
+    await desk.deliver()
+    for at, instant in (
+        ("2026-03-31T23:59:60Z", datetime(2026, 4, 1, tzinfo=UTC)),
+        ("5999-12-31T23:59:59.999Z", datetime(5999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)),
+    ):
+        assert (await get(http, "/v1/customers/c1", answers.CustomerView, at=at)).at == instant
+    for at, wrong in (
+        ("6000-01-01T00:00:00Z", "'6000-01-01T00:00:00Z' is after the year 5999"),
+        ("1969-12-31T23:59:59Z", "'1969-12-31T23:59:59Z' is before 1970"),
+        ("2026-03-01T12:00:00", "'2026-03-01T12:00:00' is not RFC 3339 with an offset"),
+    ):
+        refused = await http.get("/v1/customers/c1", params={"at": at})
+        assert problem(refused, "invalid-parameter", field="at") == wrong
+        assert "2026-03-01T00:00:00Z" in refused.json()["fix"]
 
 
 async def test_the_service_answers_while_pages_of_customers_are_worked_out_two_at_a_time(http, desk, monkeypatch):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, cast
 
 import msgspec
@@ -12,7 +12,8 @@ from starlette.responses import Response
 from schemas import answers
 from schemas.decisions import Decision
 from schemas.explanations import Explanation
-from schemas.problems import CUSTOMER_NOT_FOUND, INVALID_PARAMETER, POLICY_UNAVAILABLE, Refused
+from schemas.instants import asked
+from schemas.problems import CUSTOMER_NOT_FOUND, INVALID_PARAMETER, NOT_YET_KNOWN, POLICY_UNAVAILABLE, Refused
 from services.notifier.api import documentation
 from services.notifier.api.paging import Cursor, Limit, next_cursor, read_cursor
 from services.notifier.api.subjects import read_subject
@@ -23,7 +24,8 @@ from services.notifier.store import customers, decisions
 from services.notifier.store.database import Database
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.explain import explain
-from services.scorer.domain.instants import to_ms
+from services.scorer.domain.instants import to_datetime, to_ms
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.packing import decode, mark
 from services.shared.kafka import KafkaUnavailable
 from services.shared.web import Json
@@ -39,9 +41,6 @@ Class = Annotated[
 ]
 Subject = Annotated[str, Path(description="the customer's id, percent-encoded")]
 At = Annotated[str | None, Query(description="RFC 3339 with an offset (`+` as %2B); now if absent")]
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 _AT_ONCE = 2
 """So many pages of customers are worked out at a time: none of them holds up the rest of the service, and a small one
@@ -130,7 +129,7 @@ def router(database: Database, deciding: Deciding, clock: Callable[[], datetime]
         except KafkaUnavailable as error:
             raise Refused(POLICY_UNAVAILABLE, str(error), retry_after_s=1) from error
         async with explaining:
-            answer = await asyncio.to_thread(_explained, state, deciding.policies, to_ms(instant))
+            answer = await asyncio.to_thread(_explained, name, state, deciding.policies, instant)
         return Json(
             answers.CustomerView(
                 subject=name,
@@ -153,9 +152,15 @@ def router(database: Database, deciding: Deciding, clock: Callable[[], datetime]
     return routes
 
 
-def _explained(state: bytes, policies: Policies, at_ms: int) -> Explanation:
-    """In a thread of its own: of a customer with very many events it takes seconds."""
-    return explain(decode(state, policies), policies, at_ms)
+def _explained(name: str, state: bytes, policies: Policies, at: datetime) -> Explanation:
+    """In a thread of its own: of a customer with very many events it takes seconds. Refused before the first event."""
+    customer, at_ms = decode(state, policies), to_ms(at)
+    began_ms = customer.ledger.began_ms(NEVER)
+    if at_ms < began_ms < NEVER:
+        first = to_datetime(began_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        problem = msgspec.structs.replace(NOT_YET_KNOWN, fix=f"Ask of {first}, the first event's, or a later instant.")
+        raise Refused(problem, f"nothing is known of customer {name!r} by then")
+    return explain(customer, policies, at_ms)
 
 
 def _class(written: str | None) -> tuple[str, str] | None:
@@ -166,14 +171,11 @@ def _class(written: str | None) -> tuple[str, str] | None:
 
 
 def _instant(text: str) -> datetime:
-    """Refused unless it is an instant with an offset within the years we can reckon with."""
     try:
-        instant = msgspec.convert(text, datetime)
-        if instant.tzinfo is not None and EARLIEST <= instant < LATEST:
-            return instant
-    except (msgspec.ValidationError, OverflowError) as error:
-        raise Refused(INVALID_PARAMETER, f"{text[:64]!r} is not an RFC 3339 time", field="at") from error
-    raise Refused(INVALID_PARAMETER, f"{text[:64]!r} has no offset, or is not between 1970 and 2200", field="at")
+        return asked(text)
+    except Refused as refused:
+        problem = msgspec.structs.replace(INVALID_PARAMETER, fix="Write it as 2026-03-01T00:00:00Z (a + is %2B).")
+        raise Refused(problem, refused.detail, field="at") from None
 
 
 def _unknown(subject: str) -> Refused:

@@ -66,6 +66,7 @@ GET_CUSTOMER = _get(
     "One customer at an instant: features, position, why, and what happens next",
     "CustomerView",
     problems.CUSTOMER_NOT_FOUND,
+    problems.NOT_YET_KNOWN,
     problems.INVALID_PARAMETER,
     problems.POLICY_UNAVAILABLE,
     description="A name that was merged into a customer is answered for by that customer, whose id `subject` gives.",
