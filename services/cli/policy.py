@@ -7,6 +7,7 @@ import click
 from services.cli.commands import Commands
 from services.local.errors import MISUSED, CannotStart
 from services.scorer.domain.policy import Policy, parse
+from services.scorer.policies import decoded
 
 COMMANDS = {
     "check": ("services.cli.policy_check:check", "Say whether policies can be used, and what looks wrong."),
@@ -19,11 +20,9 @@ COMMANDS = {
 
 
 def text_of(file: Path) -> str:
-    """CannotStart (exit code 2) if the file can't be read."""
+    """CannotStart (exit code 2) if the file can't be read, PolicyError if it isn't text in UTF-8."""
     try:
-        return file.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise CannotStart(f"policy {file} is not text in UTF-8", exit_code=MISUSED) from error
+        return decoded(file)
     except OSError as error:
         raise CannotStart(f"policy {file} cannot be read: {error.strerror}", exit_code=MISUSED) from error
 

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from services.cli.policy import text_of
+from services.local.errors import FAILED, CannotStart
 from services.scorer.domain.policy import Policy, PolicyError, examined
 from services.scorer.domain.rules import Classes, Ladder, Segment
 
@@ -46,19 +47,27 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, one a line.")
 @click.pass_context
 def check(context: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
-    """Say whether policies can be used: one line for each mistake, with its place and what to do.
+    """Say whether policies can be used: a line for each mistake, with its place and what to do.
 
     A mistake is what cannot be read, and what is provably false: a condition that never holds, a tier no one can
-    reach. A warning is what looks wrong, or what the language has and no service carries out yet: with that a policy
-    can be tried, but not put in force.
+    reach. Of a policy that cannot be read only the first mistake is told; of one that can, all that is provably false.
+    A warning is what looks wrong, or what the language has and no service carries out yet: with that a policy can be
+    tried, but not put in force.
 
-    Exit codes: 0 all can be used, warnings or not; 1 one has a mistake; 2 misused.
+    Exit codes: 0 all can be used, warnings or not; 1 one has a mistake; 2 misused, or a file is not there or cannot be
+    opened: that is told on standard error, and the others are checked all the same.
     """
-    texts = [(str(file), text_of(file)) for file in files]
-    usable = True
-    for file, text in texts:
-        checked, found = _examined(text, file)
-        usable &= not any(f.severity == "error" for f in found)
+    code = 0
+    for path in files:
+        file = str(path)
+        try:
+            checked, found = _examined(path)
+        except CannotStart as error:
+            click.echo(f"tierline: {error}", err=True)
+            code = error.exit_code
+            continue
+        if any(f.severity == "error" for f in found):
+            code = max(code, FAILED)
         if as_json:
             click.echo(msgspec.json.encode(_report(file, checked, found)))
         else:
@@ -66,12 +75,14 @@ def check(context: click.Context, files: tuple[Path, ...], as_json: bool) -> Non
                 click.echo(f"{finding.place}: {finding.severity}: {finding.message}")
             if checked is not None and not any(f.severity == "error" for f in found):
                 click.echo("\n".join(_summary(file, checked)))
-    context.exit(0 if usable else 1)
+    context.exit(code)
 
 
-def _examined(text: str, file: str) -> tuple[Policy | None, list[Found]]:
+def _examined(path: Path) -> tuple[Policy | None, list[Found]]:
+    """CannotStart if the file can't be read."""
+    file = str(path)
     try:
-        checked, findings = examined(text, file)
+        checked, findings = examined(text_of(path), file)
     except PolicyError as error:
         place, _, message = str(error).removeprefix(file).partition(": ")
         return None, [Found("error", file + place, message)]

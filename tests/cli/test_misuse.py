@@ -67,7 +67,8 @@ def test_a_policy_that_is_not_there(tierline, tmp_path):
 
 def test_a_policy_that_is_no_text(tierline, tmp_path):
     (tmp_path / "policy.yaml").write_bytes(b"\xff\xfe")
-    misused(tierline("policy", "check", tmp_path / "policy.yaml"), "UTF-8")
+    for command in (("up", "--policy"), ("policy", "diff", "policies/retail.yaml")):
+        misused(tierline(*command, tmp_path / "policy.yaml"), "policy.yaml:1:1: byte 0xff is not UTF-8")
 
 
 def test_a_policy_with_a_mistake_is_answered_with_its_place(tierline, tmp_path):

@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 from services.cli.policy import policy
-from services.local.errors import CannotStart
 from tests.scorer.domain.full_policy import EXCERPT, FULL
 
 RETAIL = Path("policies/retail.yaml")
@@ -122,10 +121,37 @@ def test_json_is_one_object_a_file(tierline_policy):
     assert bad["findings"][0]["place"] == "p3.yaml:2:11"
 
 
-def test_a_file_that_is_not_there_is_a_misuse(tierline_policy, tmp_path):
-    with pytest.raises(CannotStart, match="cannot be read") as error:
-        tierline_policy("check", str(tmp_path / "none.yaml"))
-    assert error.value.exit_code == 2
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_file_that_is_not_there_is_a_misuse_and_silences_no_other(tmp_path, options):
+    (wrong := tmp_path / "wrong.yaml").write_text(FULL.replace("zone: Europe/Berlin", "zone: Berlin"))
+    files = (tmp_path / "none.yaml", tmp_path, wrong, RETAIL)
+    answer = CliRunner().invoke(policy, ["check", *options, *map(str, files)])
+    assert answer.exit_code == 2
+    assert answer.stderr.splitlines() == [
+        f"tierline: policy {tmp_path}/none.yaml cannot be read: No such file or directory",
+        f"tierline: policy {tmp_path} cannot be read: Is a directory",
+    ]
+    if options:
+        told = [json.loads(line) for line in answer.stdout.splitlines()]
+        assert [(one["file"], one["usable"]) for one in told] == [(str(wrong), False), (str(RETAIL), True)]
+    else:
+        assert f"{wrong}:3:7: error: " in answer.stdout
+        assert f"{RETAIL}: policy retail" in answer.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_file_that_is_not_utf_8_is_a_mistake_at_its_first_bad_byte_and_silences_no_other(tmp_path, options):
+    (latin := tmp_path / "latin.yaml").write_bytes(FULL.replace("full", "Käufer", 1).encode("latin-1"))
+    answer = CliRunner().invoke(policy, ["check", *options, str(latin), str(RETAIL)])
+    assert (answer.exit_code, answer.stderr) == (1, "")
+    place, message = f"{latin}:1:10", "byte 0xe4 is not UTF-8; save it as UTF-8"
+    first = answer.stdout.splitlines()[0]
+    if options:
+        told = {"severity": "error", "place": place, "message": message}
+        assert json.loads(first) == {"file": str(latin), "usable": False, "findings": [told]}
+    else:
+        assert first == f"{place}: error: {message}"
+    assert str(RETAIL) in answer.stdout
 
 
 def test_policies_that_say_the_same_differ_in_nothing(tierline_policy):

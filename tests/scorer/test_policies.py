@@ -18,7 +18,8 @@ def test_a_policy_comes_out_of_its_file() -> None:
     ("content", "told"),
     [
         (None, r"^\S+shop\.yaml: the policy cannot be read: No such file"),
-        (b"policy: \xff", r"^\S+shop\.yaml: the policy is not text in UTF-8$"),
+        (b"policy: \xff", r"^\S+shop\.yaml:1:9: byte 0xff is not UTF-8; save it as UTF-8$"),
+        ("# ä\npolicy: Müller".encode() + b" M\xfcller", r"^\S+shop\.yaml:2:17: byte 0xfc is not UTF-8"),
         (b"policy: [\n", r"shop\.yaml:2:1: not YAML"),
         (b"policy: shop\n", r"shop\.yaml:1:1: "),
     ],
