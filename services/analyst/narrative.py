@@ -31,11 +31,15 @@ def tell(happenings: Sequence[Happening]) -> Iterator[str]:
                 if decided_ms != change.effective_ms:
                     yield f"{_INDENT}decided at {_instant(decided_ms)}"
                 yield from (_INDENT + line for line in _reasons(change))
-            case DeadLetter(id_, reason, detail, at_ms):
-                yield f"{_instant(at_ms)}  dead letter {id_ or '(no id)'}: {reason}: {detail}"
+            case DeadLetter():
+                yield refused(happening)
             case Answer(subject, at_ms, explanation):
                 yield from _answer(subject, at_ms, explanation)
     yield from _courses([h for h in happenings if isinstance(h, Course) and h.steps])
+
+
+def refused(letter: DeadLetter) -> str:
+    return f"{_instant(letter.at_ms)}  dead letter {letter.id or '(no id)'}: {letter.reason}: {letter.detail}"
 
 
 def units(policy: Policy) -> dict[str, Unit]:

@@ -15,8 +15,8 @@ from schemas.explanations import Explanation
 from schemas.instants import asked
 from schemas.problems import ProblemDetails, Refused
 from schemas.unreadable import UNREADABLE
-from services.analyst import portrait, script, words
-from services.analyst.simulate import World
+from services.analyst import narrative, portrait, script, words
+from services.analyst.simulate import DeadLetter, World
 from services.local.errors import FAILED, MISUSED, CannotStart
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.policies import read
@@ -48,7 +48,7 @@ def explain(
     Asks the running notifier; with --script and --policy nothing needs to run, and now is the script's last instant.
     What is said of an earlier instant is what is known of it now, late events included; what comes next is what was
     to come without any event after it. Where older events are kept by the hour only, it is as of the first instant
-    after them.
+    after them. What a script has that was not taken is told on standard error, a line each.
 
     Exit codes: 0 done, 1 nothing is known of the customer, or the service does not answer; 2 misused.
     """
@@ -87,8 +87,11 @@ def _by_script(customer: str, policy: Path, file: Path, at_ms: int | None) -> _K
         steps = script.read(file)
     except script.ScriptError as error:
         raise CannotStart(str(error), exit_code=MISUSED) from error
-    for _ in world.run(steps):
-        pass
+    for happening in world.run(steps):
+        if isinstance(happening, DeadLetter):
+            click.echo(f"tierline: {narrative.refused(happening)}", err=True)
+    for remark in world.remarks:
+        click.echo(f"tierline: {remark}", err=True)
     if at_ms is None:
         at_ms = steps[-1].at_ms if steps else 0
     found = world.explain(customer, at_ms)

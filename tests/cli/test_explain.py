@@ -162,6 +162,22 @@ def test_as_json_every_instant_has_milliseconds_as_in_a_simulation(explain, sand
     assert json.loads(out)["standing"]["tier"]["override"]["until"] == instant("3-20")
 
 
+def test_what_of_a_script_was_not_taken_is_told_a_line_each_and_the_rest_explained(explain, tmp_path):
+    refused = bought("3-3", "3", "-5"), line("3-4", merge={"from": "c", "into": "c"})
+    idle = line("3-5", override=SAID | {"dimension": "teir", "until": instant("3-20")})
+    code, out, err = explain("c", *scripted(tmp_path, *LINES[:2], *refused, idle))
+    assert code == 0
+    assert words(out)[1].startswith("tier: key, since")
+    letter, merge, remark = err.splitlines()
+    assert letter.startswith("tierline: 2026-03-03T00:00:00.000Z  dead letter 3: negative-amount: ")
+    assert (
+        merge
+        == "tierline: 2026-03-04T00:00:00.000Z  dead letter line-4: merge-cycle: 'c' and 'c' are one customer already"
+    )
+    assert "masks nothing: the policy has no 'teir'; did you mean 'tier'?" in remark
+    assert explain("nobody", *scripted(tmp_path, *LINES[:2], *refused))[2].count("\n") == 3
+
+
 def test_an_average_is_money_to_people_and_to_programs(explain, tmp_path):
     options = scripted(tmp_path, *LINES[:2], bought("3-3", "3", "500"))
     averages = POLICY.replace("features:", "features:\n  basket: {ratio: [spend_30d, orders]}")
