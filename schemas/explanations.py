@@ -33,6 +33,7 @@ class RuleView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rule:  `tier.gold`, `tier.gold.stay`, `type.growth`, a segment's name, or `churn`
     value: the position it is about.  part: whether it is for entering or for staying
     holds: whether its whole expression is true at the instant
+    only_from: the classes that it takes customers from, where it does not take them from any
     """
 
     rule: str
@@ -42,6 +43,7 @@ class RuleView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str
     holds: bool
     conditions: list[Condition]
+    only_from: list[str] = []
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

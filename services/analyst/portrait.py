@@ -1,5 +1,6 @@
 """A customer at an instant, for people: where they stand and since when, why, what is missing, what comes next."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -47,10 +48,10 @@ class _Portrait:
         earned = _computed(held)
         rules = [rule for rule in self._known.rules if rule.dimension == name]
         yield from self._why([rule for rule in rules if rule.value == earned])
-        if name in self._known.tiers:
-            for rule in _better(rules, earned):
-                missing = [c for c in rule.conditions if not c.holds] or rule.conditions
-                yield from self._rule(f"{rule.value} asks", rule, missing)
+        for rule in _better(rules, earned) if name in self._known.tiers else _before(rules, earned):
+            missing = [c for c in rule.conditions if not c.holds] or rule.conditions
+            only = f" (only from {', '.join(rule.only_from)})" if rule.only_from else ""
+            yield from self._rule(f"{rule.value}{only} asks", rule, missing)
 
     def _firmness(self, name: str, held: Held) -> Iterator[str]:
         if held.override is not None:
@@ -133,12 +134,15 @@ def _is_one_condition(rule: RuleView) -> bool:
     return len(rule.conditions) == 1 and rule.conditions[0].text == rule.text
 
 
-def _better(rules: Sequence[RuleView], value: Value) -> Iterator[RuleView]:
+def _before(rules: Sequence[RuleView], value: Value) -> list[RuleView]:
+    """What the positions before this one ask of who is to enter, in the policy's order."""
+    before = itertools.takewhile(lambda rule: rule.value != value, rules)
+    return [rule for rule in before if rule.part == "when"]
+
+
+def _better(rules: Sequence[RuleView], value: Value) -> list[RuleView]:
     """What the tiers above ask for, the nearest first."""
-    values = list(dict.fromkeys(rule.value for rule in rules))
-    above = values[: values.index(value)] if value in values else values
-    for better in reversed(above):
-        yield from (rule for rule in rules if rule.value == better and rule.part == "when")
+    return _before(rules, value)[::-1]
 
 
 def _since(since: datetime | None) -> str:

@@ -68,6 +68,7 @@ def test_it_says_where_and_since_when_why_and_what_is_missing(explain, tmp_path)
         "key asks ✗ spend_30d >= 1_000 600.00 CNY, 400.00 CNY short, from 1 event",
         "stage: buying, since 2026-03-01T00:00:00.000Z",
         "because ✓ orders >= 1 1, from 1 event",
+        "lapsed asks ✗ quiet >= 20d 12 h, 19 d 12 h short, from 1 event",
         "north: no where everyone begins",
         "✗ region == 'north' unknown",
         "churn: no where everyone begins",
@@ -138,6 +139,34 @@ def test_of_a_segment_and_of_churn_a_rule_of_several_parts_is_told_whole_under_a
     lines = words(out)
     begin = lines.index(f"{name}: {said[0]}")
     assert lines[begin + 1 : begin + len(said)] == said[1:]
+
+
+def test_of_classes_before_the_present_one_it_says_what_they_ask_and_where_from(explain, tmp_path):
+    options = scripted(tmp_path, LINES[0])
+    (tmp_path / "policy.yaml").write_text(
+        POLICY.replace(
+            "    - {name: lapsed,",
+            '    - {name: back, when: "quiet < 10d", from: [fading, lapsed]}\n'
+            '    - {name: big, when: "spend_30d >= 500 and orders >= 2"}\n'
+            "    - {name: lapsed,",
+        ).replace("    - {name: buying,", '    - {name: fading, when: "quiet >= 19d"}\n    - {name: buying,')
+    )
+    code, out, err = explain("c", *options, "--at", instant("3-1 12:00"))
+    assert (code, err) == (0, "")
+    stage = words(out)[4:11]
+    assert stage == [
+        "stage: buying, since 2026-03-01T00:00:00.000Z",
+        "because ✓ orders >= 1 1, from 1 event",
+        "back (only from lapsed, fading) asks ✓ quiet < 10d 12 h, from 1 event",
+        "big asks spend_30d >= 500 and orders >= 2",
+        "✗ orders >= 2 1, 1 short, from 1 event",
+        "lapsed asks ✗ quiet >= 20d 12 h, 19 d 12 h short, from 1 event",
+        "fading asks ✗ quiet >= 19d 12 h, 18 d 12 h short, from 1 event",
+    ]
+    rules = json.loads(explain("c", *options, "--json")[1])["rules"]
+    assert {rule["rule"]: rule["only_from"] for rule in rules if "only_from" in rule} == {
+        "stage.back": ["lapsed", "fading"]
+    }
 
 
 def test_it_says_who_set_a_position_by_hand_and_what_the_rules_say(explain, sandbox):

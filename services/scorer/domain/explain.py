@@ -148,7 +148,16 @@ def _rule_view(now: Now, rule: Rule, dimension: Dimension, value: Value, part: s
         text=rule.text,
         holds=rule.holds(now.truths),
         conditions=[_condition(now, asked) for asked in _asked(now.machine, rule)],
+        only_from=_only_from(dimension, value),
     )
+
+
+def _only_from(dimension: Dimension, value: Value) -> list[str]:
+    """The classes that this one takes customers from, in their order; empty where it takes them from any."""
+    if not isinstance(dimension, Classes):
+        return []
+    allowed = next(c.only_from for c in dimension.classes if c.name == value) or ()
+    return [c.name for c in dimension.classes if c.name in allowed]
 
 
 class _Asked(NamedTuple):
