@@ -5,6 +5,9 @@ run; what is wrong with an *event* in it, or with whom it would merge, part or e
 it is ingest's in a running house.
 """
 
+import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import msgspec
 from schemas.problems import Refused
 from schemas.unreadable import UNREADABLE
 from services.ingest import timestamps
+from services.scorer.domain.document import suggest
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.policy import Policy, PolicyError
 from services.scorer.policies import read as read_policy
@@ -140,8 +144,9 @@ def _steps(lines: Iterable[bytes], file: Path) -> Iterator[Step]:
 def _decoded(text: bytes) -> _Line:
     try:
         line = _lines.decode(text)
+        _check_each_once(text)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{_plain(str(error))}; {_HOW}") from None
+        raise ValueError(f"{_plain(str(error))}; {_remedy(str(error))}") from None
     except UNREADABLE as error:
         raise ValueError(f"not JSON ({error}); write one object a line") from None
     given = [name for name in ACTIONS if getattr(line, name) not in (None, _NO_EVENT)]
@@ -153,12 +158,41 @@ def _decoded(text: bytes) -> _Line:
     return line
 
 
+def _check_each_once(text: bytes) -> None:
+    """ValueError if the line or a part of it has a name twice. An event's own names are looked at as ingest does."""
+    # Objects become tuples of names with values, arrays stay lists.
+    line = json.loads(text.decode(errors="replace"), object_pairs_hook=tuple, parse_int=str, strict=False)
+    for part in (line, *(value for name, value in line if name != "event")):
+        counted = Counter(name for name, _ in part) if isinstance(part, tuple) else Counter()
+        for name in counted:
+            if counted[name] > 1:
+                raise ValueError(f"{name!r} stands here twice; keep one")
+
+
 _HOW = f"write at and one of {', '.join(ACTIONS)}"
 
 
 def _plain(error: str) -> str:
     """msgspec's words with the path as the script's reader knows it."""
     return error.replace("Object", "the object").replace(" - at `$.", " at `").replace(" - at `$`", "")
+
+
+def _remedy(error: str) -> str:
+    unknown = _UNKNOWN.search(error)
+    if unknown is None:
+        return _HOW
+    name, part = unknown.groups()
+    return suggest(name, (field.encode_name for field in msgspec.structs.fields(_PARTS.get(part, _Line))))
+
+
+_UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `\$\.(\w+)`)?$")
+_PARTS: dict[str | None, type[_Part]] = {
+    "merge": Pair,
+    "unmerge": Pair,
+    "erase": Subject,
+    "override": Override,
+    "query": Subject,
+}
 
 
 def _action(line: _Line, number: int, at_ms: int, file: Path) -> Action:

@@ -45,6 +45,15 @@ def test_a_byte_order_mark_and_blank_lines_are_passed_over(read):
     assert len(read("\ufeff" + json.dumps(asked("3-1")) + "\n\n  \n" + json.dumps(asked("3-2")))) == 2
 
 
+@pytest.mark.parametrize(
+    "event",
+    ['{"id": "1", "id": "2"}', '{"a": 1e999, "b": ' + "9" * 5_000 + "}", "[[]]", '{"a": {"b": {}}}'],
+)
+def test_what_an_event_has_is_not_the_script_s_business(read, event):
+    (step,) = read(f'{{"at": "{instant("3-1")}", "event": {event}}}')
+    assert step.action.raw.decode() == event
+
+
 def test_an_activation_without_an_instant_takes_effect_at_once(read):
     (step,) = read(json.dumps(line("3-1", activate="policy-v2.yaml")))
     assert step.action.effective_ms == step.at_ms
@@ -67,7 +76,11 @@ def test_a_policy_is_found_from_where_one_stands_too(tmp_path, monkeypatch):
         ('{"query": {"subject": "c"}}', "`at`"),
         (json.dumps({"at": instant("3-1")}), "no action"),
         (json.dumps(line("3-1", query={"subject": "c"}, erase={"subject": "c"})), "both erase and query"),
-        (json.dumps(line("3-1", qeury={"subject": "c"})), "qeury"),
+        (json.dumps(line("3-1", qeury={"subject": "c"})), "unknown field `qeury`; did you mean 'query'?"),
+        (json.dumps(line("3-1", query={"subjekt": "c"})), "`subjekt` at `query`; did you mean 'subject'?"),
+        (json.dumps(line("3-1", merge={"a": "b"})), "`a` at `merge`; there are from, into"),
+        (json.dumps(asked("3-1"))[:-1] + ', "at": "2026-03-02T00:00:00Z"}', "'at' stands here twice; keep one"),
+        (json.dumps(asked("3-1"))[:-2] + ', "subject": "d"}}', "'subject' stands here twice; keep one"),
         (json.dumps(line("3-1", query={})), "subject"),
         (json.dumps(line("3-1", merge={"from": "b", "to": "a"})), "to"),
         (json.dumps(line("3-1", merge={"from": "b"})), "into"),
