@@ -48,7 +48,8 @@ def backtest(
     (flap), and which share of the effort each class gets.
 
     Those who move are named by dimension, as the policy has them, then by customer: the first 20 here, the first 100 in
-    report.html and in JSON, all in moves.csv. matrix.csv counts them from old to new.
+    report.html and in JSON, all in moves.csv. matrix.csv counts them from old to new. In moves.csv an id that begins
+    with = + - or @ has a ' before it, as a spreadsheet would run it otherwise.
 
     \b
     The history is one of
@@ -108,8 +109,13 @@ def _moves(tally: Tally) -> str:
     for move in tally.moves:
         since = "" if move.since_ms is None else words.instant(to_datetime(move.since_ms))
         positions = (words.position(value) for value in (move.before, move.after))
-        rows.writerow((move.subject, move.dimension, *positions, since))
+        rows.writerow((_harmless(move.subject), move.dimension, *positions, since))
     return text.getvalue()
+
+
+def _harmless(subject: str) -> str:
+    """An id is anybody's text: of one that a spreadsheet would take for a formula it shows the text."""
+    return f"'{subject}" if subject.startswith(("=", "+", "-", "@", "\t", "\r")) else subject
 
 
 def _matrix(told: Report) -> str:

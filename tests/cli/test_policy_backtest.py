@@ -104,6 +104,16 @@ def test_the_same_history_gives_the_same_files(backtest, events, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+def test_an_id_that_a_spreadsheet_would_run_is_written_as_text(backtest, events, tmp_path):
+    names = ["=cmd|' /C calc'!A0", "+1", "-1", "@a", "a=1"]
+    lines = [bought("3-1", str(n), "600", name) for n, name in enumerate(names)]
+    events.write_text("".join(json.dumps(one["event"]) + "\n" for one in lines))
+    code, _, err = backtest("--against", tmp_path / "old.yaml", "--events", events, "--out", tmp_path / "out")
+    assert (code, err) == (0, "")
+    written = [row[0] for row in csv.reader((tmp_path / "out" / "moves.csv").open())][1:]
+    assert sorted(written) == sorted(["'=cmd|' /C calc'!A0", "'+1", "'-1", "'@a", "a=1"])
+
+
 def test_as_json(backtest, events):
     code, said, _ = backtest("--events", events, "--until", instant("4-15"), "--json")
     report = json.loads(said)
