@@ -2,8 +2,11 @@
 
 import csv
 import io
+import json
 import time
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -78,7 +81,7 @@ def backtest(
     tally, until_ms = histories.tried(new, old, given, until_ms=until_ms, workers=workers)
     took_s = time.perf_counter() - began_s
     told = report(tally, until_ms, new_policy, old_policy)
-    document = msgspec.json.format(msgspec.json.encode(told)).decode() + "\n"
+    document = json.dumps(_plain(told), default=words.instant, ensure_ascii=False, indent=2) + "\n"
     if out is not None:
         _write(out / "report.json", document)
         _write(out / "report.html", page.render(told))
@@ -99,6 +102,12 @@ def _instant(text: str) -> int:
         return to_ms(timestamps.instant(text))
     except Refused as refused:
         raise CannotStart(f"--until: {refused.detail}; write it as 2026-03-01T00:00:00Z", exit_code=MISUSED) from None
+
+
+def _plain(told: Report) -> dict[str, Any]:
+    """Its instants are no texts yet."""
+    plain: dict[str, Any] = msgspec.to_builtins(told, builtin_types=(datetime,))
+    return plain
 
 
 def _moves(tally: Tally) -> str:

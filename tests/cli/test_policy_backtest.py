@@ -117,7 +117,19 @@ def test_an_id_that_a_spreadsheet_would_run_is_written_as_text(backtest, events,
 def test_as_json(backtest, events):
     code, said, _ = backtest("--events", events, "--until", instant("4-15"), "--json")
     report = json.loads(said)
-    assert (code, report["old"], report["until"]) == (0, None, "2026-04-15T00:00:00Z")
+    assert (code, report["old"], report["until"]) == (0, None, "2026-04-15T00:00:00.000Z")
+
+
+def test_as_json_every_instant_has_milliseconds(backtest, events, tmp_path):
+    late = [bought("3-5", "7", "600", "d", time="2026-03-05T00:00:00.001Z"), bought("3-6", "8", "150", "d")]
+    events.write_text(events.read_text() + "".join(json.dumps(one["event"]) + "\n" for one in late))
+    (tmp_path / "old.yaml").write_text(POLICY.replace(">= 500", ">= 900"))
+    _, said, _ = backtest("--events", events, "--against", tmp_path / "old.yaml", "--json")
+    told = json.loads(said)
+    instants = [told["first"], told["until"], *(move["since"] for move in told["moves"]["first"] if move["since"])]
+    assert instants == [instant("3-1"), instant("3-6"), instant("3-1"), instant("3-6")]
+    _, said, _ = backtest("--events", events, "--until", "2026-03-05T00:00:00.001Z", "--json")
+    assert json.loads(said)["until"] == "2026-03-05T00:00:00.001Z"
 
 
 def test_rows_of_purchases(backtest, tmp_path):
@@ -125,7 +137,7 @@ def test_rows_of_purchases(backtest, tmp_path):
     code, said, _ = backtest("--cdnow", file, "--json")
     report = json.loads(said)
     assert (code, report["customers"], report["events"], report["dead"]) == (0, 2, 2, {})
-    assert report["first"] == "1997-01-01T12:00:00Z"
+    assert report["first"] == "1997-01-01T12:00:00.000Z"
     assert cdnow.FILE.exists()
 
 
@@ -156,7 +168,7 @@ def test_what_no_ledger_can_keep_the_time_of_is_left_out_and_does_not_set_the_cl
     late = json.dumps(LINES[0]["event"] | {"id": "9", "time": "9999-12-31T00:00:00.000Z"})
     events.write_text(events.read_text() + late + "\n")
     told = json.loads(backtest("--events", events, "--json")[1])
-    assert (told["customers"], told["until"]) == (2, "2026-03-02T00:00:00Z")
+    assert (told["customers"], told["until"]) == (2, "2026-03-02T00:00:00.000Z")
     assert told["dead"] == {"negative-amount": 1, "time-out-of-range": 1}
     (rows := tmp_path / "rows.txt").write_text("00001 19970101 1 11.77\n00001 99991231 1 11.77\n")
     code, _, err = backtest("--cdnow", rows)
