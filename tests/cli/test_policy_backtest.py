@@ -114,6 +114,14 @@ def test_an_id_that_a_spreadsheet_would_run_is_written_as_text(backtest, events,
     assert sorted(written) == sorted(["'=cmd|' /C calc'!A0", "'+1", "'-1", "'@a", "a=1"])
 
 
+@pytest.mark.parametrize(("times", "told"), [(1, "1 duplicate"), (2, "2 duplicates")])
+def test_duplicates_are_counted_as_people_say_it(backtest, events, tmp_path, times, told):
+    events.write_text(events.read_text() + (json.dumps(LINES[0]["event"]) + "\n") * times)
+    _, said, _ = backtest("--events", events, "--out", tmp_path / "out")
+    assert f"not taken, or not as sent: {told}, 1 negative-amount" in said.splitlines()
+    assert f"Not taken, or not as sent: {told}, 1 negative-amount." in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_as_json(backtest, events):
     code, said, _ = backtest("--events", events, "--until", instant("4-15"), "--json")
     report = json.loads(said)

@@ -32,10 +32,8 @@ def _head(report: Report) -> Iterator[str]:
     first = "" if report.first is None else f"{words.instant(report.first)} to "
     counted = words.counted(report.customers, "customer"), words.counted(report.events, "event")
     yield _said(f"{', '.join(counted)}, {first}{words.instant(report.until)}.")
-    told = {"duplicates": report.duplicates} | report.dead
-    aside = ", ".join(f"{count:,} {name}" for name, count in told.items() if count)
-    if aside:
-        yield _said(f"Not taken, or not as sent: {aside}.")
+    if report.aside:
+        yield _said(f"Not taken, or not as sent: {report.aside}.")
     yield from (_said(f"{sentence[0].upper()}{sentence[1:]}.") for sentence in report.without_rate)
     yield _said(f"New: {report.new.policy} ({report.new.digest}).")
     if report.old is not None:

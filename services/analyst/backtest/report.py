@@ -147,6 +147,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     shares: list[ShareView]
 
     @property
+    def aside(self) -> str:
+        """What was not taken, or not as sent; empty if nothing."""
+        dead = [f"{count:,} {reason}" for reason, count in self.dead.items() if count]
+        return ", ".join([words.counted(self.duplicates, "duplicate")] * (self.duplicates > 0) + dead)
+
+    @property
     def without_rate(self) -> list[str]:
         """What is to be said of money that a policy cannot price, a sentence a policy."""
         return [

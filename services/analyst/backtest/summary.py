@@ -19,10 +19,8 @@ def show(report: Report, console: Console) -> None:
         f"{first}{words.instant(report.until)}",
         soft_wrap=True,
     )
-    told = {"duplicates": report.duplicates} | report.dead
-    aside = ", ".join(f"{count:,} {name}" for name, count in told.items() if count)
-    if aside:
-        console.print(f"not taken, or not as sent: {aside}")
+    if report.aside:
+        console.print(f"not taken, or not as sent: {report.aside}")
     for sentence in report.without_rate:
         console.print(sentence, soft_wrap=True)
     if report.old is None:
