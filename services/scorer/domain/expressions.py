@@ -15,9 +15,12 @@ name        = word { "." word }
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from fractions import Fraction
+from typing import Literal, NamedTuple, NoReturn
 
+from schemas.money import DIGITS
 from services.scorer.domain.comparisons import Operator
+from services.scorer.domain.spans import UNITS_MONTHS, UNITS_MS
 
 LONGEST = 2_000
 DEEPEST = 50
@@ -80,7 +83,11 @@ _TOKEN = re.compile(
     r"|(?P<operator><=|>=|==|!=|<(?!>)|>)"
     r"|(?P<mark>[()\[\],])"
 )
-_UNITS = {"ms", "s", "min", "h", "d", "w", "mo", "y", "days", "months", "years", "hours", "weeks"}
+_SPELT = {"second": "s", "minute": "min", "hour": "h", "day": "d", "week": "w", "month": "mo", "year": "y"}
+_SPANS = re.compile(r"(?:[0-9_]{1,9}(?:\.[0-9]{1,9})?(?:ms|min|mo|s|h|d|w|y))+")
+_SPAN = re.compile(r"([0-9_.]+)([a-z]+)")
+_GROUPED = re.compile(r"-?[0-9]{1,3}(?:[\s,][0-9]{3})+(?:\.[0-9]+)?(?![0-9_])")
+_SIGNS = {"≥": ">=", "≤": "<=", "≠": "!="}
 _MIRRORED: dict[str, Operator] = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _CONSTANTS = ("number", "span", "text", CALIBRATED)
 
@@ -155,6 +162,8 @@ def _unreadable(text: str, offset: int) -> str:  # noqa: PLR0911 - one a mistake
     word = re.split(r"[\s()\[\],<>=!]", text[offset:])[0]
     if text[offset] == "=":
         return "'=' compares with two signs: '=='"
+    if text[offset] in _SIGNS:
+        return f"{text[offset]!r} is written '{_SIGNS[text[offset]]}'"
     if text.startswith("<>", offset):
         return "'<>' is written '!='"
     if text[offset] in "&|!":
@@ -165,6 +174,10 @@ def _unreadable(text: str, offset: int) -> str:  # noqa: PLR0911 - one a mistake
         return f"the text has no end; close it with {text[offset]}"
     if re.fullmatch(r"[0-9.]+%", word):
         return f"there is no '%'; write {word} as a part of 1, as 0.5 for 50%"
+    if spans := _one_unit(word):
+        return f"a span is a whole number and one unit; write {spans} for {word}"
+    if (amount := re.fullmatch(r"[0-9][0-9_.]*([A-Z]{3})", word)) and amount[1] in DIGITS:
+        return _no_currency(amount[1])
     if re.fullmatch(r"[0-9][0-9_]*[A-Za-z]+", word) and not re.fullmatch(r"[0-9]+e[0-9]+", word):
         return f"cannot read {word[:40]!r}; the units of spans are ms, s, min, h, d, w, mo and y, as in 30d or 12mo"
     if text[offset] in "‘’“”「」":
@@ -172,6 +185,25 @@ def _unreadable(text: str, offset: int) -> str:  # noqa: PLR0911 - one a mistake
     if (plain := unicodedata.normalize("NFKC", text[offset])) != text[offset]:
         return f"{text[offset]!r} is not read; write the plain {plain!r}"
     return f"cannot read {word[:40]!r}; numbers are written 10_000 or 12.50, spans 30d or 12mo"
+
+
+def _one_unit(word: str) -> str | None:
+    """`1.5d` or `30d12h` with a whole number and one unit, 36h and 732h; None where there is none."""
+    if not _SPANS.fullmatch(word):
+        return None
+    parts = [(Fraction(number.replace("_", "") or "0"), unit) for number, unit in _SPAN.findall(word)]
+    for lengths in (UNITS_MS, UNITS_MONTHS):
+        if all(unit in lengths for _, unit in parts):
+            total = sum(number * lengths[unit] for number, unit in parts)
+            finest = min(lengths[unit] for _, unit in parts)
+            for unit, length in sorted(lengths.items(), key=lambda one: -one[1]):
+                if length <= finest and total % length == 0:
+                    return f"{total // length}{unit}"
+    return None
+
+
+def _no_currency(code: str) -> str:
+    return f"amounts are in the policy's currency; leave {code!r} out"
 
 
 class _Parser:
@@ -184,16 +216,29 @@ class _Parser:
     def whole(self) -> Node:
         node = self._condition()
         if self._now.kind != "end":
-            raise ExpressionError(self._now.offset, self._left_over())
+            self._refuse("'and', 'or' or the end", self._text[self._now.offset :].strip())
         return node
 
-    def _left_over(self) -> str:
-        word, before = self._now, self._tokens[self._place - 1]
-        if word.text in _UNITS and before.kind == "number":
-            return f"write the unit right behind the number, as {before.text}{word.text[0]}"
-        if word.text.lower() in KEYWORDS:
-            return f"write {word.text.lower()!r} in small letters"
-        return f"expected 'and' or 'or' before {word.text[:40]!r}"
+    def _refuse(self, wanted: str, found: str) -> NoReturn:
+        shown = repr(found[:40]) if found else "the end"
+        raise ExpressionError(self._now.offset, self._meant() or f"expected {wanted}, found {shown}")
+
+    def _meant(self) -> str | None:
+        """What to write instead, where that can be told from the token here and the one before it."""
+        word, before = self._now.text, self._tokens[self._place - 1]
+        if word != word.lower() and word.lower() in KEYWORDS:
+            return f"write {word.lower()!r} in small letters"
+        if word == "in" and self._tokens[self._place + 1].kind == "span":
+            return f"a comparison has no 'in {self._tokens[self._place + 1].text}'; give the feature a window"
+        if self._place == 0 or before.kind != "number":
+            return None
+        if unit := _SPELT.get(word.removesuffix("s"), word if word in UNITS_MS | UNITS_MONTHS else ""):
+            span = before.text + unit
+            return f"write the unit right behind the number, as {_one_unit(span) or span}"
+        if grouped := _GROUPED.match(self._text, before.offset):
+            digits = "_".join(grouped[0].replace(",", " ").split())
+            return f"write {digits}; nothing but '_' groups digits"
+        return _no_currency(word) if word in DIGITS else None
 
     @property
     def _now(self) -> Token:
@@ -202,8 +247,7 @@ class _Parser:
     def _take(self, *kinds: str, wanted: str) -> Token:
         token = self._now
         if token.kind not in kinds:
-            found = repr(token.text[:40]) if token.text else "the end"
-            raise ExpressionError(token.offset, f"expected {wanted}, found {found}")
+            self._refuse(wanted, token.text)
         self._place += 1
         return token
 
@@ -283,9 +327,10 @@ class _Parser:
 
     def _constant(self) -> Constant:
         if self._now.kind == "name":
-            message = (
-                f"a name is compared with a constant, not with another name; texts have quotes: '{self._now.text}'"
-            )
+            word = self._now.text
+            message = f"a name is compared with a constant, not with another name; texts have quotes: '{word}'"
+            if word in DIGITS and self._tokens[self._place + 1].kind == "number":
+                message = _no_currency(word)
             raise ExpressionError(self._now.offset, message)
         token = self._take(*_CONSTANTS, wanted="a number, a span such as 30d, or a text in quotes")
         text = token.text[1:-1] if token.kind == "text" else token.text
