@@ -22,10 +22,19 @@ class Conditions:
 
     features:  by name, everything that a rule may ask for
     top_spend: the calibration's, in minor units
+    unasked:   by name, what has positions: no rule may ask for it
     """
 
-    def __init__(self, features: Mapping[str, Feature], currency: str, digits: int, top_spend: Fraction | None) -> None:
+    def __init__(
+        self,
+        features: Mapping[str, Feature],
+        currency: str,
+        digits: int,
+        top_spend: Fraction | None,
+        unasked: Mapping[str, str],
+    ) -> None:
         self._features, self._currency, self._digits, self._top_spend = features, currency, digits, top_spend
+        self._unasked = unasked
 
     def rule(self, name: str, text: str, place: Place, thresholds: Thresholds) -> Rule:
         """PolicyError at the place where the expression cannot be."""
@@ -55,6 +64,9 @@ class Conditions:
     def _operand(self, node: expressions.Compared) -> Operand:
         name, _, part = node.name.partition(".")
         feature = self._features.get(name)
+        if feature is None and name in self._unasked:
+            message = f"{name!r} is {self._unasked[name]}; a condition asks for features, not where a customer stands"
+            raise ExpressionError(node.offset, message)
         if feature is None:
             message = f"there is no feature {name!r}; {suggest(name, self._features)}"
             raise ExpressionError(node.offset, message)
@@ -76,7 +88,10 @@ class Conditions:
                     raise ExpressionError(constant.offset, message)
                 return literals.read(constant, parse_span)
             case "text":
-                if constant.kind != "text" or not constant.text:
+                if constant.kind == "text" and not constant.text:
+                    message = f"the text is empty; {name!r} is a text such as 'A', or unknown"
+                    raise ExpressionError(constant.offset, message)
+                if constant.kind != "text":
                     raise ExpressionError(constant.offset, f"{name!r} is a text; compare it with one such as 'A'")
                 return constant.text
         if constant.kind != "number":

@@ -55,10 +55,16 @@ def read(text: str, source: str) -> Document:
 def suggest(name: str, known: Iterable[str]) -> str:
     """`did you mean ...?`, or what there is."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    if near := nearest(name, known):
+        return near
     return f"there are {', '.join(known)}" if known else "there are none"
+
+
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """`did you mean ...?`, large and small letters being alike; empty if nothing is near."""
+    alike = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=likeness)
+    return f"did you mean {alike[close[0]]!r}?" if close else ""
 
 
 class _NotRead(yaml.MarkedYAMLError):
@@ -100,7 +106,10 @@ def _composed(text: str, source: str) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         where = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
         prefix = "" if isinstance(error, _NotRead) else "not YAML: "
-        raise PolicyError(f"{source}:{where}: {prefix}{one_line(str(error.problem or error.context))}") from error
+        said = str(error.problem or error.context)
+        if said.startswith("found character '\\t'"):
+            said = "a tab stands here; use spaces"
+        raise PolicyError(f"{source}:{where}: {prefix}{one_line(said)}") from error
     except yaml.reader.ReaderError as error:
         line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
         raise PolicyError(f"{source}:{line}:{column}: not YAML: {one_line(error.reason)}") from error

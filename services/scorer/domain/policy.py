@@ -3,8 +3,9 @@
 `parse` is the way in. What can be compiled but makes no sense is found by `soundness.py`.
 """
 
+from functools import cache
 from hashlib import sha256
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
@@ -15,7 +16,7 @@ from services.scorer.domain.calibration import Calibration
 from services.scorer.domain.conditions import Conditions
 from services.scorer.domain.definitions import Definitions
 from services.scorer.domain.dimensions import Dimensions
-from services.scorer.domain.document import Document, PolicyError, read, suggest
+from services.scorer.domain.document import Document, PolicyError, nearest, read
 from services.scorer.domain.expressions import CALIBRATED, KEYWORDS
 from services.scorer.domain.features import (
     Attribute,
@@ -33,7 +34,7 @@ from services.scorer.domain.features import (
 from services.scorer.domain.lowering import Thresholds
 from services.scorer.domain.pending import pending
 from services.scorer.domain.playbooks import playbooks, span_ms
-from services.scorer.domain.rates import prices
+from services.scorer.domain.rates import prices, unknown_currency
 from services.scorer.domain.rules import Dimension, Playbook, Policy, Rule
 from services.scorer.domain.scorecards import scorecards
 from services.scorer.domain.soundness import Finding, faults
@@ -79,7 +80,9 @@ class _Compiler:
         defined = Definitions(self._document, calibration).all()
         attributes = {name: Attribute(name) for name in doc.attributes}
         named = defined | BUILT_IN | attributes | scorecards(self._document, defined, digits)
-        conditions = Conditions(named, doc.currency, digits, calibration.top_spend)
+        unasked = dict.fromkeys(doc.segments, "a segment") | dict.fromkeys(doc.classes, "a list of classes")
+        unasked |= dict.fromkeys(doc.ladders, "a ladder")
+        conditions = Conditions(named, doc.currency, digits, calibration.top_spend, unasked)
         thresholds = Thresholds()
         dimensions = Dimensions(self._document, conditions, thresholds).all()
         followed = playbooks(self._document, dimensions, conditions)
@@ -106,9 +109,7 @@ class _Compiler:
     def _minor_digits(self) -> int:
         currency = self._shape.currency
         if currency not in DIGITS:
-            self._document.place("currency").refuse(
-                f"{currency!r} is not an ISO 4217 currency with minor units; {suggest(currency, DIGITS)}"
-            )
+            self._document.place("currency").refuse(unknown_currency(currency))
         return DIGITS[currency]
 
     def _zone(self) -> ZoneInfo:
@@ -118,9 +119,8 @@ class _Compiler:
                 raise ValueError
             return ZoneInfo(self._shape.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            self._document.place("zone").refuse(
-                f"{self._shape.zone!r} is not an IANA time zone, as Europe/Berlin or UTC"
-            )
+            near = _near_zone(self._shape.zone) or "write one as Europe/Berlin or UTC"
+            self._document.place("zone").refuse(f"{self._shape.zone!r} is not an IANA time zone; {near}")
 
     def _check_names(self) -> None:
         """Whatever a condition can name has a name of its own."""
@@ -135,6 +135,19 @@ class _Compiler:
             if name in taken:
                 place.refuse(f"{name!r} cannot name {what}: it is {taken[name]}; choose another name")
             taken[name] = f"{what} already"
+
+
+def _near_zone(name: str) -> str:
+    zones = _zones()
+    city = name.rpartition("/")[2].strip().replace(" ", "_").lower()
+    return f"did you mean {zones[city]!r}?" if city in zones else nearest(name, zones.values(), 0.8)
+
+
+@cache
+def _zones() -> dict[str, str]:
+    """Those of places, by the place, and UTC: 'Etc/GMT+8' and its like are eight hours the other way."""
+    names = [zone for zone in sorted(available_timezones() - _NO_ZONES) if not any(map(str.isdigit, zone))]
+    return {zone.rpartition("/")[2].lower(): zone for zone in names} | {"beijing": "Asia/Shanghai"}
 
 
 def _fields(features: tuple[Feature, ...]) -> frozenset[str]:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.money import DIGITS
 from services.scorer.domain import literals
-from services.scorer.domain.document import Document, suggest
+from services.scorer.domain.document import Document, nearest
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.prices import Prices, Rate
 
@@ -20,7 +20,7 @@ def prices(document: Document, zone: ZoneInfo) -> Prices:
     for other, dated in document.policy.rates.items():
         key = document.key("rates", other)
         if other not in DIGITS:
-            key.refuse(f"{other!r} is not an ISO 4217 currency with minor units; {suggest(other, DIGITS)}")
+            key.refuse(unknown_currency(other))
         if other == currency:
             key.refuse(f"{other} is the policy's own currency; it needs no rate")
         if not dated:
@@ -30,6 +30,13 @@ def prices(document: Document, zone: ZoneInfo) -> Prices:
             sorted((_rate(document, other, day, zone, shift) for day in dated), key=lambda rate: rate.from_ms)
         )
     return Prices(currency, rates)
+
+
+def unknown_currency(code: str) -> str:
+    """RMB is what people call CNY, though RUB is spelt more like it."""
+    near = "did you mean 'CNY'?" if code == "RMB" else nearest(code, DIGITS)
+    remedy = near or "write three letters of ISO 4217, as EUR"
+    return f"{code!r} is not an ISO 4217 currency with minor units; {remedy}"
 
 
 def _rate(document: Document, currency: str, day: str, zone: ZoneInfo, shift: int) -> Rate:
