@@ -148,16 +148,20 @@ class Chronicle:
         erased customer."""
         return life.now(at_ms) if self._reasons and life.era >= 0 else None
 
-    def _asked_then(self, instants: Collection[int]) -> dict[int, Now | None]:
+    def _asked_then(self, instants: Collection[int], begun: tuple[Life, int] | None) -> dict[int, Now | None]:
         """The same as it stood at each of these instants, if it has been played; of a folded ledger not before its
-        floor."""
+        floor.  begun: as in `correct`"""
         life = self._customer.life
         asked = {at_ms: self._asked(life, max(at_ms, life.played_ms)) for at_ms in instants}
         played = sorted(at_ms for at_ms, now in asked.items() if now is not None and at_ms < life.played_ms)
         if not played:
             return asked
         ledger = Ledger(life.ledger.rows, life.ledger.profiles, life.ledger.extras)
-        then, _ = fold(life.policies, ledger, played[0], life.known, life.frozen)
+        if begun is not None and begun[1] <= played[0]:
+            then = begun[0].copy(ledger)
+            then.begin_again(begun[1], life.known)
+        else:
+            then, _ = fold(life.policies, ledger, played[0], life.known, life.frozen)
         for at_ms in played:
             for _ in then.play([e for e in ledger.effects() if e.at_ms > then.played_ms], at_ms):
                 pass
@@ -174,10 +178,12 @@ class Chronicle:
         cause: Cause,
         trigger: Trigger | None,
         anew: Mapping[str, int] = _NOTHING,
+        begun: tuple[Life, int] | None = None,
     ) -> None:
         """Live on as `now`, and bring out per dimension what differs of the paths since `common`.
 
         anew: by dimension from when its path is told anew as a whole, whether it differs or not
+        begun: a life with which `now` is alike before this instant, played up to there
         """
         shown = self._announced()
         if now.era < 0:
@@ -200,7 +206,7 @@ class Chronicle:
         coming = coming_to(self._customer, differing) if differing and self._reasons else {}
         began_ms = self._customer.ledger.began_ms(now_ms)
         since = {n: path[-1][0] for n in differing if (path := new.steps.get(n) or common.steps.get(n))}
-        asked = self._asked_then({now_ms, *since.values()})
+        asked = self._asked_then({now_ms, *since.values()}, begun) if differing else {}
         for name in differing:
             old_steps, new_steps = old.steps.get(name, []), new.steps.get(name, [])
             same = 0 if name in anew else _common(old_steps, new_steps)

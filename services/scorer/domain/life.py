@@ -125,6 +125,12 @@ class Life:
         copy.moves = None if self.moves is None else list(self.moves)
         return copy
 
+    def begin_again(self, from_ms: int, known: int) -> None:
+        """Go on from this instant on another ledger, or with other policies: what was foreseen is void."""
+        self.known = known
+        if self.era >= 0:
+            self.nexts, self.due_ms = None, from_ms
+
     def now(self, at_ms: int) -> Now:
         """How it stands; `at_ms` is not before the last instant played, and nothing is due in between."""
         return Now(self.machine, self.ledger, self.registers, self.truths, at_ms, self.said, self.nexts)

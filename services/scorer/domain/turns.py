@@ -221,12 +221,10 @@ class Turn:
         for instant in was.play([e for e in old.ledger.effects() if e.at_ms >= from_ms], old.played_ms):
             old_paths.take(instant)
         now, new_paths = life.copy(after), Paths()
-        now.known = now.known if known is None else known
-        if now.era >= 0:  # what was foreseen on the old ledger is void
-            now.nexts, now.due_ms = None, from_ms
+        now.begin_again(from_ms, now.known if known is None else known)
         for instant in now.play([e for e in after.effects() if e.at_ms >= from_ms], now_ms):
             new_paths.take(instant)
-        self._chronicle.correct(common, old_paths, new_paths, now, now_ms, cause, trigger)
+        self._chronicle.correct(common, old_paths, new_paths, now, now_ms, cause, trigger, begun=(life, from_ms))
 
     def rebase(
         self,
