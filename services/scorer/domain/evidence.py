@@ -74,6 +74,8 @@ def claims(operand: Operand, cell: Cell, *, known: bool, asked: Iterable[Thresho
             return [*_of_total(bottom, least=1), *_of_total(top, int(above), 0 if none else UNLIMITED)]
         case SinceLast() | Tenure() | KnownFor() | Stage() as since if operand.unit == "duration":
             return [*_of_age(since, cell, asked)]
+        case Overdue():
+            return [*_of_overdue(cell, asked)]
         case Rfm() as rfm:
             return [*_of_scores(rfm, operand.part, *_whole(cell))]
         case PAlive():  # 1 until there are orders of two days
@@ -102,9 +104,9 @@ def _of_unknown(operand: Operand) -> Iterator[Claim]:
 def _of_known(feature: Feature) -> Iterator[Claim]:
     """What it takes that there is a value at all."""
     match feature:
-        case Expected() | Value() | Rfm():
+        case Expected() | Value():
             yield Claim("entries", ORDERS, least=1)
-        case Regularity() | Overdue():
+        case Regularity():
             yield Claim("entries", ORDERS, least=3)
         case Mean(which=which, window=window) | Feedback(which=which, window=window):
             yield Claim("entries", which, Age(window), least=1)
@@ -137,12 +139,8 @@ def _of_age(since: SinceLast | Tenure | KnownFor | Stage, cell: Cell, asked: Ite
         case Stage():
             which = Which((STAGE,))
     yield Claim("entries", which, least=1)
-    for threshold in asked:
-        if not isinstance(threshold.ask, Reached):
-            continue
-        younger = Age(threshold.ask.span, "younger", threshold.ask.after_ms)
-        older = younger._replace(is_="older")
-        if cell.truths >> threshold.index & 1:
+    for reached, younger, older in _spans(cell, asked):
+        if reached:
             yield Claim("entries", which, older, least=1)
             if isinstance(since, SinceLast):
                 yield Claim("entries", which, younger, most=0)
@@ -150,6 +148,23 @@ def _of_age(since: SinceLast | Tenure | KnownFor | Stage, cell: Cell, asked: Ite
             yield Claim("entries", which, younger, least=1)
             if isinstance(since, Tenure | KnownFor):
                 yield Claim("entries", which, older, most=0)
+
+
+def _of_overdue(cell: Cell, asked: Iterable[Threshold]) -> Iterator[Claim]:
+    """It is counted from a while after the last order."""
+    yield Claim("entries", ORDERS, least=3)
+    for reached, younger, older in _spans(cell, asked):
+        if reached:
+            yield Claim("entries", ORDERS, older, least=1)
+            yield Claim("entries", ORDERS, younger, most=0)
+
+
+def _spans(cell: Cell, asked: Iterable[Threshold]) -> Iterator[tuple[bool, Age, Age]]:
+    """Whether each span asked for has been reached; younger than that, and not younger."""
+    for threshold in asked:
+        if isinstance(threshold.ask, Reached):
+            younger = Age(threshold.ask.span, "younger", threshold.ask.after_ms)
+            yield bool(cell.truths >> threshold.index & 1), younger, younger._replace(is_="older")
 
 
 def _of_scores(rfm: Rfm, part: str, lowest: int, highest: int) -> Iterator[Claim]:
