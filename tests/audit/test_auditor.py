@@ -312,8 +312,8 @@ def test_what_came_after_a_long_ledger_was_folded_and_lies_before_is_compared_on
 
 def test_what_an_order_after_a_long_silence_makes_too_old_is_compared_only_where_it_can_be() -> None:
     #  ●●●● calls   ○○○○ orders                    ○ folded: the floor is 400 days after them   ● a call of the silence
-    began = [call(n, "a", BEGIN + timedelta(minutes=n)) for n in range(10)]
-    ordered = [order(100 + n, "a", 1, BEGIN + timedelta(days=1, hours=7 * n)) for n in range(1_013)]
+    began = [call(n, "a", BEGIN + timedelta(minutes=n)) for n in range(50)]
+    ordered = [order(100 + n, "a", 1, BEGIN + timedelta(days=1, hours=7 * n)) for n in range(973)]
     again = BEGIN + timedelta(days=900)
     late = call(9_999, "a", BEGIN + timedelta(days=350), again + timedelta(hours=1))
     events = [*began, *ordered, order(9_000, "a", 1, again), late]
