@@ -154,6 +154,7 @@ def stepped_age(tx_ms: int, t_ms: int, day_ms: int = DAY_MS) -> int:
     return max(tx_ms, t_ms // day_ms * day_ms)
 
 
+@lru_cache(maxsize=8_192)  # a path that is played again asks of the same orders again
 def expected_falls_to(
     model: BgNbd, x: int, tx_ms: int, limit: float, horizon_ms: int, day_ms: int = DAY_MS
 ) -> int | None:
