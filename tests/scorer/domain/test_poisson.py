@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import poisson as law
 
@@ -24,6 +24,7 @@ def tails(limit: Fraction, *, more: bool) -> Tails:
     return Tails([Threshold(0, ODDLY, Above(limit))], more=more)
 
 
+@settings(deadline=None)
 @given(means, st.floats(-5, 5), st.booleans())
 def test_a_tail_is_that_of_poissons_law(mean: Fraction, deviations: float, more: bool) -> None:
     count = max(0, round(float(mean) + deviations * math.sqrt(mean)))
@@ -32,6 +33,7 @@ def test_a_tail_is_that_of_poissons_law(mean: Fraction, deviations: float, more:
     assert found == pytest.approx(expected, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(1, 300), st.booleans())
 def test_what_is_near_a_limit_is_asked_with_more_digits(count: int, mean: int, more: bool) -> None:
     asked = tails(Fraction(1, 2), more=more)

@@ -1,11 +1,16 @@
 """Rule 10: steps in order are announced one by one; what a replayed path changes is announced net."""
 
 import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.scorer.domain.changes import MOST_STEPS
+from services.scorer.domain.explain import conditions_of
 from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.ledger import Ledger
+from services.scorer.domain.paths import fold
 from services.scorer.domain.records import decision
-from tests.scorer.domain.rules.life_of import H, LifeOf, policy
+from tests.scorer.domain.rules.life_of import MIN, H, LifeOf, policy
 from tests.scorer.domain.timeline import buy, click, contact, ms, refund
 
 GOLD = policy("""
@@ -84,6 +89,47 @@ segments: {any: "spend > 0"}
     [condition] = change.conditions
     assert (condition.text, condition.holds, condition.value) == ("spend >= 500", True, "600.00")
     assert (condition.entries, condition.first, condition.last) == (1, *[to_datetime(ms("2026-03-01T00:00Z"))] * 2)
+
+
+OFTEN = policy("""
+features:
+  spend: {sum: purchase.amount, minus: refund.amount, window: 3h}
+  heat: {score: {purchase: 1, click: 1}, half_life: 1h}
+  seen: {count: click, window: 2h}
+ladders:
+  tier:
+    - {name: hot, when: "heat >= 3", stay: "heat >= 1", grace: 1h}
+    - {name: warm, when: "spend >= 50"}
+    - {name: cold}
+segments: {looks: "seen >= 2", rich: "spend >= 80"}
+""")
+
+
+happenings = st.tuples(st.integers(0, 40), st.integers(0, 24), st.sampled_from(["click", "order", "order", "refund"]))
+
+
+@settings(deadline=None)
+@given(st.lists(happenings, min_size=3, max_size=14))
+def test_rule_10_a_correction_is_explained_as_a_life_folded_up_to_then_would_be(events: list[tuple[int, int, str]]):
+    """Each event happens at a quarter of an hour and comes some quarters later; refunds are of the first order."""
+    life, first = LifeOf(OFTEN), ms("2026-03-01T00:00Z")
+    for number, (quarter, late, kind) in enumerate(sorted(events, key=lambda e: e[0] + e[1])):
+        at, id_ = first + quarter * 15 * MIN, f"e{number}"
+        match kind:
+            case "order":
+                event = buy(at, 30_00, order=f"o{number // 4}{number % 2}", id=id_)
+            case "refund":
+                event = refund(at, 10_00, order="o00", id=id_)
+            case _:
+                event = click(at, id=id_)
+        for change in life.sees(event, at=at + late * 15 * MIN):
+            if change.cause not in ("late_event", "refund") or not life.path(change.dimension.name):
+                continue
+            ledger = life.customer.ledger
+            again = Ledger(ledger.rows, ledger.profiles, ledger.extras)
+            then, _ = fold(life.policies, again, change.effective_ms, 1)
+            now = then.now(change.effective_ms)
+            assert change.conditions == conditions_of(change.dimension, change.before, change.after, now)
 
 
 def test_rule_10_who_is_taken_back_from_where_they_never_were_is_explained_as_of_now():
