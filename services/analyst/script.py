@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.instants import asked
 from schemas.problems import Refused
 from schemas.unreadable import UNREADABLE
-from services.ingest import timestamps
 from services.scorer.domain.document import suggest
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.policy import Policy, PolicyError
@@ -224,10 +224,7 @@ def _as_event(override: Override, number: int, at: str) -> bytes:
 
 def _instant(text: str, name: str) -> int:
     try:
-        found = timestamps.instant(text)
-        if found >= timestamps.LATEST:
-            raise ValueError(f"{name}: {text!r} is after the year 5999")
-        return to_ms(found)
+        return to_ms(asked(text))
     except Refused as refused:
         raise ValueError(f"{name}: {refused.detail}; write it as 2026-03-01T00:00:00.000Z") from None
 

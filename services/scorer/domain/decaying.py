@@ -22,8 +22,8 @@ _CLEAR: Final = 1e-12  # of the sum of all points without their signs: far above
 _NEAR_MS: Final = 0.001  # of a whole ms
 _DIGITS: Final = (60, 600, 3_000)
 """Digits to tell a value from a limit: what is a thousand half-lives old still makes 10 points more than 10."""
-_LOST: Final = 20  # digits that rounding may have cost: 15 of them in what is left after 2^47 ms
-_BITS: Final = 48  # of an age in ms: 8,900 years
+_LOST: Final = 22  # digits that rounding may have cost: 20 of them in what is left after 2^62 ms
+_BITS: Final = 62  # of an age in ms: any that is before NEVER
 _FAINT: Final = 1_000
 """Half-lives. Of older points only the sign is asked, where all else is the limit: their digits would take seconds."""
 

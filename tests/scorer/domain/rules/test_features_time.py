@@ -311,6 +311,20 @@ segments: {hot: "heat > 10"}
     assert life.path("hot") == [("2026-03-01T00:00Z", True), ("2026-03-01T00:00:00.001Z", False)]
 
 
+def test_a_score_that_takes_thousands_of_years_to_fade_says_when():
+    """Longer than 2^48 ms: points of 10^14 on a half-life of a hundred years, down to 10^-14."""
+    life = LifeOf(
+        policy("""
+features: {heat: {score: {click: 100_000_000_000_000}, half_life: 36500d}}
+segments: {hot: "heat > 0.00000000000001"}
+""")
+    )
+    life.sees(click("2026-01-01T00:00Z"))
+    (after_ms, inside) = life.of("hot")[-1].next or (0, True)
+    assert not inside
+    assert (after_ms - ms("2026-01-01T00:00Z")) / (36_500 * DAY) == pytest.approx(math.log2(1e28), rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("faint", "above", "least"),
     [
