@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 import msgspec
 
+from schemas import instants
 from schemas.control import Activation
 from schemas.problems import Refused
 from services.analyst import words
@@ -16,7 +17,6 @@ from services.analyst.backtest.summary import share
 from services.analyst.backtest.tally import Tally
 from services.cli import histories, kept
 from services.cli.policy import text_of
-from services.ingest import timestamps
 from services.local.errors import MISUSED, CannotStart
 from services.scorer.domain.eras import Policies, kept_for
 from services.scorer.domain.instants import to_datetime, to_ms
@@ -211,7 +211,7 @@ def told(call: Callable[[], Result]) -> Result:
 
 def _instant(option: str, text: str | None) -> int | None:
     try:
-        return None if text is None else to_ms(timestamps.instant(text))
+        return None if text is None else to_ms(instants.instant(text))
     except Refused as refused:
         raise CannotStart(f"{option}: {refused.detail}; write it as 2026-03-01T00:00:00Z", exit_code=MISUSED) from None
 

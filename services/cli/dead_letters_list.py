@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from schemas import instants
 from schemas.decisions import DeadLetterReason
 from schemas.problems import Refused
 from services.analyst import words
 from services.cli.letters import Letter, Letterbox
-from services.ingest import timestamps
 from services.local.errors import MISUSED, CannotStart
 
 
@@ -75,6 +75,6 @@ def _cut(text: str) -> Text:
 
 def _instant(text: str) -> datetime:
     try:
-        return timestamps.instant(text)
+        return instants.instant(text)
     except Refused as refused:
         raise CannotStart(f"--since: {refused.detail}; write it as 2026-03-01T00:00:00Z", exit_code=MISUSED) from None

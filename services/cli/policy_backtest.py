@@ -12,6 +12,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from schemas import instants
 from schemas.problems import Refused
 from services.analyst import words
 from services.analyst.backtest import page, summary
@@ -20,7 +21,6 @@ from services.analyst.backtest.report import Report, report
 from services.analyst.backtest.tally import Tally
 from services.cli import histories
 from services.cli.policy import text_of
-from services.ingest import timestamps
 from services.local.errors import MISUSED, CannotStart
 from services.scorer.domain.instants import to_datetime, to_ms
 
@@ -99,7 +99,7 @@ def backtest(
 
 def _instant(text: str) -> int:
     try:
-        return to_ms(timestamps.instant(text))
+        return to_ms(instants.instant(text))
     except Refused as refused:
         raise CannotStart(f"--until: {refused.detail}; write it as 2026-03-01T00:00:00Z", exit_code=MISUSED) from None
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import msgspec
 
+from schemas import instants
 from schemas.intake import EventResult
 from schemas.problems import BROKER_UNAVAILABLE, Refused
-from services.ingest import timestamps
 from services.ingest.lanes import Record
 from services.ingest.normalise import Normaliser, Refusal
 from services.ingest.publisher import RETRY_AFTER_S, Publisher
@@ -32,7 +32,7 @@ class Acceptance:
 
     async def take(self, texts: Sequence[bytes], *, cloud_events: bool) -> list[EventResult]:
         """A result for each text, in order. Refused (503) if no event could be kept because of Kafka."""
-        accepted_at = timestamps.cut(self._clock())
+        accepted_at = instants.cut(self._clock())
         results: list[EventResult] = []
         good: list[EventResult] = []
         records: list[Record] = []

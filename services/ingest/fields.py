@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from schemas import events, intake, money
+from schemas import events, instants, intake, money
 from schemas.problems import INVALID_FIELD, INVALID_UNTIL, MISSING_CURRENCY, MISSING_FIELD, Refused
-from services.ingest import attributes, identifiers, scores, timestamps
+from services.ingest import attributes, identifiers, scores
 
 Maker = Callable[[Any, str, datetime], tuple[msgspec.Struct, int]]
 
@@ -130,7 +130,7 @@ def _override(fields: Any, prefix: str, time: datetime) -> tuple[events.Override
     if isinstance(fields.value, str):
         strings += _text(fields.value, prefix + "value") - 1
     try:
-        until = timestamps.instant(fields.until)
+        until = instants.instant(fields.until)
     except Refused as refused:
         raise Refused(INVALID_UNTIL, refused.detail, field=prefix + "until") from None
     if until <= time:

@@ -2,10 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from schemas.instants import EPOCH, LATEST, asked, cut, instant
+from schemas.instants import asked
 from schemas.problems import TIME_IN_FUTURE, Refused
-
-__all__ = ["EPOCH", "LATEST", "LEAD", "cut", "instant", "read"]
 
 LEAD = timedelta(minutes=5)
 """How far ahead of its acceptance an event may be: clocks differ, and it then counts from its own time on."""

@@ -12,14 +12,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas import money
+from schemas import instants, money
 from schemas.problems import Refused
 from schemas.unreadable import UNREADABLE
 from services.analyst.backtest.spill import Spill
 from services.analyst.calibration import purchases
 from services.analyst.calibration.purchases import Unreadable
 from services.analyst.script import ACTIONS
-from services.ingest import timestamps
 from services.scorer.domain.instants import to_ms
 
 Told = Callable[[int], None]
@@ -108,7 +107,7 @@ def _key(text: bytes) -> tuple[bytes, int]:
     try:
         key = _keys.decode(text)
         written = key.receivedtime or key.time
-        at = timestamps.LATEST if written is None else timestamps.instant(written)
-        return key.subject.encode(), to_ms(at) if at < timestamps.LATEST else -1
+        at = instants.LATEST if written is None else instants.instant(written)
+        return key.subject.encode(), to_ms(at) if at < instants.LATEST else -1
     except (msgspec.MsgspecError, Refused, UnicodeError, RecursionError):
         return b"", -1

@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schemas import events, money
+from schemas.instants import EPOCH, LATEST
 from schemas.problems import Refused
 from services.ingest.normalise import Normaliser, Refusal
-from services.ingest.timestamps import EPOCH, LATEST
 
 _ROW_CURRENCY = "USD"
 _DATE = re.compile(r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})")
