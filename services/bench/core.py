@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import psutil
 
@@ -36,6 +36,9 @@ SUBJECT = "c"
 POLICIES = [Path("policies/bench.yaml"), Path("policies/retail.yaml")]
 
 
+Kind = Literal["plain", "keyed", "refund"]
+
+
 class Case(NamedTuple):
     """A customer's record, and the event that comes next."""
 
@@ -44,16 +47,24 @@ class Case(NamedTuple):
     now_ms: int
 
 
-def event(rng: random.Random, number: int, at: datetime) -> events.Event:
-    """Half purchases of 1 to 200 units, half interactions."""
+def event(rng: random.Random, number: int, at: datetime, kind: Kind = "plain") -> events.Event:
+    """Half purchases of 1 to 200 units, half interactions.
+
+    kind: plain, or every order has a key, or besides the fifth event sends an order back
+    """
     identity = f"e{number}"
-    if rng.random() < 0.5:
-        data = events.PurchaseData(rng.randrange(100, 20_000), "USD")
+    if kind == "refund" and number == 4:
+        return events.Refund(id=identity, source="shop", subject=SUBJECT, time=at, data=events.RefundData(order="e1"))
+    if rng.random() < 0.5 or (kind == "refund" and number == 1):
+        order = f"order-{number}" if kind == "keyed" else None
+        data = events.PurchaseData(rng.randrange(100, 20_000), "USD", order)
         return events.Purchase(id=identity, source="shop", subject=SUBJECT, time=at, data=data)
     return events.Interaction(id=identity, source="shop", subject=SUBJECT, time=at)
 
 
-def cases(policies: Policies, customers: int, entries: int, late: float, seed: int = 1) -> list[Case]:
+def cases(
+    policies: Policies, customers: int, entries: int, late: float, kind: Kind = "plain", seed: int = 1
+) -> list[Case]:
     """Customers with so many entries, up to 8 days apart; the next event in order, or late by up to 30 days."""
     rng = random.Random(seed)
     made = []
@@ -61,13 +72,13 @@ def cases(policies: Policies, customers: int, entries: int, late: float, seed: i
         customer, at = Customer.new(policies), BEGIN
         for number in range(entries):
             at += timedelta(milliseconds=rng.randrange(1_000, LONGEST_GAP_MS))
-            arrival = Arrival(event(rng, number, at), to_ms(at), number, b"")
+            arrival = Arrival(event(rng, number, at, kind), to_ms(at), number, b"")
             decide(customer, policies, [arrival], to_ms(at), SUBJECT)
         if rng.random() < late:
             now, then = at, at - timedelta(milliseconds=rng.randrange(1_000, LATEST_MS))
         else:
             now = then = at + timedelta(milliseconds=rng.randrange(1_000, 86_400_000))
-        arrival = Arrival(event(rng, entries, then), to_ms(now), entries, b"")
+        arrival = Arrival(event(rng, entries, then, kind), to_ms(now), entries, b"")
         made.append(Case(encode(customer), arrival, to_ms(now)))
     return made
 
@@ -155,6 +166,9 @@ def main() -> int:
             size = sum(len(case.record) for case in ordered) / len(ordered)
             print(f"  {entries:7}  {plain:9.1f}  {'  '.join(f'{figure:9.1f}' for figure in late)}", end="")
             print(f"  {late[-1] / plain:6.1f}  {changes(policies, ordered):14.2f}  {size:6.0f}")
+            keyed = cost(policies, cases(policies, given.customers, entries, 0.0, "keyed"), given.repeats)
+            back = cost(policies, cases(policies, given.customers, entries, 0.0, "refund"), given.repeats)
+            print(f"           {keyed:9.1f}  where orders have keys; {back:.1f} of who has sent one back")
         if given.million:
             weight, size = weigh(policies, cases(policies, given.customers, 10, 0.0), given.million)
             print(

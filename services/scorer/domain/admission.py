@@ -24,7 +24,7 @@ class Admitted(NamedTuple):
     reversed: one of those is of the smaller origin, so that it is the one to count
     """
 
-    entries: list[tuple[Entry, Arrival]]
+    entries: list[Admission]
     reports: list[Report]
     duplicates: int
     shadowed: int = 0
@@ -44,14 +44,21 @@ def admit(customer: Customer, subject: str, arrivals: Sequence[Arrival]) -> Admi
     return _Gate(customer, subject, ledger.entries).settle(entries)
 
 
-def _are_new(customer: Customer, entries: Sequence[tuple[Entry, Arrival]]) -> bool:
-    """Whether nothing known has to do with the new ones: no id seen, no order key, no refund, no merge or erasure."""
+def _are_new(customer: Customer, entries: Sequence[Admission]) -> bool:
+    """Whether nothing known has to do with the new ones: no id or order seen, no refund that names one, no merge or
+    erasure; and there is no refund among them."""
     ledger = customer.life.ledger
-    if customer.rare is not None or customer.waiting or ledger.refunds or len(ledger) + len(entries) > FULL:
+    if customer.rare is not None or customer.waiting or len(ledger) + len(entries) > FULL:
         return False
-    if len(entries) > 1 and len({entry.id for entry, _ in entries}) < len(entries):
+    if len(entries) > 1 and not are_apart([entry for entry, _ in entries]):
         return False
-    return not any(entry.order or entry.profile[0] == _REFUND or ledger.holds(entry.id) for entry, _ in entries)
+    return not any(entry.profile[0] == _REFUND or ledger.holds(entry.id) or ledger.names(entry) for entry, _ in entries)
+
+
+def are_apart(entries: Sequence[Entry]) -> bool:
+    """Whether no two of them are of one identity or of one order."""
+    orders = [key for entry in entries if (key := _key(entry))]
+    return len({entry.id for entry in entries}) == len(entries) and len(set(orders)) == len(orders)
 
 
 _REFUND: Final = letter(REFUND)
@@ -70,10 +77,10 @@ class _Gate:
         self._erased = customer.rare.erased if customer.rare else {}
         self._reversed = False
         self._settlement: Settlement | None = None
-        self._entries: list[tuple[Entry, Arrival]] = []
+        self._entries: list[Admission] = []
         self._reports: list[Report] = []
 
-    def settle(self, arrived: Iterable[tuple[Entry, Arrival]]) -> Admitted:
+    def settle(self, arrived: Iterable[Admission]) -> Admitted:
         duplicates = shadowed = erased = 0
         for entry, arrival in arrived:
             profile = read_profile(entry.profile)

@@ -47,9 +47,9 @@ class Blend(Windowed):
             if part.refundable():
                 part.take(own, ledger, take, at_ms)
 
-    def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
+    def expire(self, registers: Registers, ledger: Ledger, at_ms: int) -> None:
         for part, own in zip(self.parts, registers, strict=True):
-            part.expire(own, ledger, at_ms, known_ms)
+            part.expire(own, ledger, at_ms)
 
     def next_exit(self, registers: Registers, ledger: Ledger) -> int:
         return min(p.next_exit(own, ledger) for p, own in zip(self.parts, registers, strict=True))

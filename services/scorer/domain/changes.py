@@ -11,7 +11,7 @@ from schemas.events import AcceptedEvent
 from services.scorer.domain.entering import hash_of
 from services.scorer.domain.entries import OVERRIDE, read_profile
 from services.scorer.domain.explain import conditions_of
-from services.scorer.domain.ledger import NEVER, Ledger
+from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.life import Life
 from services.scorer.domain.machine import Step
 from services.scorer.domain.moments import Instant
@@ -156,7 +156,7 @@ class Chronicle:
         played = sorted(at_ms for at_ms, now in asked.items() if now is not None and at_ms < life.played_ms)
         if not played:
             return asked
-        ledger = Ledger(life.ledger.rows, life.ledger.profiles, life.ledger.extras)
+        ledger = life.ledger.again()
         if begun is not None and begun[1] <= played[0]:
             then = begun[0].copy(ledger)
             then.begin_again(begun[1], life.known)

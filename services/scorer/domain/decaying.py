@@ -60,18 +60,18 @@ class Decaying(Gauge):
 
     def take(self, registers: Registers, ledger: Ledger, take: Take, at_ms: int) -> None:
         registers[:] = self.fresh()
-        for time_ms, points in self._given(ledger, at_ms):
+        for time_ms, points in self._given(ledger):
             self._add(registers, float(points), time_ms)
 
-    def _given(self, ledger: Ledger, at_ms: int) -> list[tuple[int, Fraction]]:
-        """All points given by the instant and not taken away by then, with their instants, ascending."""
-        given = []
+    def _given(self, ledger: Ledger) -> list[tuple[int, Fraction]]:
+        """All points given by what has been entered and not taken away by it, with their instants, ascending."""
+        given, entered_ms = [], ledger.entered_ms()
         for index in range(ledger.entered):
             kind = read_profile(ledger.profile(index)).kind
-            if kind in self._points and kind != REFUND and (kind != PURCHASE or ledger.stands(index, at_ms)):
+            if kind in self._points and kind != REFUND and (kind != PURCHASE or ledger.stands(index, entered_ms)):
                 given.append((ledger.time(index), self._points[kind] * ledger.weight(index)))
         if REFUND in self._points:
-            given += [(t.start_ms, self._points[REFUND]) for t in ledger.settlement.takes if t.start_ms <= at_ms]
+            given += [(t.start_ms, self._points[REFUND]) for t in ledger.settlement.takes if t.start_ms <= entered_ms]
         return sorted(given)
 
     def read(self, registers: Registers, ledger: Ledger, at_ms: int) -> Reading:
@@ -91,11 +91,11 @@ class Decaying(Gauge):
         error = _CLEAR * (registers[SIZE] * 2.0 ** (-(at_ms - registers[AT]) / self._half_life) + abs(float(limit)))
         if abs(value - limit) > error:
             return value > limit
-        return self._exactly_above(ledger, at_ms, limit, inclusive=inclusive, known_ms=at_ms)
+        return self._exactly_above(ledger, at_ms, limit, inclusive=inclusive)
 
-    def _exactly_above(self, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool, known_ms: int) -> bool:
-        """At the instant, by the points that stand at `known_ms`."""
-        given = self._given(ledger, known_ms)
+    def _exactly_above(self, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> bool:
+        """At the instant, by all that has been entered."""
+        given = self._given(ledger)
         fresh = [g for g in given if at_ms - g[0] <= _FAINT * self._half_life]
         faint = [points for time_ms, points in given if at_ms - time_ms > _FAINT * self._half_life]
         if faint and (min(faint) > 0 or max(faint) < 0):  # too little to matter, but where all else comes out even
@@ -149,7 +149,7 @@ class Decaying(Gauge):
         return _first_after(
             at_ms,
             since_ms + math.floor(delay),
-            lambda ms: self._exactly_above(ledger, ms, limit, inclusive=inclusive, known_ms=at_ms) != (limit > 0),
+            lambda ms: self._exactly_above(ledger, ms, limit, inclusive=inclusive) != (limit > 0),
         )
 
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:

@@ -5,6 +5,7 @@ entry's id, and so does every refund: without extras there is none. Most events 
 others, so nothing is unpacked that is not looked at.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from struct import Struct
@@ -25,6 +26,7 @@ SIZE: Final = 18  # bytes; ROW.size as a number, which the compiler writes into 
 _pack: Final = ROW.pack
 _time: Final = Struct("<6xq").unpack_from  # the time is the upper six bytes of the eight that end with it
 _amount: Final = Struct("<14xI").unpack_from
+_FEW: Final = 64
 _WIDE: Final = 2**32 - 1  # the amount stands in the extras
 _ELSEWHERE: Final = 255  # the profile stands in the extras
 _REFUND: Final = letter(REFUND)
@@ -35,31 +37,22 @@ Extra = tuple[int, int, int, str]
 """(amount, order, named id, profile or "") of an entry that needs more than its row."""
 
 
-class _View:
-    """A ledger's entries unpacked, and what is made of them once it is asked for."""
-
-    __slots__ = ("entries", "places", "settlement")
-
-    def __init__(self, entries: list[Entry]) -> None:
-        self.entries = entries
-        self.places: dict[int, int] | None = None
-        self.settlement: Settlement | None = None
-
-
 class Ledger:
-    """Rows may be shared between ledgers: what changes is replaced, never written into.
+    """Rows and profiles may be shared between ledgers: what changes of them is replaced, never written into.
 
     last_ms: the time of the last entry; -NEVER without one
     entered: how many entries, from the first, have been taken into account by whoever plays this ledger
     refunds: whether there is any refund: without one, every order stands and every amount is whole
     """
 
-    __slots__ = ("_view", "entered", "extras", "last_ms", "profiles", "refunds", "rows")
+    __slots__ = ("_entries", "_named", "_settlement", "entered", "extras", "last_ms", "profiles", "refunds", "rows")
 
     def __init__(self, rows: bytes, profiles: list[str], extras: dict[int, Extra]) -> None:
         self.rows, self.profiles, self.extras, self.entered = rows, profiles, extras, 0
         self.last_ms: int = _time(rows, len(rows) - SIZE)[0] >> 16 if rows else -NEVER
-        self._view: _View | None = None
+        self._entries: list[Entry] | None = None
+        self._settlement: Settlement | None = None
+        self._named: set[int] | None = None
         self.refunds: bool = self._any_refund() if extras else False
 
     @classmethod
@@ -68,26 +61,38 @@ class Ledger:
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Ledger":
-        ledger = cls.empty()
+        ledger, rows = cls.empty(), []
         for entry in sorted(entries, key=attrgetter("time_ms", "id")):
-            ledger.append(entry)
+            rows.append(ledger._row(entry))
+        ledger.rows = b"".join(rows)
         return ledger
+
+    def again(self) -> "Ledger":
+        """The same, none of it entered, to be played by itself."""
+        return Ledger(self.rows, self.profiles, self.extras.copy())
 
     def __len__(self) -> int:
         return len(self.rows) // SIZE
 
     def append(self, entry: Entry) -> int:
         """Put the entry behind all others, where it belongs; its place."""
-        profile, amount, known, rows = entry.profile, entry.amount, self.profiles, self.rows
+        rows = self.rows
+        self.rows = rows + self._row(entry)
+        self._entries = self._settlement = None
+        return len(rows) // SIZE
+
+    def _row(self, entry: Entry) -> bytes:
+        """The row of one who comes behind all others; what does not fit into it is put down."""
+        profile, amount, known = entry.profile, entry.amount, self.profiles
         number = known.index(profile) if profile in known else self._number(profile)
         if number == _ELSEWHERE or entry.order or not 0 <= amount < _WIDE or (self.refunds and profile[0] == _REFUND):
             elsewhere = profile if number == _ELSEWHERE else ""
-            self.extras = {**self.extras, entry.id: (amount, entry.order, entry.named_id, elsewhere)}
+            self.extras[entry.id] = amount, entry.order, entry.named_id, elsewhere
+            if self._named is not None:
+                self._named.update((entry.order, entry.named_id))
             amount = _WIDE
         self.last_ms = time_ms = entry.time_ms
-        self.rows = rows + _pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
-        self._view = None
-        return len(rows) // SIZE
+        return _pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
 
     def _number(self, profile: str) -> int:
         """Of a profile that no entry had so far."""
@@ -104,13 +109,29 @@ class Ledger:
 
     def holds(self, identity: int) -> bool:
         """Whether an entry has this id."""
+        return self._place_of(identity) >= 0
+
+    def _place_of(self, identity: int) -> int:
+        """The index of the entry with this id; -1 if there is none."""
         wanted = identity.to_bytes(7, "little")
-        place = self.rows.find(wanted)  # quicker than `in`, which first tries whether it is a number
-        while place >= 0:
-            if place % SIZE == 1:
-                return True
-            place = self.rows.find(wanted, place + 1)
-        return False
+        at = self.rows.find(wanted)  # quicker than `in`, which first tries whether it is a number
+        while at >= 0:
+            if at % SIZE == 1:
+                return at // SIZE
+            at = self.rows.find(wanted, at + 1)
+        return -1
+
+    def settles(self, entry: Entry) -> bool:
+        """Whether it is a refund, or an order that a refund here names or whose key is known here."""
+        return entry.profile[0] == _REFUND or self.names(entry)
+
+    def names(self, entry: Entry) -> bool:
+        """Whether an order here has the key of this order, or a refund here names it."""
+        if entry.profile[0] != _PURCHASE or not (entry.order or self.refunds):
+            return False
+        if self._named is None:
+            self._named = {name for extra in self.extras.values() for name in extra[1:3]}
+        return (entry.order or entry.id) in self._named
 
     # -- one entry
 
@@ -174,21 +195,16 @@ class Ledger:
 
     @property
     def entries(self) -> list[Entry]:
-        return self._seen().entries
+        if self._entries is None:
+            self._entries = [self._unpacked(*row) for row in ROW.iter_unpack(self.rows)]
+        return self._entries
 
-    def _seen(self) -> "_View":
-        if self._view is None:
-            self._view = _View(list(self._unpacked()))
-        return self._view
-
-    def _unpacked(self) -> Iterator[Entry]:
-        for head, low, high, amount in ROW.iter_unpack(self.rows):
-            identity, number, time_ms = head >> 8, head & 0xFF, high << 32 | low
-            if amount == _WIDE:
-                amount, order, named_id, profile = self.extras[identity]  # noqa: PLW2901
-                yield Entry(time_ms, identity, amount, profile or self.profiles[number], order, named_id)
-            else:
-                yield Entry(time_ms, identity, amount, self.profiles[number])
+    def _unpacked(self, head: int, low: int, high: int, amount: int) -> Entry:
+        identity, number, time_ms = head >> 8, head & 0xFF, high << 32 | low
+        if amount == _WIDE:
+            amount, order, named_id, profile = self.extras[identity]
+            return Entry(time_ms, identity, amount, profile or self.profiles[number], order, named_id)
+        return Entry(time_ms, identity, amount, self.profiles[number])
 
     def began_ms(self, otherwise_ms: int) -> int:
         """The time of the first entry; without one, the instant given."""
@@ -200,25 +216,44 @@ class Ledger:
     def settlement(self) -> Settlement:
         if not self.refunds:
             return NOTHING
-        view = self._seen()
-        if view.settlement is None:
-            view.settlement = settle(view.entries)
-        return view.settlement
+        if self._settlement is None:
+            self._settlement = settle(self._refunded())
+        return self._settlement
+
+    def _refunded(self) -> list[Entry]:
+        """The refunds and the orders they name, among others; all entries where these would be many."""
+        keys = {order for _, order, named_id, _ in self.extras.values() if named_id}
+        ids = {named_id for _, _, named_id, _ in self.extras.values()}
+        ids |= {i for i, (_, order, named_id, _) in self.extras.items() if named_id or not order or order in keys}
+        if len(ids) > _FEW:
+            return self.entries
+        places = sorted(place for identity in ids if identity and (place := self._place_of(identity)) >= 0)
+        return [self._unpacked(*ROW.unpack_from(self.rows, place * SIZE)) for place in places]
 
     def _any_refund(self) -> bool:
         if any(profile[0] == _REFUND for profile in self.profiles):
             return True
-        return len(self.profiles) == _ELSEWHERE and any(e.kind == REFUND for e in self._unpacked())
+        return len(self.profiles) == _ELSEWHERE and any(e.kind == REFUND for e in self.entries)
 
     def stands(self, index: int, at_ms: int) -> bool:
-        """Whether the order still stands at the instant: not wholly refunded."""
-        voided = self.settlement.voided_ms
-        return not voided or voided.get(self._id(index), NEVER) > at_ms
+        """Whether the order still stands at the instant: not wholly refunded by what has been entered."""
+        voided_ms = self.settlement.voided_ms
+        if not voided_ms:
+            return True
+        void_ms = voided_ms.get(self._id(index), NEVER)
+        return void_ms > at_ms or void_ms > self.entered_ms()
 
     def takes(self, index: int, until_ms: int) -> list[Take]:
-        """The order's refunds that take effect before `until_ms`."""
+        """The order's refunds that take effect before `until_ms`, as far as they have been entered."""
         of_order = self.settlement.of_order
-        return [t for t in of_order.get(self._id(index), ()) if t.start_ms < until_ms] if of_order else []
+        if not of_order:
+            return []
+        entered_ms = self.entered_ms()
+        return [t for t in of_order.get(self._id(index), ()) if t.start_ms < until_ms and t.start_ms <= entered_ms]
+
+    def entered_ms(self) -> int:
+        """When the last entry took effect; a refund does so with some entry, its own or its order's."""
+        return self.time(self.entered - 1) if self.entered else -NEVER
 
     def orders(self, at_ms: int) -> Iterator[int]:
         """The entered orders that stand at the instant, by index."""
@@ -228,10 +263,7 @@ class Ledger:
 
     def place(self, entry: Entry) -> int:
         """The index of an entry that is in the ledger."""
-        view = self._seen()
-        if view.places is None:
-            view.places = {e.id: i for i, e in enumerate(view.entries)}
-        return view.places[entry.id]
+        return bisect_left(range(len(self)), (entry.time_ms, entry.id), key=lambda i: (self.time(i), self._id(i)))
 
     def effects(self) -> list[Effect]:
         """Everything that takes effect, in the order it does; a refund without effect still is an entry that enters."""

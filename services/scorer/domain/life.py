@@ -114,7 +114,7 @@ class Life:
     def copy(self, ledger: Ledger | None = None) -> "Life":
         """A life that goes on by itself, on another ledger if given one that begins alike."""
         if ledger is None:
-            ledger = Ledger(self.ledger.rows, self.ledger.profiles, self.ledger.extras)
+            ledger = self.ledger.again()
         ledger.entered = self.ledger.entered
         registers = [g.copy(r) for g, r in zip(self.machine.gauges, self.registers, strict=False)]
         known = (self.policies, ledger, self.known, self.era, self.machine, self.truths, registers, self.packed)
@@ -188,10 +188,10 @@ class Life:
         return Instant(at_ms, moved, effects, shown is not None)
 
     def meet(self, entry: Entry) -> Instant | None:
-        """The short way of `at`: one new entry, no refund or override, with nothing due before it. None if nothing
-        moved."""
+        """The short way of `at`: one new entry that settles nothing, no override, with nothing due before it. None if
+        nothing moved."""
         place = self.ledger.append(entry)
-        if self.due_ms <= entry.time_ms:
+        if self.due_ms <= entry.time_ms or self.ledger.refunds:
             return self.at(entry.time_ms, (Effect(entry.time_ms, place, None),))
         self.played_ms = entry.time_ms
         truths, self.due_ms, said = self.machine.meet(

@@ -69,7 +69,7 @@ def next_of(now: Now, place: int, standing: Standing) -> tuple[int, Value] | Non
     """The first change of one mover's dimension by time alone, as (instant, value)."""
     machine, ledger, truths, at_ms, said = now.machine, now.ledger, now.truths, now.at_ms, now.said
     mover, shown, alone = machine.movers[place], standing.shown, machine.alone[place]
-    if alone is not None and said and alone in said:  # it flips when its gauge has just said
+    if alone is not None and said and alone in said and not ledger.refunds:  # it flips when its gauge has just said
         next_ms = said[alone]
         return None if next_ms >= NEVER else (next_ms, mover.values[1 - shown])
     standing, gauges, nexts = standing.copy(), [], []

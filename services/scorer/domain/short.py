@@ -11,10 +11,11 @@ from typing import Final
 import msgspec
 
 from schemas.events import AcceptedEvent
+from services.scorer.domain.admission import are_apart
 from services.scorer.domain.arrivals import Arrival
 from services.scorer.domain.changes import Chronicle, plain_changes
 from services.scorer.domain.entering import entry_of
-from services.scorer.domain.entries import REFUND, Entry, letter, read_profile
+from services.scorer.domain.entries import OVERRIDE, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP
 from services.scorer.domain.gauges import Registers
@@ -30,7 +31,7 @@ from services.scorer.domain.state import Body, Customer
 from services.scorer.domain.triggers import trigger_of
 from services.scorer.domain.turns import Turn
 
-_REFUND: Final = letter(REFUND)
+_OVERRIDE: Final = letter(OVERRIDE)
 _CAP_BYTES: Final = CAP * SIZE
 
 
@@ -40,7 +41,7 @@ def meet(
     """Play what is due before the event, take it, and play time up to `until_ms`; None if it is not for this way."""
     life, event = customer.life, arrival.event
     ledger, due_before_ms = life.ledger, life.due_ms
-    if ledger.refunds or customer.rare or customer.waiting or life.overrides:
+    if customer.rare or customer.waiting or life.overrides:
         return None
     if life.known < policies.count or life.era < 0:
         return None
@@ -68,8 +69,6 @@ def take(  # noqa: PLR0912 - the way of nearly every event, in one piece
     if known < policies.count or body.rare or body.waiting or isinstance(truths, bytes) or not (rows or registers):
         return None
     ledger, era = Ledger(rows, body.profiles, body.extras), known - 1
-    if ledger.refunds:
-        return None
     last_ms, changed, at_ms, unpriced = ledger.last_ms, body.changed, 0, 0
     played_ms = last_ms - body.played
     first = _fit(arrivals[0], policies, ledger, played_ms, subject)
@@ -85,7 +84,7 @@ def take(  # noqa: PLR0912 - the way of nearly every event, in one piece
         if due_ms < at_ms:
             truths, due_ms, standings = _play(machine, ledger, registers, standings, due_ms, at_ms, changes, reasons)
         place, before = ledger.append(entry), truths
-        if due_ms > at_ms:
+        if due_ms > at_ms and not ledger.refunds:
             truths, due_ms, said = machine.meet(registers, ledger, place, entry, before, due_ms)
             stepping = machine.concerned(truths ^ before) if truths != before else ()
         else:
@@ -166,25 +165,24 @@ def _in_row(
     """The entries with their events, if all take the short way as the first does, each later than the one before."""
     if len(ledger.rows) + len(arrivals) * SIZE > _CAP_BYTES:
         return None
-    own, entry, entries = arrivals[0].event.subject, first, [(first, arrivals[0].event)]
+    own, entry, entries = arrivals[0].event.subject, first, [first]
     for arrival in arrivals[1:]:
         follower = _fit(arrival, policies, ledger, entry.time_ms, own)
         if follower is None:
             return None
         entry = follower
-        entries.append((entry, arrival.event))
-    return entries if len({entry.id for entry, _ in entries}) == len(entries) else None
+        entries.append(entry)
+    return list(zip(entries, (a.event for a in arrivals), strict=True)) if are_apart(entries) else None
 
 
 def _fit(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int, subject: str | None) -> Entry | None:
-    """The entry, if it takes the short way. None with an order's key does, nor, as what it says stands there, any
-    override."""
+    """The entry, if it takes the short way: no override does, nor what settles anything."""
     event = arrival.event
     if subject is not None and event.subject != subject:
         return None
     entry = entry_of(event, policies.fields)
     at_ms = entry.time_ms
-    if at_ms <= played_ms or at_ms > arrival.appended_ms or entry.order or entry.profile[0] == _REFUND:
+    if at_ms <= played_ms or at_ms > arrival.appended_ms or entry.profile[0] == _OVERRIDE or ledger.settles(entry):
         return None
     return None if ledger.holds(entry.id) or len(ledger.rows) >= _CAP_BYTES else entry
 

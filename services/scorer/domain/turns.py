@@ -150,7 +150,7 @@ class Turn:
     def _reach_back(self, entries: Sequence[Entry], triggers: Sequence[Trigger]) -> bool:
         """Orders that take a refund over from another change what was before their own time; whether these do."""
         life, time_ms = self._customer.life, entries[0].time_ms
-        if not (life.ledger.refunds and any(e.order or e.currency for e in entries)):
+        if not (life.ledger.refunds and any(map(life.ledger.names, entries))):
             return False
         after = life.ledger.with_entries(entries)
         first_ms = _first_effect(life.ledger, after, time_ms)
@@ -164,11 +164,11 @@ class Turn:
         """Entries of one instant that is later than all that has been played; `triggers` are their events."""
         life = self._customer.life
         ledger, at_ms = life.ledger, entries[0].time_ms
-        first = len(ledger)
+        first, settling = len(ledger), any(map(ledger.settles, entries))
         for entry in entries if len(entries) == 1 else sorted(entries, key=lambda e: e.id):
             ledger.append(entry)
         effects = [Effect(at_ms, i, None) for i in range(first, len(ledger))]
-        if ledger.refunds:
+        if settling:
             ledger.entered = len(ledger)
             effects += [
                 Effect(at_ms, ledger.place(t.refund), t) for t in ledger.settlement.takes if t.start_ms == at_ms

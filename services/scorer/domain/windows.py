@@ -41,8 +41,8 @@ class Windowed(Gauge, ABC):
     windowed = True
 
     @abstractmethod
-    def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
-        """Drop what has left the window by the instant; of refunds, those in effect by `known_ms` have been counted."""
+    def expire(self, registers: Registers, ledger: Ledger, at_ms: int) -> None:
+        """Drop what has left the window by the instant."""
 
     @abstractmethod
     def next_exit(self, registers: Registers, ledger: Ledger) -> int:
@@ -65,7 +65,7 @@ class Windowed(Gauge, ABC):
             exit_ms = self.next_exit(copy, ledger)
             if exit_ms >= NEVER:
                 return NEVER
-            self.expire(copy, ledger, exit_ms, at_ms)
+            self.expire(copy, ledger, exit_ms)
             if self.answer(copy) != answer:
                 return exit_ms
         return exit_ms
@@ -85,6 +85,7 @@ class Total(Windowed):
         self.of_touches = any(kind in TOUCHES for kind in feature.which.kinds)
         self.less_refunds = isinstance(feature, Sum) and feature.less_refunds
         self.of_refunds = REFUND in feature.which.kinds
+        self._refundable = self.refundable()
         self._of_no_order = feature.which.where is None  # a refund of its own has no order to ask
         limits = Limits(asked)
         self._limits, self._ahead, self._masks = limits.limits, limits.ahead, limits.masks
@@ -110,7 +111,7 @@ class Total(Windowed):
         registers[VALUE] += self.share(ledger, index)
 
     def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
-        if self.windowed and (ledger.refunds or ledger.time(registers[HEAD]) <= at_ms - self._fixed_ms):
+        if self.windowed and (self._refunds(ledger) or ledger.time(registers[HEAD]) <= at_ms - self._fixed_ms):
             self.expire(registers, ledger, at_ms)
         value: int = registers[VALUE]
         ahead = self._ahead[bisect_left(self._limits, value)]
@@ -168,9 +169,9 @@ class Total(Windowed):
     def held(self, ledger: Ledger, index: int, before_ms: int) -> int:
         """What is held of an entry just before the instant: its share and the refunds in effect."""
         profile = ledger.profile(index)
-        kind = read_profile(profile).kind
-        if not ledger.refunds:
+        if not self._refunds(ledger):
             return self.share(ledger, index) if self.counts(profile) else 0
+        kind = read_profile(profile).kind
         if kind == REFUND:
             own = [t for t in ledger.settlement.takes if t.order is None and ledger.place(t.refund) == index]
             return sum(self.change(ledger, index, t) for t in own if t.start_ms < before_ms)
@@ -185,9 +186,9 @@ class Total(Windowed):
             return ledger.time(index) + self._fixed_ms
         return NEVER if self.window is None else window_exit(self.window, ledger.time(index), self.setting.zone)
 
-    def expire(self, registers: Registers, ledger: Ledger, at_ms: int, known_ms: int = NEVER) -> None:
+    def expire(self, registers: Registers, ledger: Ledger, at_ms: int) -> None:
         head = registers[HEAD]
-        if self._fixed_ms and not ledger.refunds:
+        if self._fixed_ms and not self._refunds(ledger):
             began_ms, entered = at_ms - self._fixed_ms, ledger.entered
             while head < entered and ledger.time(head) <= began_ms:
                 if self.counts(ledger.profile(head)):
@@ -196,7 +197,7 @@ class Total(Windowed):
             registers[HEAD] = head
             return
         while head < ledger.entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
-            registers[VALUE] -= self.held(ledger, head, min(exit_ms, known_ms + 1))
+            registers[VALUE] -= self.held(ledger, head, exit_ms)
             head += 1
             registers[HEAD] = head
 
@@ -205,13 +206,13 @@ class Total(Windowed):
             self.expire(registers, ledger, at_ms)
         held: int = registers[VALUE]
         passed = bisect_left(self._limits, held if held > 0 else 0)
-        if not self.windowed or (passed == 0 and not ledger.refunds):
+        if not self.windowed or (passed == 0 and not self._refunds(ledger)):
             return self._masks[passed], NEVER
         return self._masks[passed], self._falls(registers, ledger, at_ms, passed)
 
     def _falls(self, registers: Registers, ledger: Ledger, at_ms: int, passed: int) -> int:
         """When what is above `passed` limits no longer is, at least a bound of it."""
-        if ledger.refunds:
+        if self._refunds(ledger) and self._rises(ledger):
             return self.changes_ms(registers, ledger, at_ms)
         if passed == 0 or self._limits[passed - 1] < 0:
             return NEVER
@@ -227,16 +228,23 @@ class Total(Windowed):
         excess, head = registers[VALUE] - limit, registers[HEAD]
         if excess <= limit:
             for index in range(head, min(ledger.entered, head + FURTHEST)):
-                if self.counts(ledger.profile(index)):
-                    excess -= self.share(ledger, index)
-                    if excess <= 0:
-                        return index
+                excess -= self.held(ledger, index, NEVER)
+                if excess <= 0:
+                    return index
         rest = 0
         for index in ledger.backwards(self.counts):
-            rest += self.share(ledger, index)
+            rest += self.held(ledger, index, NEVER)
             if rest > limit:
                 return index
         raise AssertionError("what a window holds is above no limit that it has passed")
+
+    def _refunds(self, ledger: Ledger) -> bool:
+        """Whether there are refunds that may have a say."""
+        return self._refundable and ledger.refunds
+
+    def _rises(self, ledger: Ledger) -> bool:
+        """Whether the total may become greater as entries leave: refunds that name no order do, by themselves."""
+        return self.of_refunds or (self.less_refunds and any(t.order is None for t in ledger.settlement.takes))
 
     def answer(self, registers: Registers) -> int:
         return bisect_left(self._limits, max(0, registers[VALUE]))
@@ -259,7 +267,7 @@ class Total(Windowed):
         return Fraction(value, 10**self.setting.minor_digits) if self.money else Fraction(value)
 
     def glance(self, registers: Registers, ledger: Ledger, at_ms: int) -> tuple[int, int, int, int] | None:
-        if ledger.refunds:
+        if self._refunds(ledger):
             return None
         if self.windowed:
             self.expire(registers, ledger, at_ms)
@@ -277,7 +285,7 @@ class Total(Windowed):
         self.expire(registers, ledger, at_ms)
         head = registers[HEAD] if self.window is not None else 0
         found = ledger.places_of(self.touched_by, head)
-        if ledger.refunds and not self.money:
+        if self._refunds(ledger) and not self.money:
             found = [p for p in found if ledger.profile(p)[0] != _PURCHASE or ledger.stands(p, at_ms)]
         if ledger.refunds and (self.of_refunds or self.less_refunds):
             for take in ledger.settlement.takes:

@@ -1,8 +1,13 @@
 """The short way of a record: time is played up to the event, then the event, then time up to the instant asked for."""
 
+import pytest
+
+from schemas.events import Event
+from services.scorer.domain.packing import opened
 from services.scorer.domain.scoring import Arrival
+from services.scorer.domain.short import take
 from tests.scorer.domain.rules.life_of import LifeOf, policy
-from tests.scorer.domain.timeline import buy, ms
+from tests.scorer.domain.timeline import buy, click, ms, override, profile, refund, stage
 
 ORDERS = policy("""
 features: {orders: {count: purchase, window: 10d}}
@@ -105,3 +110,72 @@ def test_what_is_due_a_millisecond_before_an_event_is_no_work_of_the_event():
         (True, False, "2026-03-11T00:00Z", "time"),
         (False, True, "2026-03-11T00:00:00.001Z", "event"),
     ]
+
+
+def returning() -> LifeOf:
+    """Two orders with keys, one of which was sent back in part; a refund that waits for order C, and one of none."""
+    life = LifeOf(ORDERS)
+    life.sees(buy("2026-03-01T00:00Z", 5_00, order="A"))
+    life.sees(buy("2026-03-02T00:00Z", 5_00, order="B"))
+    life.sees(refund("2026-03-03T00:00Z", 1_00, order="A"))
+    life.sees(refund("2026-03-03T00:00Z", order="C"))
+    life.sees(refund("2026-03-03T00:00Z", 1_00))
+    return life
+
+
+def takes(life: LifeOf, *events: Event) -> bool:
+    arrivals = [Arrival(event, ms(event.time.isoformat()), 0, b"") for event in events]
+    record = opened(life.record, life.policies)
+    return take(record, life.policies, arrivals, life.subject, arrivals[-1].appended_ms, True) is not None
+
+
+LATER, LATER_STILL = "2026-03-04T00:00Z", "2026-03-04T00:01Z"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        buy(LATER, 1_00),
+        buy(LATER, 1_00, order="D"),
+        click(LATER),
+        profile(LATER, region="north"),
+        stage(LATER, "won"),
+    ],
+)
+def test_what_settles_nothing_takes_the_short_way_of_one_who_has_sent_something_back_too(event):
+    assert takes(returning(), event)
+    assert takes(returning(), event, click(LATER_STILL))
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [buy(LATER, 1_00, order="A")],  # is known
+        [buy(LATER, 1_00, order="C")],  # a refund waits for it
+        [buy(LATER, 1_00, id="C")],
+        [refund(LATER, 1_00, order="A")],
+        [refund(LATER, 1_00)],
+        [override(LATER, "2026-04-01T00:00Z", "tier", "gold")],
+        [buy(LATER, 1_00, order="D"), buy(LATER_STILL, 1_00, order="D")],
+        [buy(LATER, 1_00, id="D"), buy(LATER_STILL, 1_00, id="D")],
+    ],
+)
+def test_what_may_settle_something_does_not(events):
+    assert not takes(returning(), *events)
+
+
+def test_what_is_to_come_is_exact_where_a_refund_of_no_order_leaves_by_itself():
+    #  refund -1   20 orders of 1, one each hour      100: keen               leaves
+    # ─╳───────────●●●●●●●●●●●●●●●●●●●●───────────────●──────────────────────▼────
+    life = LifeOf(
+        policy("""
+features: {spend: {sum: purchase.amount, minus: refund.amount, window: 10d}}
+segments: {keen: "spend >= 50"}
+""")
+    )
+    life.sees(refund("2026-03-01T00:00Z", 1_00))
+    for hour in range(20):
+        life.sees(buy(ms("2026-03-02T00:00Z") + hour * 3_600_000, 1_00))
+    life.sees(buy("2026-03-03T00:00Z", 100_00))
+    [keen] = life.of("keen")
+    assert keen.next == (ms("2026-03-13T00:00Z"), False)

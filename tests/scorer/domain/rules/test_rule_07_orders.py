@@ -211,3 +211,45 @@ def test_rule_07_an_order_ahead_of_the_clock_takes_a_refund_over_when_its_time_h
     life.sees(buy("2026-03-02T00:00:00.001Z", 5_00, order="e0"), at="2026-03-02T00:00Z")
     life.until("2026-03-02T01:00Z")
     assert life.path() == [("2026-03-01T01:00Z", "bought")]
+
+
+BIG = policy("""
+features: {spend: {sum: purchase.amount, minus: refund.amount, window: 30d}}
+ladders: {tier: [{name: gold, when: "spend > 100"}, {name: basic}]}
+""")
+
+
+@pytest.mark.parametrize(
+    ("orders", "back", "falls_before"),
+    [
+        # 160 less 40: 90 are left when the first leaves; all of it: when the second left
+        ([30_00, 40_00, 90_00], 40_00, "2026-04-02T00:00Z"),
+        # 470 less 100: 70 are left when the first leaves
+        ([300_00, 60_00, 110_00], 100_00, "2026-04-04T00:00Z"),
+    ],
+)
+def test_rule_07_a_refund_brings_the_fall_forward(orders, back, falls_before):
+    #    A       B       C      some of C back     A leaves
+    # ───●───────●───────●──────╳──────────────────▼────────
+    #    Mar 1   Mar 3   Mar 5  Mar 6              Mar 31
+    life = LifeOf(BIG)
+    for day, order, amount in zip((1, 3, 5), "ABC", orders, strict=True):
+        life.sees(buy(f"2026-03-0{day}T00:00Z", amount, order=order))
+    assert life.next() == (falls_before, "basic")
+    life.sees(refund("2026-03-06T00:00Z", back, order="C"))
+    assert life.next() == ("2026-03-31T00:00Z", "basic")
+    life.until("2026-04-10T00:00Z")
+    assert life.path()[1:] == [("2026-03-31T00:00Z", "basic")]
+
+
+def test_rule_07_a_refund_of_no_order_brings_it_forward_too():
+    #    300     110     20 back for no order     the first leaves: 90
+    # ───●───────●───────╳────────────────────────▼───────
+    #    Mar 1   Mar 3   Mar 4                    Mar 31, not Apr 2
+    life = LifeOf(BIG)
+    life.sees(buy("2026-03-01T00:00Z", 300_00))
+    life.sees(buy("2026-03-03T00:00Z", 110_00))
+    life.sees(refund("2026-03-04T00:00Z", 20_00))
+    assert life.next() == ("2026-03-31T00:00Z", "basic")
+    life.until("2026-04-10T00:00Z")
+    assert life.path() == [("2026-03-01T00:00Z", "gold"), ("2026-03-31T00:00Z", "basic")]

@@ -261,3 +261,24 @@ def test_rule_15_money_is_written_in_major_units():
         "7",
         "1.234",
     ]
+
+
+def test_rule_15_what_was_to_come_when_it_was_decided_knows_nothing_of_refunds_that_came_later():
+    #  100: gold             60 of it back: basic            both are told at once, on Mar 10, after a click
+    # ─●─────────────────────╳─────────────────────●─────────┬──
+    #  Mar 1                 Mar 5                 Mar 9
+    life = LifeOf(
+        policy("""
+features: {spend: {sum: purchase.amount, minus: refund.amount, window: 10d}}
+ladders: {tier: [{name: gold, when: "spend >= 50"}, {name: basic}]}
+""")
+    )
+    life.sees(click("2026-03-09T00:00Z"))
+    life.sees(
+        buy("2026-03-01T00:00Z", 100_00, order="A"),
+        refund("2026-03-05T00:00Z", 60_00, "A"),
+        at="2026-03-10T00:00Z",
+    )
+    gold, basic = life.of("tier")
+    assert gold.next == (ms("2026-03-11T00:00Z"), "basic")
+    assert (basic.effective_ms, basic.next) == (ms("2026-03-05T00:00Z"), None)
