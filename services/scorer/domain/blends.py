@@ -5,7 +5,7 @@ from fractions import Fraction
 from math import lcm
 
 from services.scorer.domain.comparisons import Threshold
-from services.scorer.domain.entries import NPS, RATING, Entry, read_profile
+from services.scorer.domain.entries import NPS, RATING, read_profile
 from services.scorer.domain.features import Count, Feature, Feedback, Mean, Ratio, Scorecard, Sum, Trend, Which
 from services.scorer.domain.gauges import Figure, Numbers, Reading, Registers, Setting
 from services.scorer.domain.ledger import NEVER, Ledger
@@ -116,10 +116,6 @@ class _Points(Total):
     ) -> None:
         super().__init__(Count(feature.name, feature.which, feature.window), (), setting)
         self._weights, self._scale, self._weighed = weights, scale, weighed
-
-    def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
-        self.enter(registers, ledger, index, at_ms)
-        return self.read(registers, ledger, at_ms)
 
     def share(self, ledger: Ledger, index: int) -> int:
         kind = read_profile(ledger.profile(index)).kind

@@ -222,9 +222,6 @@ class Grid(Gauge):
         self._known = sum(1 << t.index for t in asked if isinstance(t.ask, Known))
         self._money = Total(Sum(feature.name, ORDERS, less_refunds=True), (), setting)
 
-    def refundable(self) -> bool:
-        return True
-
     def fresh(self) -> Registers:
         return [None, 0, self._money.fresh()]
 

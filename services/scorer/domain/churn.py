@@ -149,15 +149,13 @@ def expected_purchases(model: BgNbd, x: int, tx_ms: int, t_ms: int, horizon_ms: 
     return p_alive(model, x, tx_ms, t_ms) * per_survivor(model.a, model.b + x, model.r + x, u)
 
 
-def stepped_age(tx_ms: int, t_ms: int, day_ms: int = DAY_MS) -> int:
+def stepped_age(tx_ms: int, t_ms: int) -> int:
     """The age at which expected purchases are evaluated at age t_ms: at the last purchase, then at each whole day."""
-    return max(tx_ms, t_ms // day_ms * day_ms)
+    return max(tx_ms, t_ms // DAY_MS * DAY_MS)
 
 
 @lru_cache(maxsize=8_192)  # a path that is played again asks of the same orders again
-def expected_falls_to(
-    model: BgNbd, x: int, tx_ms: int, limit: float, horizon_ms: int, day_ms: int = DAY_MS
-) -> int | None:
+def expected_falls_to(model: BgNbd, x: int, tx_ms: int, limit: float, horizon_ms: int) -> int | None:
     """The first age (ms) at which `expected_purchases`, evaluated at `stepped_age`, is at most `limit`.
 
     It is tx_ms, or a whole number of days. Expected purchases only fall as age grows, so bisection finds it.
@@ -167,16 +165,16 @@ def expected_falls_to(
         return None
     if expected_purchases(model, x, tx_ms, tx_ms, horizon_ms) <= limit:
         return tx_ms
-    above, fallen = tx_ms // day_ms, LONGEST_MS // day_ms
-    if expected_purchases(model, x, tx_ms, fallen * day_ms, horizon_ms) > limit:
+    above, fallen = tx_ms // DAY_MS, LONGEST_MS // DAY_MS
+    if expected_purchases(model, x, tx_ms, fallen * DAY_MS, horizon_ms) > limit:
         return None
     while fallen - above > 1:
         day = (above + fallen) // 2
-        if expected_purchases(model, x, tx_ms, day * day_ms, horizon_ms) <= limit:
+        if expected_purchases(model, x, tx_ms, day * DAY_MS, horizon_ms) <= limit:
             fallen = day
         else:
             above = day
-    return fallen * day_ms
+    return fallen * DAY_MS
 
 
 def expected_value(model: GammaGamma, x: int, total: Fraction) -> Fraction:

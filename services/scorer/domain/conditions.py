@@ -8,7 +8,7 @@ from services.scorer.domain import expressions, literals
 from services.scorer.domain.comparisons import Comparison, Condition, Constant, both, either, negated
 from services.scorer.domain.document import Place, suggest
 from services.scorer.domain.expressions import ExpressionError
-from services.scorer.domain.features import PARTS, Feature, Operand, PAlive
+from services.scorer.domain.features import PARTS, Expected, Feature, Operand, PAlive
 from services.scorer.domain.lowering import Thresholds
 from services.scorer.domain.rules import Rule
 from services.scorer.domain.spans import Span, parse_span
@@ -50,7 +50,7 @@ class Conditions:
         operand = self._operand(node)
         if operand.unit == "text" and node.operator not in EQUALITIES:
             raise ExpressionError(node.offset, f"{node.name!r} is a text; compare it with ==, !=, in or not in")
-        if isinstance(operand.feature, PAlive) and node.operator in EQUALITIES:
+        if isinstance(operand.feature, PAlive | Expected) and node.operator in EQUALITIES:
             raise ExpressionError(node.offset, f"{node.name!r} is never exactly a number; compare it with < or >")
         constants = [self._constant(constant, operand) for constant in node.constants]
         if node.operator.endswith("between"):

@@ -34,8 +34,6 @@ SIZE: Final = 2
 
 
 class Decaying(Gauge):
-    orders_only = True
-
     def __init__(self, feature: Score, asked: Sequence[Threshold], setting: Setting) -> None:
         super().__init__(Which(tuple(kind for kind, _ in feature.points)), asked, setting)
         self._points = dict(feature.points)

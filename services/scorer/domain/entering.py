@@ -13,6 +13,7 @@ from services.scorer.domain.entries import (
     COMPLAINT,
     FORM,
     INTERACTION,
+    KEPT,
     NPS,
     OUTBOUND,
     OVERRIDE,
@@ -66,7 +67,7 @@ def entry_of(event: events.Event, fields: Collection[str] = (), origin: str = ""
             order = hash_of(msgspec.json.encode(event.data, order="sorted").decode())
     profile = _LETTERS[kind] + currency
     if fields or origin or event.stamped or kind == OVERRIDE:
-        kept = _kept(event, fields) if fields or kind == OVERRIDE else ()
+        kept = _kept(event, kind, fields) if fields or kind == OVERRIDE else ()
         profile = write_profile(Profile(kind, currency, event.stamped, origin, kept))
     return Entry(to_ms(event.time), hash_of(f"{event.source}\x00{event.id}"), amount, profile, order, named_id)
 
@@ -93,14 +94,15 @@ def _amount(event: events.Event) -> int:
     return to_ms(event.data.until) if isinstance(event, events.Override) else 0
 
 
-def _kept(event: events.Event, fields: Collection[str]) -> tuple[tuple[str, str], ...]:
+def _kept(event: events.Event, kind: int, fields: Collection[str]) -> tuple[tuple[str, str], ...]:
     match event:
         case events.Override(data=data):
             return _override(data)
         case events.Profile(data=data):
             return tuple(sorted((name, value or "") for name, value in data.attributes.items() if name in fields))
         case _:
-            read = ((n, getattr(event.data, "score_centi" if n == "score" else n, None)) for n in sorted(fields))
+            names = [name for name in KEPT.get(kind, ()) if name in fields]
+            read = [(name, getattr(event.data, "score_centi" if name == "score" else name)) for name in names]
             return tuple((name, str(value)) for name, value in read if value is not None)
 
 

@@ -22,6 +22,19 @@ OVERRIDE: Final = 11
 TOUCHES: Final = (CLICK, INTERACTION, OUTBOUND)
 """What a long ledger keeps by the hour only; the amount of such an entry is how many it stands for, 0 means one."""
 
+KEPT: Final = {
+    PURCHASE: ("channel",),
+    CLICK: ("channel", "page"),
+    INTERACTION: ("channel",),
+    OUTBOUND: ("channel",),
+    FORM: ("channel", "form"),
+    RATING: ("channel", "score"),
+    NPS: ("channel", "score"),
+    COMPLAINT: ("channel",),
+    STAGE: ("opportunity", "stage"),
+}
+"""Per kind the fields that an entry keeps in its profile if a rule asks for them, by name."""
+
 REST: Final = -1
 """The amount of a refund that takes what is left of its order."""
 

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from services.scorer.domain.entries import OVERRIDE, PURCHASE, letter
-from services.scorer.domain.features import Stage
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.machine import Machine
 from services.scorer.domain.rules import Policy
-
-STAGE_FIELDS: Final = frozenset(("opportunity", "stage"))
 
 
 class Era(NamedTuple):
@@ -55,7 +52,7 @@ class Policies:
         return cls((Era(-NEVER, -NEVER, Machine(policy), _mark(b"", policy, -NEVER)),))
 
     def then(self, policy: Policy, effective_ms: int, activated_ms: int) -> "Policies":
-        """The same with one more era; ValueError if it would begin before the last one."""
+        """The same with one more era; ValueError if it would begin, or become known, before the last one."""
         last = self.eras[-1]
         if effective_ms < last.effective_ms or activated_ms < last.activated_ms:
             raise ValueError("a policy cannot take effect before the one activated last")
@@ -95,6 +92,5 @@ def _mark(before: bytes, policy: Policy, effective_ms: int) -> bytes:
 
 
 def kept_for(policy: Policy) -> frozenset[str]:
-    """The fields of events that the policy's rules ask for."""
-    fields = policy.fields | frozenset(policy.document.attributes)
-    return fields | STAGE_FIELDS if any(isinstance(f, Stage) for f in policy.features) else fields
+    """The fields of events and the attributes that the policy's rules ask for."""
+    return policy.fields | frozenset(policy.document.attributes)

@@ -24,6 +24,9 @@ from services.scorer.domain.where import KIND_SAYS
 
 ORDERS: Final = Which((PURCHASE,))
 
+MOST_KEPT: Final = 4_096
+"""Of what is remembered by profile, of which there may be any number; then it begins again."""
+
 Registers = list[Any]
 
 Reading = tuple[int, int]
@@ -57,7 +60,7 @@ class Gauge:
     """Whether entries may be among them that stand for several events."""
 
     def __init__(self, which: Which | None, asked: Sequence[Threshold], setting: Setting) -> None:
-        self.which, self.asked, self.setting = which, asked, setting
+        self.which, self.setting = which, setting
         self.bits = sum(1 << t.index for t in asked)
 
     def counts(self, profile: str) -> bool:

@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+LAST_MS: Final = 253_402_300_799_999
+"""The last instant that can be told, of 31 December 9999: what is to happen later is as good as never."""
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

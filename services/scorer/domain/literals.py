@@ -11,7 +11,7 @@ MOST_DIGITS = 15
 """What a float still tells apart: models compute with floats (`churn.py`)."""
 
 LARGEST = 2**53
-"""No total of events or minor units can be as large."""
+"""A limit of events or minor units is below it, as any one amount is: up to here a float tells whole numbers apart."""
 
 T = TypeVar("T")
 
@@ -51,13 +51,12 @@ def check_order(comparison: Compared) -> None:
 
 def _scaled(text: str, digits: int, rule: str) -> int:
     decimal = _decimal(text)
-    if decimal.adjusted() > len(str(LARGEST)):
-        raise ValueError(f"{_shown(text)} is larger than any total can be")
+    most = Decimal(LARGEST).scaleb(-digits)
+    if abs(decimal) >= most:
+        raise ValueError(f"{_shown(text)} is too large; write less than {most:,f}".replace(",", "_"))
     scaled = Fraction(decimal) * 10**digits
     if scaled.denominator != 1:
         raise ValueError(f"{_shown(text)} has too many decimals; {rule}")
-    if abs(scaled) >= LARGEST:
-        raise ValueError(f"{_shown(text)} is larger than any total can be")
     return int(scaled)
 
 

@@ -32,7 +32,7 @@ from services.scorer.domain.features import (
     Trend,
     Value,
 )
-from services.scorer.domain.gauges import Gauge, Reading, Registers, Setting
+from services.scorer.domain.gauges import MOST_KEPT, Gauge, Reading, Registers, Setting
 from services.scorer.domain.intervals import Beginning, First, Rhythm, Since
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.moments import Effect
@@ -41,7 +41,6 @@ from services.scorer.domain.profiles import Noted, Staged
 from services.scorer.domain.rules import Policy
 from services.scorer.domain.standing import Standing
 
-_MOST_KEPT: Final = 4_096
 _each_packed: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _standing: Final = msgspec.msgpack.Decoder(Standing).decode
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -105,7 +104,7 @@ class Machine:
         """The movers in which these thresholds have a say, by index."""
         concerned = self._concerned.get(changed)
         if concerned is None:
-            if len(self._concerned) >= _MOST_KEPT:
+            if len(self._concerned) >= MOST_KEPT:
                 self._concerned.clear()
             concerned = tuple(i for i, mover in enumerate(self.movers) if changed & mover.bits)
             self._concerned[changed] = concerned
@@ -146,7 +145,7 @@ class Machine:
         """The gauges that an entry of this profile may change, each with its index."""
         touched = self._touched.get(profile)
         if touched is None:
-            if len(self._touched) >= _MOST_KEPT:
+            if len(self._touched) >= MOST_KEPT:
                 self._touched.clear()
             touched = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.touched_by(profile))
             self._touched[profile] = touched
@@ -175,7 +174,7 @@ class Machine:
 
     def _meeting(self, profile: str) -> tuple[tuple[int, Callable[..., Reading | None], int], ...]:
         """Of the gauges touched index, `meet`, and the thresholds that are none of theirs."""
-        if len(self._meetings) >= _MOST_KEPT:
+        if len(self._meetings) >= MOST_KEPT:
             self._meetings.clear()
         meeting = self._meetings[profile] = tuple((i, gauge.meet, ~gauge.bits) for i, gauge in self.touched(profile))
         return meeting

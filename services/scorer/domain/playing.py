@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from schemas.decisions import Value
 from services.scorer.domain.eras import Policies
+from services.scorer.domain.instants import LAST_MS
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.moments import Effect
@@ -40,7 +41,7 @@ def coming(life: Life, effects: Sequence[Effect], names: Sequence[str]) -> dict[
     life = life.copy()
     missing = set(names)
     found: dict[str, tuple[int, Value]] = {}
-    for instant in life.play(effects, NEVER - 1):
+    for instant in life.play(effects, LAST_MS):
         for moved in instant.moved:
             name = moved.dimension.name
             if name in missing:
@@ -86,7 +87,7 @@ def next_of(now: Now, place: int, standing: Standing) -> tuple[int, Value] | Non
         for next_ms in nexts:
             if next_ms < at_ms:
                 at_ms = next_ms
-        if at_ms >= NEVER:
+        if at_ms > LAST_MS:
             return None
         before = truths
         for i, (gauge, own) in enumerate(gauges):

@@ -1,9 +1,11 @@
 """Prices: amounts of other currencies in the policy's, at the rate of their day (rule 8)."""
 
 from bisect import bisect_right
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 import msgspec
+
+_EXACT = Context(prec=28, rounding=ROUND_HALF_EVEN)  # an amount has 16 digits, a rate 12 (`rates.py`)
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -27,4 +29,4 @@ class Prices(msgspec.Struct, frozen=True):
         place = bisect_right(rates, at_ms, key=lambda rate: rate.from_ms)
         if place == 0:
             return None
-        return int((amount * rates[place - 1].factor).to_integral_value(ROUND_HALF_EVEN))
+        return int(_EXACT.to_integral_value(_EXACT.multiply(Decimal(amount), rates[place - 1].factor)))

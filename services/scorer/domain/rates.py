@@ -11,7 +11,7 @@ from services.scorer.domain.instants import to_ms
 from services.scorer.domain.prices import Prices, Rate
 
 MOST_DIGITS = 12
-"""Of a rate: with the 16 of an amount a product still fits the 28 of a Decimal, so that it is exact."""
+"""Of a rate: with the 16 of an amount a product still fits the 28 of `prices.py`, so that it is exact."""
 
 
 def prices(document: Document, zone: ZoneInfo) -> Prices:

@@ -12,22 +12,9 @@ from math import prod
 from services.scorer.domain import expressions, literals
 from services.scorer.domain.comparisons import Operator
 from services.scorer.domain.document import suggest
-from services.scorer.domain.entries import CLICK, COMPLAINT, FORM, INTERACTION, NPS, OUTBOUND, PURCHASE, RATING, STAGE
+from services.scorer.domain.entries import COMPLAINT, INTERACTION, KEPT, NPS, OUTBOUND, RATING
 from services.scorer.domain.expressions import And, Compared, Constant, ExpressionError, Node, Not, Or
 from services.scorer.domain.features import Fields, Where, Which
-
-KEPT_BY_KIND = {
-    PURCHASE: ("channel",),
-    CLICK: ("channel", "page"),
-    INTERACTION: ("channel",),
-    OUTBOUND: ("channel",),
-    FORM: ("channel", "form"),
-    RATING: ("channel",),
-    NPS: ("channel",),
-    COMPLAINT: ("channel",),
-    STAGE: ("opportunity", "stage"),
-}
-"""Per kind of entry the fields that an entry keeps only if a rule asks for them."""
 
 KIND_SAYS: dict[int, dict[str, str]] = {
     INTERACTION: {"direction": "inbound"},
@@ -45,6 +32,7 @@ MOST_TRIED = 10_000
 """Combinations of fields."""
 
 ALWAYS_KEPT = frozenset({"direction", "kind"})
+"""Those of KIND_SAYS: nothing more is kept for them."""
 
 _ORDERS: dict[str, Callable[[str | Fraction, str | Fraction], bool]] = {
     "<": operator.lt,
@@ -96,7 +84,7 @@ def _can_pass(kind: int, where: Where, compared: Iterable[Compared]) -> bool:
             choices[name] = [said[name]]
         elif name == "score" and kind in SCALES:
             choices[name] = [*_scores(kind, named)]
-        elif name in KEPT_BY_KIND[kind]:
+        elif name in KEPT[kind]:
             choices[name] = [None, *named, "".join(map(str, named)) + "?"]
     if prod(map(len, choices.values())) > MOST_TRIED:
         return True
@@ -114,7 +102,7 @@ def _scores(kind: int, named: Iterable[str | Fraction]) -> Iterator[Fraction]:
 
 
 def _fields(kind: int) -> set[str]:
-    return {*KEPT_BY_KIND[kind], *KIND_SAYS.get(kind, ()), *(("score",) if kind in SCALES else ())}
+    return {*KEPT[kind], *KIND_SAYS.get(kind, ())}
 
 
 def _check(comparison: Compared, known: set[str], kinds: tuple[int, ...]) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from services.scorer.domain.comparisons import Threshold
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
 from services.scorer.domain.features import Count, Sum
-from services.scorer.domain.gauges import Figure, Gauge, Limits, Reading, Registers, Setting, voids
+from services.scorer.domain.gauges import MOST_KEPT, Figure, Gauge, Limits, Reading, Registers, Setting, voids
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.orders import Take
 from services.scorer.domain.spans import window_exit
@@ -96,6 +96,8 @@ class Total(Windowed):
     def counts(self, profile: str) -> bool:
         known = self._profiles.get(profile)
         if known is None:
+            if len(self._profiles) >= MOST_KEPT:
+                self._profiles.clear()
             known = self._profiles[profile] = super().counts(profile)
         return known
 

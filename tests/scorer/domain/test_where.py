@@ -7,9 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scorer.domain.entries import CLICK, COMPLAINT, FORM, INTERACTION, NPS, OUTBOUND, PURCHASE, RATING, STAGE
+from services.scorer.domain.entries import (
+    CLICK,
+    COMPLAINT,
+    FORM,
+    INTERACTION,
+    KEPT,
+    NPS,
+    OUTBOUND,
+    PURCHASE,
+    RATING,
+    STAGE,
+)
 from services.scorer.domain.expressions import ExpressionError
-from services.scorer.domain.where import KEPT_BY_KIND, KIND_SAYS, compiled
+from services.scorer.domain.where import KIND_SAYS, compiled
 
 
 def holds(text: str, fields: dict[str, str | Fraction], kinds=(CLICK, RATING, NPS)) -> bool:
@@ -94,4 +105,4 @@ def test_a_field_that_some_of_the_events_have_can_be_asked_for():
 
 
 def test_every_kind_that_can_be_counted_has_its_fields():
-    assert set(KIND_SAYS) <= set(KEPT_BY_KIND)
+    assert set(KIND_SAYS) <= set(KEPT)

@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 
 from schemas.events import Event
 from services.scorer.domain import folding, scoring
-from services.scorer.domain.entries import CLICK, Entry, Profile, write_profile
+from services.scorer.domain.entries import CLICK, Entry, Profile, read_profile, write_profile
 from services.scorer.domain.folding import CAP, KEPT
+from services.scorer.domain.gauges import MOST_KEPT
 from services.scorer.domain.paths import fold
 from services.scorer.domain.rules import Policy
 from services.scorer.domain.scoring import Arrival
+from services.scorer.domain.windows import Total
 from tests.scorer.domain.rules.early import folded_early
 from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy, told
-from tests.scorer.domain.timeline import buy, click, contact, ms, override, refund
+from tests.scorer.domain.timeline import buy, click, contact, ms, override, profile, refund
 
 FIRST = ms("2026-01-01T00:00Z")
 BUSY = policy("""
@@ -424,3 +426,30 @@ def test_rule_04_a_position_that_comes_out_otherwise_by_the_hour_is_told_as_a_co
     [change] = [c for c in life.sees(*clicks(1_024)[1_023:]) if c.dimension.name == "hot"]
     assert (change.before, change.after, change.cause, change.trigger) == (True, False, "folding", None)
     assert life.value("hot") is False
+
+
+def test_rule_04_an_entry_keeps_what_a_rule_asks_of_the_event_and_nothing_for_attributes_named_alike():
+    life = LifeOf(
+        policy("""
+attributes: [order, currency, amount_minor]
+features: {web: {count: purchase, where: "channel == 'web'"}}
+segments: {big: "order == 'big'"}
+""")
+    )
+    life.sees(buy("2026-03-01T00:00Z", 1_00, order="o1", channel="web"), profile("2026-03-02T00:00Z", order="big"))
+    bought, told = (read_profile(entry.profile) for entry in life.customer.ledger.entries)
+    assert (bought.fields, told.fields) == ((("channel", "web"),), (("order", "big"),))
+    assert life.value("big") is True
+
+
+def test_rule_04_however_many_pages_there_are_little_is_remembered_of_them():
+    life = LifeOf(
+        policy("""
+features: {read: {count: click, window: 30d, where: "page != '/'"}}
+segments: {reader: "read > 9"}
+""")
+    )
+    [gauge] = [gauge for gauge in life.policies.machines[0].gauges if isinstance(gauge, Total)]
+    for number in range(2 * MOST_KEPT):
+        gauge.counts(write_profile(Profile(CLICK, fields=(("page", f"/{number}"),))))
+    assert len(gauge._profiles) <= MOST_KEPT

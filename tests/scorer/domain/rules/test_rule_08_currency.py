@@ -1,5 +1,7 @@
 """Rule 8: original minor units are kept; the policy's dated rates convert, rounded half-even to its minor unit."""
 
+from decimal import localcontext
+
 import pytest
 
 from services.scorer.domain.scoring import Arrival
@@ -132,3 +134,11 @@ segments:
         **{"grid.f": 0, "orders": 0},
     }
     assert life.feature("basket").unpriced == 1
+
+
+def test_rule_08_what_an_amount_comes_to_does_not_depend_on_the_thread():
+    life = in_yuan("{USD: {2000-01-01: 7.10111111111}}")
+    with localcontext() as rough:
+        rough.prec = 6
+        life.sees(buy("2026-03-01T00:00Z", 1_234_567_89, currency="USD"))
+        assert life.figure("spend") == "8766803.76"  # 1 234 567.89 times the rate is 8 766 803.7611...

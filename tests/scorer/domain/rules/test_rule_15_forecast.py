@@ -1,7 +1,10 @@
 """Rule 15: what happens next without any event, and what it takes to move up."""
 
+import pytest
+
 from services.scorer.domain.explain import applies, money
 from services.scorer.domain.instants import to_datetime
+from services.scorer.domain.records import decision
 from tests.scorer.domain.rules.life_of import DAY, H, LifeOf, policy
 from tests.scorer.domain.timeline import buy, click, contact, feedback, ms, profile, refund
 
@@ -282,3 +285,19 @@ ladders: {tier: [{name: gold, when: "spend >= 50"}, {name: basic}]}
     gold, basic = life.of("tier")
     assert gold.next == (ms("2026-03-11T00:00Z"), "basic")
     assert (basic.effective_ms, basic.next) == (ms("2026-03-05T00:00Z"), None)
+
+
+@pytest.mark.parametrize("points", ["1_000_000_000", "10_000_000_000"])
+def test_rule_15_what_would_come_after_the_year_9999_never_does(points):
+    life = LifeOf(
+        policy(f"""
+features: {{e: {{score: {{purchase: {points}}}, half_life: 36500d}}}}
+segments: {{keen: "e > 0.000000000000001"}}
+""")
+    )
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    [keen] = life.of("keen")
+    assert keen.after is True
+    assert (keen.next is None) == (points == "10_000_000_000")
+    assert (life.next("keen") is None) == (points == "10_000_000_000")
+    decision(keen, "c1", sequence=1, decided_ms=life.now, catching_up=False)  # can be written down
