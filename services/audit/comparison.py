@@ -15,6 +15,7 @@ from schemas.decisions import Value
 from services.analyst import words
 from services.scorer.domain import entries as kinds
 from services.scorer.domain.entries import REST, TOUCHES, Entry, read_profile, write_profile
+from services.scorer.domain.folding import without_texts
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.ledger import FULL
 from services.scorer.domain.merging import joined
@@ -23,7 +24,7 @@ from services.scorer.domain.state import Customer
 
 _HOUR_MS = 3_600_000
 _NAMED = 3
-_NEAR = 256  # entries below a full ledger
+_NEAR = 131_072  # bytes below a full record
 _KINDS = {
     kinds.PURCHASE: "purchase",
     kinds.REFUND: "refund",
@@ -72,8 +73,8 @@ def is_blank(customer: Customer) -> bool:
 
 
 def is_full(customer: Customer) -> bool:
-    """Whether the ledger may have refused something, which depends on when it was folded."""
-    return len(customer.ledger) >= FULL - _NEAR
+    """Whether the record may have been too long for something, which depends on when it was folded."""
+    return customer.size >= FULL - _NEAR
 
 
 def compared(live: Customer, again: Customer, *, exact: bool) -> list[Difference]:
@@ -207,9 +208,10 @@ def _entries(live: Customer, again: Customer, *, exact: bool) -> Iterable[Differ
 
 def _all(customer: Customer) -> list[Entry]:
     """Those that count, and those that will when their time has come; of each what the policies name, though a rebuild
-    may have asked for more."""
-    fields = customer.life.policies.fields
-    return [_as_named(e, fields) for e in (*customer.ledger.entries, *(w.entry for w in customer.waiting))]
+    may have asked for more, and a long record keeps no other texts."""
+    policies = customer.life.policies
+    entries = (*customer.ledger.entries, *(w.entry for w in customer.waiting))
+    return without_texts([_as_named(e, policies.fields) for e in entries], policies.named)
 
 
 def _as_named(entry: Entry, fields: Collection[str]) -> Entry:

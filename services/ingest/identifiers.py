@@ -1,4 +1,4 @@
-"""Ids are taken as they are, if they can be told apart and name nobody (DESIGN.md section 4, fine print)."""
+"""Ids are taken as they are, if they can be told apart and name nobody."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""What a customer has done by a day: orders made one transaction a calendar day (DESIGN.md section 4, rule 13).
+"""What a customer has done by a day: orders made one transaction a calendar day (rule 13).
 
 As in the papers, recency and age are counted in calendar days. The scorer counts them in milliseconds; the two differ
 by less than a day.

@@ -1,4 +1,4 @@
-"""How a calibration is written: as the `calibration:` section of a policy (DESIGN.md section 6)."""
+"""How a calibration is written: as the `calibration:` section of a policy."""
 
 from decimal import Decimal
 from typing import Any

@@ -43,7 +43,7 @@ class Order(msgspec.Struct):
         return max(0, self.amount - sum(amount for day, amount in self.taken if day <= until))
 
     def stands(self, until: int) -> bool:
-        """Whether it counts: fully refunded orders do not, orders of amount zero do (DESIGN.md, rule 7)."""
+        """Whether it counts: fully refunded orders do not, orders of amount zero do (rule 7)."""
         return self.amount == 0 or self.net(until) > 0
 
 

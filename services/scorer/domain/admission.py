@@ -9,7 +9,7 @@ from schemas.money import DIGITS, to_major
 from services.scorer.domain.arrivals import Arrival, Report
 from services.scorer.domain.entering import entry_of
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
-from services.scorer.domain.ledger import FULL, NEVER
+from services.scorer.domain.ledger import FULL, NEVER, SIZE, Ledger
 from services.scorer.domain.orders import Settlement, settle
 from services.scorer.domain.shadows import origin_of, part_shadows
 from services.scorer.domain.state import Customer
@@ -48,11 +48,18 @@ def _are_new(customer: Customer, entries: Sequence[Admission]) -> bool:
     """Whether nothing known has to do with the new ones: no id or order seen, no refund that names one, no merge or
     erasure; and there is no refund among them."""
     ledger = customer.life.ledger
-    if customer.rare is not None or customer.waiting or len(ledger) + len(entries) > FULL:
+    if customer.rare is not None or customer.waiting:
+        return False
+    if customer.size + sum(_adds(ledger, entry) for entry, _ in entries) > FULL:
         return False
     if len(entries) > 1 and not are_apart([entry for entry, _ in entries]):
         return False
     return not any(entry.profile[0] == _REFUND or ledger.holds(entry.id) or ledger.names(entry) for entry, _ in entries)
+
+
+def _adds(ledger: Ledger, entry: Entry) -> int:
+    """Bytes of the record at most, for good: of a click or interaction texts are forgotten before it is full."""
+    return SIZE if entry.kind in TOUCHES else ledger.adds(entry)
 
 
 def are_apart(entries: Sequence[Entry]) -> bool:
@@ -75,6 +82,7 @@ class _Gate:
         for entry in (*self._kept, *(customer.rare.shadowed if customer.rare else ())):
             self._note(entry)
         self._erased = customer.rare.erased if customer.rare else {}
+        self._size = customer.size
         self._reversed = False
         self._settlement: Settlement | None = None
         self._entries: list[Admission] = []
@@ -98,10 +106,12 @@ class _Gate:
                 else:
                     self._reports.append(Report(reason, _conflict(reason, arrival.event), arrival))
                 continue
-            if len(self._kept) >= FULL:
-                detail = f"the customer's ledger is full: {FULL} entries; merge or erase what is not a customer's"
+            size = self._size + _adds(self._customer.ledger, entry)
+            if size > FULL:
+                detail = f"the customer's record is full: {FULL:,} bytes; part or erase what is not a customer's"
                 self._reports.append(Report("ledger_full", detail, arrival))
                 continue
+            self._size = size
             other = self._by_id.get(entry.id) or self._by_order.get(_key(entry))
             if other is None:
                 self._keep(entry, arrival)

@@ -1,4 +1,4 @@
-"""Whether a customer is still a customer, how often they will buy, and for how much (DESIGN.md section 4, rule 13).
+"""Whether a customer is still a customer, how often they will buy, and for how much (rule 13).
 
 P(alive) and expected purchases follow BG/NBD (Fader, Hardie, Lee: "Counting Your Customers" the Easy Way, 2005), the
 value of a purchase follows Gamma-Gamma (Fader, Hardie: The Gamma-Gamma Model of Monetary Value, 2013). Throughout:

@@ -4,7 +4,7 @@ Definitions only, with every number exact. How they are kept as events come and 
 is asked of them in `comparisons.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Literal
 
@@ -23,10 +23,12 @@ class Where(msgspec.Struct, frozen=True):
     """A condition on an event's fields.
 
     names: the fields it asks for, which entries must therefore keep
+    texts: those that it compares them with: it cannot tell any others apart
     """
 
     text: str
     names: frozenset[str]
+    texts: frozenset[str]
     holds: Callable[[Fields], bool]
 
 
@@ -226,6 +228,13 @@ Feature = (
     | Attribute
     | Scorecard
 )
+
+
+def wheres_of(features: Iterable[Feature]) -> list[Where]:
+    """The conditions on events among them."""
+    asked = (getattr(feature, "which", None) for feature in features)
+    return [which.where for which in asked if isinstance(which, Which) and which.where is not None]
+
 
 PARTS: dict[type, dict[str, Unit]] = {
     Count: {"": "count"},

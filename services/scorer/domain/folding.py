@@ -10,12 +10,12 @@ they do. So `count > k` is exact for every k below KEPT.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from services.scorer.domain.entries import TOUCHES, Entry, read_profile
+from services.scorer.domain.entries import TOUCHES, Entry, read_profile, write_profile
 from services.scorer.domain.frozen import Footing, Frozen
 from services.scorer.domain.ledger import Ledger
 from services.scorer.domain.life import Life
@@ -39,6 +39,41 @@ _STEP: Final = 256  # look whether there is something to fold once in so many en
 FEWEST: Final = 32
 """With so few entries less, what is folded would soon be as long again, and folding plays all of it twice."""
 _HOUR_MS: Final = 3_600_000
+
+
+LARGE: Final = 500_000
+"""Bytes. Of a record that is longer clicks and interactions keep no text that no rule compares a field with: pages that
+are hardly ever twice the same could not be folded."""
+
+_LARGER: Final = 65_536
+"""Bytes. So much more, and it is looked at again."""
+
+OTHER: Final = "\x1e"
+"""What stands in the place of such a text; none has control characters."""
+
+
+def is_heavy(before: int, came: int) -> bool:
+    """Whether it is time to forget texts: a record of so many bytes, and so many that came."""
+    after = before + came
+    return after > LARGE and after // _LARGER > before // _LARGER
+
+
+def without_texts(entries: Iterable[Entry], named: tuple[frozenset[str], frozenset[str]]) -> list[Entry]:
+    """The entries, of clicks and interactions only the texts of named fields that are named themselves."""
+    fields, texts = named
+    shorter: dict[str, str] = {}
+    kept = []
+    for entry in entries:
+        profile = entry.profile
+        if entry.kind in TOUCHES:
+            if profile not in shorter:
+                read = read_profile(profile)
+                told = tuple((n, OTHER if n in fields and text not in texts else text) for n, text in read.fields)
+                shorter[profile] = write_profile(msgspec.structs.replace(read, fields=told))
+            if shorter[profile] != profile:
+                entry = msgspec.structs.replace(entry, profile=shorter[profile])  # noqa: PLW2901
+        kept.append(entry)
+    return kept
 
 
 def is_due(ledger: Ledger, taken: int) -> bool:

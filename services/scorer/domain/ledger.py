@@ -18,14 +18,16 @@ from services.scorer.domain.orders import NOTHING, Settlement, Take, settle
 NEVER: Final = 2**62 - 1
 """An instant later than any other."""
 
-FULL: Final = 45_000
-"""No ledger holds more entries: a record must stay below the 1 MiB that Kafka takes."""
+FULL: Final = 1_000_000
+"""Bytes. Nothing more is taken by a customer whose record would be longer: Kafka takes 1 MiB."""
 
 ROW: Final = Struct("<QIhI")  # id << 8 | profile number, time's low 32 bits, its high 16 bits, amount
 SIZE: Final = 18  # bytes; ROW.size as a number, which the compiler writes into the code
 _pack: Final = ROW.pack
 _time: Final = Struct("<6xq").unpack_from  # the time is the upper six bytes of the eight that end with it
 _amount: Final = Struct("<14xI").unpack_from
+_EXTRA: Final = 39  # bytes of an entry's extras: three numbers of up to 9, an id, the lengths
+_TEXT: Final = 5  # bytes for the length of a text
 _FEW: Final = 64
 _WIDE: Final = 2**32 - 1  # the amount stands in the extras
 _ELSEWHERE: Final = 255  # the profile stands in the extras
@@ -125,6 +127,13 @@ class Ledger:
         """Whether it is a refund, or an order that a refund here names or whose key is known here."""
         return entry.profile[0] == _REFUND or self.names(entry)
 
+    def adds(self, entry: Entry) -> int:
+        """How many bytes the entry adds to the record at most."""
+        profile = entry.profile
+        known = profile in self.profiles
+        elsewhere = _EXTRA if entry.order or not known or not 0 <= entry.amount < _WIDE or profile[0] == _REFUND else 0
+        return SIZE + elsewhere + (0 if known else len(profile.encode()) + _TEXT)
+
     def names(self, entry: Entry) -> bool:
         """Whether an order here has the key of this order, or a refund here names it."""
         if entry.profile[0] != _PURCHASE or not (entry.order or self.refunds):
@@ -186,7 +195,7 @@ class Ledger:
         """How many events the entry stands for."""
         amount: int
         (amount,) = _amount(self.rows, index * SIZE)
-        return self.amount(index) if amount and self.profile(index)[0] in _TOUCH else 1
+        return self.amount(index) or 1 if amount and self.profile(index)[0] in _TOUCH else 1
 
     def _id(self, index: int) -> int:
         return int(ROW.unpack_from(self.rows, index * SIZE)[0] >> 8)

@@ -12,6 +12,7 @@ import msgspec
 from schemas.decisions import Value
 from services.scorer.domain.entries import TOUCHES, Entry, read_profile, write_profile
 from services.scorer.domain.eras import Policies
+from services.scorer.domain.folding import LARGE
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.outcomes import Change
@@ -108,6 +109,9 @@ def receive(
     into.waiting = _in_order([*into.waiting, *(_waits_for(w, other_subject) for w in other.waiting)])
     turn.rebase([*_all(into), *theirs], subject, at_ms, "merge", _higher(into.frozen, others.frozen))
     into.rarely().joined |= {other_subject: departed} | others.joined
+    if into.size + other.size > LARGE:
+        turn.forget_texts()
+        turn.fold_touches()
     return turn.changes
 
 

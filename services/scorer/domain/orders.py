@@ -74,7 +74,8 @@ def settle(entries: Sequence[Entry]) -> Settlement:
 
 
 def _settle_order(settlement: Settlement, order: Entry, refunds: Iterable[Entry]) -> None:
-    """Refunds take from what is left in the order of their effect; in one millisecond those with an amount go first."""
+    """Refunds take from what is left in the order of their effect, then of their own time; of one time those with an
+    amount go first."""
     left = order.amount
     takes = settlement.of_order[order.id] = []
     for refund in sorted(refunds, key=lambda e: (max(e.time_ms, order.time_ms), e.time_ms, e.amount == REST, e.id)):

@@ -116,7 +116,9 @@ def revived(opened: Opened, policies: Policies) -> Customer:
 
 def decode(record: bytes, policies: Policies) -> Customer:
     """StateError as `opened`."""
-    return revived(opened(record, policies), policies)
+    customer = revived(opened(record, policies), policies)
+    customer.size = len(record)
+    return customer
 
 
 def due_ms(record: bytes) -> int | None:

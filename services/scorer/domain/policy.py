@@ -20,16 +20,11 @@ from services.scorer.domain.document import Document, PolicyError, nearest, read
 from services.scorer.domain.expressions import CALIBRATED, KEYWORDS
 from services.scorer.domain.features import (
     Attribute,
-    Count,
     Feature,
-    Feedback,
     KnownFor,
-    Mean,
-    SinceLast,
     Stage,
-    Sum,
     Tenure,
-    Trend,
+    wheres_of,
 )
 from services.scorer.domain.lowering import Thresholds
 from services.scorer.domain.pending import pending
@@ -152,14 +147,9 @@ def _zones() -> dict[str, str]:
 
 def _fields(features: tuple[Feature, ...]) -> frozenset[str]:
     """The event fields that entries must keep for these features."""
-    fields: set[str] = set()
-    for feature in features:
-        match feature:
-            case Count() | Sum() | Mean() | Feedback() | SinceLast() | Trend():
-                where = feature.which.where
-                fields |= where.names if where else frozenset()
-            case Stage():
-                fields |= {"opportunity", "stage"}
+    fields = {name for where in wheres_of(features) for name in where.names}
+    if any(isinstance(feature, Stage) for feature in features):
+        fields |= {"opportunity", "stage"}
     return frozenset(fields - ALWAYS_KEPT)
 
 

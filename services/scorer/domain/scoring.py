@@ -9,7 +9,7 @@ from services.scorer.domain.admission import Admitted, admit
 from services.scorer.domain.arrivals import Arrival, Report
 from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.folding import is_due
+from services.scorer.domain.folding import LARGE, is_due, is_heavy
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.outcomes import Change, Outcome
 from services.scorer.domain.packing import encode, opened, revived
@@ -54,10 +54,11 @@ def _decide(
         if met is not None:
             return met
     turn = Turn(customer, policies, reasons=reasons)
-    admitted = NOBODY
+    admitted, came = NOBODY, 0
     if arrivals:
         admitted = admit(customer, arrivals[0].event.subject if subject is None else subject, arrivals)
         entries = admitted.entries
+        came = sum(customer.ledger.adds(entry) for entry, _ in entries)
         if len(entries) == 1:
             turn.apply(entries, deque())
         else:
@@ -72,10 +73,13 @@ def _decide(
         own = arrivals[0].event.subject if subject is None else subject
         turn.rebase([*customer.ledger.entries, *shadowed], own, now_ms, "late_event", customer.frozen)
     turn.advance(until_ms)
-    if is_due(customer.ledger, len(admitted.entries)):
+    taken = len(admitted.entries)
+    heavy = is_heavy(customer.size, came)
+    if heavy:
+        turn.forget_texts()
+    if heavy or is_due(customer.ledger, taken):
         turn.fold_touches()
         turn.advance(until_ms)
-    taken = len(admitted.entries)
     altered = bool(taken or turn.changes or admitted.shadowed)
     return Outcome(
         changes=turn.changes,
@@ -100,15 +104,16 @@ def score(
 ) -> tuple[bytes, Outcome]:
     """The same from record to record, None being that of a customer not known before: the next one, and the outcome."""
     before = None if record is None else opened(record, policies)
-    if arrivals:
+    if arrivals and (record is None or len(record) <= LARGE):
         known = before or nobody(policies, arrivals[0])
         taken = take(known, policies, arrivals, subject, until_ms, reasons) if known else None
         if taken is not None:
             return taken
-    if before is None:
+    if before is None or record is None:
         due_before_ms, customer = NEVER, Customer.new(policies)
     else:
         due_before_ms, customer = before[1], revived(before, policies)
+        customer.size = len(record)
     outcome = _decide(customer, due_before_ms, policies, arrivals, until_ms, subject, reasons)
     return encode(customer), outcome
 

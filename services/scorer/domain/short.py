@@ -17,7 +17,7 @@ from services.scorer.domain.changes import Chronicle, plain_changes
 from services.scorer.domain.entering import entry_of
 from services.scorer.domain.entries import OVERRIDE, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.folding import CAP
+from services.scorer.domain.folding import CAP, LARGE
 from services.scorer.domain.gauges import Registers
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.ledger import NEVER, SIZE, Ledger
@@ -33,6 +33,7 @@ from services.scorer.domain.turns import Turn
 
 _OVERRIDE: Final = letter(OVERRIDE)
 _CAP_BYTES: Final = CAP * SIZE
+_MOST_IN_ROW: Final = 250_000  # bytes: more may make a record longer than Kafka takes
 
 
 def meet(
@@ -41,7 +42,7 @@ def meet(
     """Play what is due before the event, take it, and play time up to `until_ms`; None if it is not for this way."""
     life, event = customer.life, arrival.event
     ledger, due_before_ms = life.ledger, life.due_ms
-    if customer.rare or customer.waiting or life.overrides:
+    if customer.rare or customer.waiting or life.overrides or customer.size > LARGE:
         return None
     if life.known < policies.count or life.era < 0:
         return None
@@ -172,7 +173,9 @@ def _in_row(
             return None
         entry = follower
         entries.append(entry)
-    return list(zip(entries, (a.event for a in arrivals), strict=True)) if are_apart(entries) else None
+    if sum(map(ledger.adds, entries)) > _MOST_IN_ROW or not are_apart(entries):
+        return None
+    return list(zip(entries, (a.event for a in arrivals), strict=True))
 
 
 def _fit(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int, subject: str | None) -> Entry | None:

@@ -39,7 +39,8 @@ class Rare(msgspec.Struct, array_like=True):
     shadowed:  after a merge, entries in the place of which one of another origin counts
     erased:    per origin ("" is the customer's own) the instant of its erasure
     joined:    the subjects merged into this one, at any time before
-    left:      of one without any event, who had some before a merge or an erasure: what was announced last
+    left:      what was announced last of dimensions that no policy in force knows; of one without any event, who had
+               some before a merge or an erasure, of all
     """
 
     overrides: list[Override] = []
@@ -59,14 +60,16 @@ class Customer:
     waiting:    events ahead of the clock, by time
     rare:       what most customers do not have, None without any of it; of `life.overrides` and `life.retired` it is
                 the encoded form only
+    size:       bytes of the record it was read from
     """
 
-    __slots__ = ("changed_ms", "life", "rare", "waiting")
+    __slots__ = ("changed_ms", "life", "rare", "size", "waiting")
 
     def __init__(self, life: Life, changed_ms: int = -NEVER) -> None:
         self.life, self.changed_ms = life, changed_ms
         self.waiting: list[Waiting] = []
         self.rare: Rare | None = None
+        self.size = 0
 
     @classmethod
     def new(cls, policies: Policies) -> "Customer":

@@ -1,4 +1,4 @@
-"""The timer queue: which customers have something to happen next, and when (DESIGN.md section 4, rule 2).
+"""The timer queue: which customers have something to happen next, and when (rule 2).
 
 The queue holds *hints*; the truth is the due instant that stands in a customer's own record, asked for through
 `due_of`. What must hold: a customer with a due instant has at least one hint at or before it. So when a due instant

@@ -14,7 +14,7 @@ from services.scorer.domain.admission import Admission
 from services.scorer.domain.changes import Chronicle
 from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.folding import FEWEST, by_the_hour, freeze
+from services.scorer.domain.folding import FEWEST, by_the_hour, freeze, without_texts
 from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
@@ -26,7 +26,7 @@ from services.scorer.domain.triggers import cause_late, trigger_of, trigger_of_w
 
 
 class Turn:
-    """The two operations of the core on one customer: `apply` an event, `advance` time."""
+    """The core's operations on one customer: `apply` events, `advance` time, and to live on with other entries."""
 
     def __init__(
         self, customer: Customer, policies: Policies, *, reasons: bool = True, chronicle: Chronicle | None = None
@@ -268,6 +268,15 @@ class Turn:
         old = self._customer.life
         _, paths = self._fold(old.ledger, old.played_ms, old.known)
         return Frozen(frozen.floor_ms, {}, paths.last(frozen.floor_ms), 0)
+
+    def forget_texts(self) -> None:
+        """Keep of clicks and interactions only what some rule can tell of them: nothing is decided otherwise."""
+        customer, named = self._customer, self._policies.named
+        life, entered = customer.life, customer.ledger.entered
+        life.ledger = Ledger.of(without_texts(customer.ledger.entries, named))
+        life.ledger.entered = entered
+        if customer.rare is not None:
+            customer.rare.shadowed = without_texts(customer.rare.shadowed, named)
 
     def fold_touches(self) -> None:
         """Keep old clicks and interactions by the hour (rule 4), and live on from what is still known of them.

@@ -59,7 +59,8 @@ def compiled(text: str, kinds: Iterable[int]) -> Which:
         _check(comparison, known, kinds)
     condition = _condition(tree)
     if not names <= {"direction", "kind"}:
-        return Which(kinds, Where(text, frozenset(names), condition))
+        texts = frozenset(constant.text for c in compared for constant in c.constants if constant.kind == "text")
+        return Which(kinds, Where(text, frozenset(names), texts, condition))
     # the kinds alone decide, so nothing needs to be asked of the entries
     matching = tuple(kind for kind in kinds if condition(KIND_SAYS.get(kind, {})))
     if not matching:

@@ -43,7 +43,7 @@ class Clock:
 
 
 class Playback:
-    """Up to which instant a partition's time is played (DESIGN.md section 4, rule 14). It never runs back.
+    """Up to which instant a partition's time is played (rule 14). It never runs back.
 
     While events wait to be taken, time is the append time of the last one taken, so that timers due in the past come
     between the events they stood between; with nothing waiting it is the clock's.

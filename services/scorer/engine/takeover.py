@@ -1,4 +1,4 @@
-"""Taking a partition over (DESIGN.md section 5). The order is what makes it exact:
+"""Taking a partition over. The order is what makes it exact:
 
 1. open the transactional producer: the former owner is fenced, what it left open is aborted;
 2. restore the changelog to its end: nobody can write to it any more, so this is the newest state;

@@ -1,4 +1,4 @@
-"""The naive oracle: what DESIGN.md section 4 says of one customer, recomputed from nothing at every instant.
+"""The naive oracle: what the rules (docs/semantics.md) say of one customer, recomputed from nothing at every instant.
 
 It shares no code with `services.scorer.domain` and knows no state, no timers, no arrival order beyond "the first in
 the log stands". A path is the list of its steps `(instant_ms, value)`; before the first step the value is the initial

@@ -1,4 +1,4 @@
-"""The oracle's calendar: when an entry leaves a window, and anniversaries (DESIGN.md section 4, rule 1).
+"""The oracle's calendar: when an entry leaves a window, and anniversaries (rule 1).
 
 Instants are integers, ms since 1970 UTC. A span is the text of a policy: `36h`, `30d`, `12mo`, `1y`.
 """

@@ -61,15 +61,16 @@ def test_a_call_of_an_hour_that_was_folded_is_too_old_and_an_order_of_it_is_not(
 
 
 @pytest.mark.skipif(os.environ.get("CORE") == "compiled", reason="compiled code has the limit written into it")
-def test_a_full_ledger_takes_nothing_more_and_says_so(of: Shard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "FULL", 3)
-    monkeypatch.setattr(short, "_CAP_BYTES", 0)  # the long way, as every event of a ledger goes that is really full
+def test_a_full_record_takes_nothing_more_and_says_so(of: Shard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "FULL", 200)  # three first orders, each of which may need a profile of its own
+    monkeypatch.setattr(short, "_CAP_BYTES", 0)  # the long way, as every event of a record goes that is really full
     batch = fetched([purchase("a", 20, at=minute(n)) for n in range(5)])
     turn = take(of, batch)
     assert [(letter.reason, letter.offset) for letter in letters(turn)] == [("ledger_full", 3), ("ledger_full", 4)]
-    assert "3 entries" in letters(turn)[0].detail
+    assert "200 bytes" in letters(turn)[0].detail
     assert (turn.taken, turn.reasons) == (3, {"ledger_full": 2})
     assert len(decode(of.records[b"a"], POLICIES).ledger) == 3
+    monkeypatch.setattr(admission, "FULL", len(of.records[b"a"]))
     again = take(of, fetched([purchase("a", 20, at=minute(n)) for n in (5, 6, 7, 8)], first=5))
     assert [letter.reason for letter in letters(again)] == ["ledger_full"] * 4
     assert take(of, batch[:3]).duplicates == 3  # what it knows it knows

@@ -1,4 +1,4 @@
-"""The fine print of DESIGN.md section 4, as far as the core has a say: each was found open by trying.
+"""The fine print of the rules, as far as the core has a say: each was found open by trying.
 
 What the edge refuses (ids, amounts, times) is pinned in tests/ingest; merges in test_rule_11, erasures in test_rule_12.
 """

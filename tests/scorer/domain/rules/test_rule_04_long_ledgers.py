@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.events import Event
 from services.scorer.domain import folding, scoring
 from services.scorer.domain.entries import CLICK, Entry, Profile, read_profile, write_profile
-from services.scorer.domain.folding import CAP, KEPT
+from services.scorer.domain.folding import CAP, KEPT, OTHER
 from services.scorer.domain.gauges import MOST_KEPT
 from services.scorer.domain.paths import fold
 from services.scorer.domain.rules import Policy
@@ -453,3 +453,76 @@ segments: {reader: "read > 9"}
     for number in range(2 * MOST_KEPT):
         gauge.counts(write_profile(Profile(CLICK, fields=(("page", f"/{number}"),))))
     assert len(gauge._profiles) <= MOST_KEPT
+
+
+PAGES = policy("""
+attributes: [note]
+features:
+  prices: {count: click, window: 400d, where: "page == '/prices'"}
+  elsewhere: {count: click, window: 400d, where: "page != '/prices'"}
+  calls: {count: interaction, window: 400d, where: "channel in ['call', 'visit']"}
+segments: {looking: "prices > 1 and elsewhere > 99_999", called: "calls > 99", many: "elsewhere > 549"}
+""")
+ONE_MIB = 1_048_576
+
+
+def surfs(life: LifeOf, clicks: int, *, length: int, batch: int, since: int = 0) -> None:
+    """A click a minute, each on another page, each 100th on the one that a rule asks for."""
+    for first in range(since, since + clicks, batch):
+        arrivals = []
+        for number in range(first, first + batch):
+            page = "/prices" if number % 100 == 0 else f"/{number}?".ljust(length, "x")
+            event = click(FIRST + number * MIN, page=page)
+            arrivals.append(Arrival(event, FIRST + number * MIN, number, b""))
+        life.turn(*arrivals, until_ms=arrivals[-1].appended_ms)
+        assert len(life.record) < ONE_MIB
+
+
+@pytest.mark.parametrize(("length", "batch"), [(2_048, 1), (2_048, 600), (100, 800)])
+def test_rule_04_pages_that_are_never_twice_the_same_do_not_make_a_record_too_long(length, batch):
+    life = LifeOf(PAGES)
+    surfs(life, 4_800, length=length, batch=batch)
+    assert not life.reports
+    assert (life.figure("prices"), life.figure("elsewhere")) == (48, 4_752)
+    life.sees(buy(FIRST + 4_800 * MIN, 1_00))
+    assert life.amounts() == [1_00], "orders are still taken"
+
+
+def test_rule_04_what_forgets_its_texts_is_still_the_same_event_and_decides_the_same():
+    life = LifeOf(PAGES)
+    surfs(life, 600, length=2_048, batch=1)
+    assert life.path("many") == [(told(FIRST + 555 * MIN), True)], "550 elsewhere, and 6 of the prices"
+    kept = [read_profile(entry.profile).fields for entry in life.customer.ledger.entries]
+    assert kept[0] == (("page", "/prices"),)
+    assert kept[1] == (("page", OTHER),)
+    assert kept[-1] != (("page", OTHER),), "the newest are forgotten when it has grown again"
+    newest = int(click(FIRST).id.removeprefix("auto-")) - 1  # ids count up
+    again = click(FIRST + 100 * MIN + MIN, page="/101?".ljust(2_048, "x"), id=f"auto-{newest - 498}")
+    assert life.turn(Arrival(again, life.now, 600, b""), until_ms=life.now).duplicates == 1
+
+
+def test_rule_04_of_more_pages_than_a_table_holds_each_still_counts_as_one():
+    life = LifeOf(
+        policy("""
+features: {elsewhere: {count: click, window: 400d, where: "page != '/prices'"}}
+segments: {looking: "elsewhere > 300"}
+""")
+    )
+    for number in range(400):
+        life.sees(click(FIRST + number * MIN, page=f"/{number}"))
+    path = life.path("looking")
+    assert (life.figure("elsewhere"), path) == (400, [(told(FIRST + 300 * MIN), True)])
+    life.sees(click(FIRST - 1, page="/late"))
+    assert (life.figure("elsewhere"), life.path("looking")) == (401, [(told(FIRST + 299 * MIN), True)])
+
+
+def test_rule_04_what_can_be_neither_folded_nor_forgotten_fills_a_record_and_is_told_then():
+    life = LifeOf(PAGES)
+    for day in range(0, 5_000, 50):
+        events = [profile(FIRST + (day + n) * DAY, note=f"{day + n}".ljust(256, "x")) for n in range(50)]
+        arrivals = [Arrival(e, life.now, day + n, b"") for n, e in enumerate(events)]
+        life.turn(*arrivals, until_ms=FIRST + (day + 49) * DAY)
+        assert len(life.record) < ONE_MIB
+    assert {report.reason for report in life.reports} == {"ledger_full"}
+    assert "1,000,000 bytes" in life.reports[0].detail
+    assert len(life.record) > 990_000
