@@ -17,8 +17,8 @@ Kind = Literal["ladder", "class", "segment", "churn"]
 
 Cause = Literal["event", "time", "late_event", "refund", "policy", "manual", "merge", "rebuild", "folding"]
 """What moved the customer: an event in order, time alone, a late event (the path was played again), a refund, another
-policy, an override by hand or an erasure, a merge or unmerge of two customers, a replay of all events, or that a long ledger's old
-clicks and interactions are now known by the hour only."""
+policy, an override by hand or an erasure, a merge or unmerge of two customers, a replay of all events, or that a long
+ledger's old clicks and interactions are now known by the hour only."""
 
 Figure = int | float | str | None
 """Money in major units as a decimal string (an average rounded half to even to the currency's decimals), counts as

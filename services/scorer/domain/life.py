@@ -28,7 +28,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _NO_STANDINGS: Final = msgspec.Raw(_encoder.encode([]))
 
 Override = list[Any]
-"""[until (ms), time (ms), place in the ledger, dimension, value]: somebody's word, while it holds. `value` None masks nothing."""
+"""[until (ms), time (ms), place in the ledger, dimension, value]: one in force. Value None masks nothing."""
 
 
 class Life:
