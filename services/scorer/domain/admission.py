@@ -75,8 +75,7 @@ class _Gate:
     def __init__(self, customer: Customer, subject: str, known: Sequence[Entry]) -> None:
         self._customer, self._subject = customer, subject
         self._kept = [*known, *(w.entry for w in customer.waiting)]
-        self._by_id = {e.id: e for e in self._kept}
-        self._by_order = {key: e for e in self._kept if (key := _key(e))}
+        self._look_through()
         self._own: dict[tuple[str, int], Entry] = {}
         self._own_orders: dict[tuple[str, int], Entry] = {}
         for entry in (*self._kept, *(customer.rare.shadowed if customer.rare else ())):
@@ -87,6 +86,12 @@ class _Gate:
         self._settlement: Settlement | None = None
         self._entries: list[Admission] = []
         self._reports: list[Report] = []
+
+    def _look_through(self) -> None:
+        """What is kept by id and by order's key, and the orders that refunds name."""
+        self._by_id = {e.id: e for e in self._kept}
+        self._by_order = {key: e for e in self._kept if (key := _key(e))}
+        self._named = {name for e in self._kept if e.kind == REFUND for name in (e.order, e.named_id)}
 
     def settle(self, arrived: Iterable[Admission]) -> Admitted:
         duplicates = shadowed = erased = 0
@@ -145,8 +150,7 @@ class _Gate:
         """Another of two counts now, and what refunds come to with it is reported as if it had just come."""
         before = self._settlement or settle(self._kept)
         self._kept, _ = part_shadows(self._own.values(), self._subject)
-        self._by_id = {e.id: e for e in self._kept}
-        self._by_order = {key: e for e in self._kept if (key := _key(e))}
+        self._look_through()
         self._settlement = settle(self._kept)
         self._reports.extend(_refund_reports(before, self._settlement, arrival))
 
@@ -160,7 +164,9 @@ class _Gate:
         kind = entry.kind
         if key := _key(entry):
             self._by_order[key] = entry
-        if kind == REFUND or (kind == PURCHASE and any(e.kind == REFUND for e in self._kept)):
+        if kind == REFUND:
+            self._named.update((entry.order, entry.named_id))
+        if kind == REFUND or (kind == PURCHASE and (entry.order or entry.id) in self._named):
             before = self._settlement or settle(self._kept)
             self._settlement = settle([*self._kept, entry])
             self._reports.extend(_refund_reports(before, self._settlement, arrival))

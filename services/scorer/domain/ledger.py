@@ -79,8 +79,10 @@ class Ledger:
     def append(self, entry: Entry) -> int:
         """Put the entry behind all others, where it belongs; its place."""
         rows = self.rows
+        if self._settlement is not None and self.settles(entry):
+            self._settlement = None
         self.rows = rows + self._row(entry)
-        self._entries = self._settlement = None
+        self._entries = None
         return len(rows) // SIZE
 
     def _row(self, entry: Entry) -> bytes:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from services.scorer.domain.decaying import Decaying
 from tests.scorer.domain.rules.life_of import DAY, LifeOf, policy
 from tests.scorer.domain.timeline import buy, click, contact, form, ms, profile, refund, stage
 
@@ -311,8 +312,8 @@ segments: {hot: "heat > 10"}
     assert life.path("hot") == [("2026-03-01T00:00Z", True), ("2026-03-01T00:00:00.001Z", False)]
 
 
-def test_a_score_that_takes_thousands_of_years_to_fade_says_when():
-    """Longer than 2^48 ms: points of 10^14 on a half-life of a hundred years, down to 10^-14."""
+def test_a_score_that_takes_thousands_of_years_to_fade_comes_to_an_end():
+    """Longer than 2^48 ms, which is beyond the year 9999: 10^14 points on a half-life of a hundred years, to 10^-14."""
     life = LifeOf(
         policy("""
 features: {heat: {score: {click: 100_000_000_000_000}, half_life: 36500d}}
@@ -320,9 +321,12 @@ segments: {hot: "heat > 0.00000000000001"}
 """)
     )
     life.sees(click("2026-01-01T00:00Z"))
-    (after_ms, inside) = life.of("hot")[-1].next or (0, True)
-    assert not inside
-    assert (after_ms - ms("2026-01-01T00:00Z")) / (36_500 * DAY) == pytest.approx(math.log2(1e28), rel=1e-12)
+    [gauge] = (gauge for gauge in life.policies.machines[0].gauges if isinstance(gauge, Decaying))
+    at_ms = ms("2026-01-01T00:00Z")
+    above, fades_ms = gauge.read([1e14, at_ms, 1e14], life.customer.ledger, at_ms)
+    assert above
+    assert (fades_ms - at_ms) / (36_500 * DAY) == pytest.approx(math.log2(1e28), rel=1e-12)
+    assert life.of("hot")[-1].next is None
 
 
 @pytest.mark.parametrize(
