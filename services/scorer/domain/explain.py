@@ -14,7 +14,7 @@ from services.scorer.domain.entries import read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.features import PARTS, Feature, Operand, Unit
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.life import Life
+from services.scorer.domain.life import Life, Override
 from services.scorer.domain.machine import Machine, alone, gauge_of
 from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths
@@ -331,12 +331,15 @@ def _minor(major: Fraction | float, digits: int) -> int:
 
 def _held(mover: Mover, standing: Standing, life: Life, paths: Paths) -> Held:
     steps = paths.steps.get(mover.dimension.name)
-    masking = [o for o in life.overrides if o[3] == mover.dimension.name] if standing.masked >= 0 else []
     override = None
+    masking: list[Override] = []
+    if standing.masked >= 0:  # at a floor, what was told there may be older than the newest word known now
+        said = (mover.dimension.name, mover.values[standing.masked])
+        masking = [o for o in life.overrides if (o[3], o[4]) == said]
     if masking:
         newest = max(masking, key=lambda o: (o[1], o[2]))
-        said = dict(read_profile(life.ledger.profile(newest[2])).fields)
-        override = OverrideView(owner=said["owner"], reason=said["reason"], until=to_datetime(newest[0]))
+        fields = dict(read_profile(life.ledger.profile(newest[2])).fields)
+        override = OverrideView(owner=fields["owner"], reason=fields["reason"], until=to_datetime(newest[0]))
     falls = isinstance(mover, LadderMover) and standing.failing_ms is not None
     said_of = {}
     if isinstance(mover.dimension, Classes):

@@ -282,6 +282,11 @@ class Life:
         self.machine = self.policies.machines[self.era]
         self.registers = self.machine.registers_at(self.ledger, effects, floor_ms)
         self.truths = self._read_all(floor_ms)
+        for effect in effects:
+            profile = self.ledger.profile(effect.place)
+            if effect.at_ms <= floor_ms and effect.take is None and profile[0] == _OVERRIDE:
+                self._override(effect.place, effect.at_ms)
+        self.overrides = [o for o in self.overrides if o[0] > floor_ms]
         anew: list[tuple[Dimension, Value]] = []
         for mover in self.machine.movers:
             name, values, standing = mover.dimension.name, mover.values, Standing(mover.initial)
@@ -299,10 +304,6 @@ class Life:
             self.standings.append(standing)
         anew += [(dimension, dimension.values[-1]) for dimension in self.left_out().values()]
         moved = [Moved(d, frozen.steps.get(d.name, (0, d.values[-1]))[1], after) for d, after in anew]
-        for effect in effects:
-            profile = self.ledger.profile(effect.place)
-            if effect.at_ms <= floor_ms and effect.take is None and profile[0] == _OVERRIDE:
-                self._override(effect.place, effect.at_ms)
         self.nexts, self.played_ms, self.due_ms = None, floor_ms, floor_ms + 1
         return Instant(floor_ms, [m for m in moved if m.before != m.after], (), False)
 

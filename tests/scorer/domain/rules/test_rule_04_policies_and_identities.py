@@ -357,6 +357,37 @@ def test_rule_04_who_is_folded_and_takes_somebody_in_keeps_the_path_that_was_tol
         assert other.value() == "cold"
 
 
+def test_rule_04_a_late_override_from_before_the_floor_is_told_from_the_floor_on_and_what_was_told_there_stays():
+    #        li says cold          16 clicks, the floor    one ms: cold as told, then hot     now: wang says hot (late)
+    # ───────◆══◇══════════════════════════════┃═══════════╪══════════════════════════════════┬──
+    with folded_early():
+        life = LifeOf(policy(SEEN + LASTING))
+        life.sees(override(FIRST, "2026-04-01T00:00Z", "tier", "cold", id="li"))
+        for i in range(1, 17):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.sees(override(FIRST + 5 * MIN, "2026-03-01T00:00Z", "tier", "hot", id="wang"), at=FIRST + 4 * H)
+        after = told(life.customer.frozen.floor_ms + 1)
+        assert life.path() == [(after, "hot")]
+        held = life.explained(FIRST).standing["tier"]
+        assert (held.value, held.override and held.override.until) == ("cold", to_datetime(ms("2026-04-01T00:00Z")))
+        assert life.next(at=FIRST) == (after, "hot")
+
+
+def test_rule_04_an_override_that_has_ended_by_the_floor_is_not_named_there():
+    #        li says hot, until April       wang says cold       16 clicks, the floor
+    # ───────◆══════════════════════════════◆═▼══════════════════━━━━━━━━━━┃━━━━━━━━
+    with folded_early():
+        life = LifeOf(policy(SEEN + LASTING))
+        life.sees(override(FIRST, "2026-04-01T00:00Z", "tier", "hot"))
+        life.sees(override(FIRST + 5 * MIN, FIRST + 8 * MIN, "tier", "cold"))
+        for i in range(1, 17):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        held = life.explained(FIRST).standing["tier"]
+        assert held.value == "hot"
+        assert held.override is not None
+        assert held.override.until == to_datetime(ms("2026-04-01T00:00Z"))
+
+
 AWAY = """
 features: {seen: {count: click}, seen_3h: {count: click, window: 3h}, calm: {since_last: click}}
 classes:
