@@ -276,6 +276,7 @@ class Life:
         there does not know any more: this is what moved.
 
         What the ledger says of it is looked at from the next instant on: it may know less than when it was decided.
+        It has forgotten no override: where nobody knows what was shown, those in force at the floor hold there.
         """
         floor_ms, self.frozen = frozen.floor_ms, frozen
         self.era = self.policies.at(floor_ms, self.known)
@@ -300,7 +301,8 @@ class Life:
             if masked in values:
                 standing.masked = values.index(masked)
             elif masked is not None or not carried:
-                anew.append((mover.dimension, values[standing.place]))
+                standing.masked = self._mask(mover)
+                anew.append((mover.dimension, values[standing.shown]))
             self.standings.append(standing)
         anew += [(dimension, dimension.values[-1]) for dimension in self.left_out().values()]
         moved = [Moved(d, frozen.steps.get(d.name, (0, d.values[-1]))[1], after) for d, after in anew]

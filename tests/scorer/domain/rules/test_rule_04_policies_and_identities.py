@@ -357,6 +357,36 @@ def test_rule_04_who_is_folded_and_takes_somebody_in_keeps_the_path_that_was_tol
         assert other.value() == "cold"
 
 
+def test_rule_04_an_override_in_force_at_the_floor_masks_there_too_after_a_merge_and_after_being_parted():
+    #        li says hot, until April      16 clicks, the floor       other: one click      merged      parted
+    # ───────◆════════════════════════════════════┃═════════════════════════════════════════┬═══════════┬════▼──
+    with folded_early():
+        life, other = (LifeOf(policy(SEEN + LASTING), subject=name) for name in (SUBJECT, "other"))
+        life.sees(override(FIRST, "2026-04-01T00:00Z", "tier", "hot"))
+        for i in range(1, 17):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        other.sees(click(FIRST + 4 * H, subject="other"))
+        for change in (life.takes_in, life.gives_back):
+            assert [c for c in change(other, life.now + H) if c.dimension.name == "tier"] == []
+            assert life.path() == [(told(FIRST), "hot")]
+            held = life.explained(FIRST).standing["tier"]
+            assert (held.value, held.computed, held.since) == ("hot", "cold", to_datetime(FIRST))
+            assert held.override is not None
+            assert life.next(at=FIRST) == ("2026-04-01T00:00Z", "cold")
+        assert (other.path(), other.value()) == ([], "cold"), "the override was not theirs"
+
+
+def test_rule_04_an_override_that_came_with_somebody_holds_from_the_floor_on():
+    with folded_early():
+        life, other = folded_of(LASTING), LifeOf(policy(SEEN + LASTING), subject="other")
+        floor = told(life.customer.frozen.floor_ms)
+        other.sees(override(FIRST + 5 * MIN, "2026-04-01T00:00Z", "tier", "hot", subject="other"), at=FIRST + 4 * H)
+        life.takes_in(other, FIRST + 5 * H)
+        assert life.path() == [(floor, "hot")]
+        life.until("2026-04-02T00:00Z")
+        assert life.path() == [(floor, "hot"), ("2026-04-01T00:00Z", "cold")]
+
+
 def test_rule_04_a_late_override_from_before_the_floor_is_told_from_the_floor_on_and_what_was_told_there_stays():
     #        li says cold          16 clicks, the floor    one ms: cold as told, then hot     now: wang says hot (late)
     # ───────◆══◇══════════════════════════════┃═══════════╪══════════════════════════════════┬──
