@@ -318,6 +318,10 @@ class Life:
         since = [m.dimensions.get(name) for m in policies.in_force(frozen.known, self.era, since_ms)]
         return all(d is not None and d.kind == kind and footing.value in d.values for d in since)
 
+    def is_at_floor(self) -> bool:
+        """Whether it stands as it stood at its floor: what its ledger says of it is not looked at yet."""
+        return self.frozen is not None and self.played_ms == self.frozen.floor_ms
+
     # -- policies
 
     def _begin(self, at_ms: int) -> None:

@@ -36,7 +36,7 @@ def fold_customer(customer: Customer, policies: Policies, at_ms: int) -> tuple[L
 
 def coming(life: Life, effects: Sequence[Effect], names: Sequence[str]) -> dict[str, tuple[int, Value]]:
     """The first change of each of these dimensions if no other event comes, as (instant, value)."""
-    if not effects and not life.overrides and not life.expects_a_policy():
+    if not (effects or life.overrides or life.expects_a_policy() or life.is_at_floor()):
         return _by_time_alone(life, names)
     life = life.copy()
     missing = set(names)

@@ -198,6 +198,21 @@ def test_rule_04_an_instant_before_the_floor_is_explained_as_of_the_floor():
         assert before.features["quiet"].value == 0, "the floor is a click's instant"
 
 
+def test_rule_04_what_late_money_from_before_the_floor_changes_comes_next_a_millisecond_after_it():
+    #        100 (late, for 3 hours)    16 clicks, the floor: not rich as told, then rich     leaves
+    # ───────◇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┃━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╳──
+    with folded_early():
+        life = LifeOf(of((0, 1, 0)))
+        for i in range(16):
+            life.sees(click(FIRST + i * 10 * MIN, id=f"c{i}"))
+        life.sees(buy(FIRST + MIN, 100_00), at=life.now)
+        assert life.path("rich") == [(told(life.customer.frozen.floor_ms + 1), True)]
+        assert life.next("rich", at=FIRST) == (told(life.customer.frozen.floor_ms + 1), True)
+        life.until(FIRST + 4 * H)
+        assert life.next("rich", at=FIRST) == life.path("rich")[0]
+        assert life.path("rich")[1] == (told(FIRST + MIN + 3 * H), False)
+
+
 def test_rule_04_an_override_at_the_floor_to_a_tier_that_a_retroactive_policy_does_not_know_ends_there():
     with folded_early():
         rules = "ladders: {tier: [{name: star, when: 'seen >= 99'}, {name: warm, when: 'seen >= 2'}, {name: cold}]}"
