@@ -25,11 +25,14 @@ def as_of(customer: Customer, at_ms: int) -> int:
 def fold_customer(customer: Customer, policies: Policies, at_ms: int) -> tuple[Life, Paths, list[Effect]]:
     """The life up to and with the instant, its paths, and the effects already known that are still to come.
 
-    By all policies given, also by those that decided the past anew later. What happened after an instant that is past
-    does not come: it says what was to happen without it. The instant is one of `as_of`.
+    By all policies given, also by those that decided the past anew later. What happened after an instant that is past,
+    or waits but was received after it, does not come: it says what was to happen without it. The instant is one of
+    `as_of`.
     """
     happened = [e for e in customer.ledger.entries if e.time_ms <= at_ms]
-    ledger = Ledger.of([*happened, *(w.entry for w in customer.waiting)])
+    played_ms = customer.life.played_ms
+    waited = [w.entry for w in customer.waiting if at_ms >= (played_ms if w.received_ms is None else w.received_ms)]
+    ledger = Ledger.of([*happened, *waited])
     life, paths = fold(policies, ledger, at_ms, len(policies.eras), customer.frozen)
     return life, paths, [e for e in ledger.effects() if e.at_ms > at_ms]
 

@@ -203,6 +203,33 @@ def test_rule_15_what_was_to_come_at_an_instant_that_is_past_is_told_without_wha
     assert [n.dimension for n in told.next] == ["churn"]
 
 
+@pytest.mark.parametrize("received", [None, "2026-03-10T00:00Z"])
+def test_rule_15_what_was_to_come_at_an_instant_that_is_past_is_told_without_what_came_later_and_waits(received):
+    #        click       asked        contact      now: one more comes, a minute ahead of the clock
+    # ───────●───────────┊────────────○────────────┬──●──
+    #        Mar 4       Mar 5        Mar 9        Mar 10
+    life = LifeOf(SHOP)
+    life.sees(click("2026-03-04T00:00Z"), contact("2026-03-09T00:00Z"))
+    received_at = None if received is None else to_datetime(ms(received))
+    life.sees(click("2026-03-10T00:01Z", receivedtime=received_at), at="2026-03-10T00:00Z")
+    assert life.next("browsing", at="2026-03-05T00:00Z") is None
+    assert life.next("browsing", at="2026-03-10T00:00Z") == ("2026-03-10T00:01Z", True)
+    assert life.next("browsing", at="2026-03-10T00:02Z") == ("2026-03-11T00:00Z", False)
+
+
+def test_rule_15_what_waits_was_not_to_come_before_it_was_received_and_was_from_then_on():
+    #        click       asked: nothing is played here     now: a click comes a minute ahead     and one in order
+    # ───────●───────────┊─────────────────────────────────┬─────────────────────●──
+    #        Mar 5       Mar 7                             Mar 10 00:00          00:01
+    life = LifeOf(SHOP)
+    life.sees(click("2026-03-05T00:00Z"))
+    now = "2026-03-10T00:00Z"
+    life.sees(click("2026-03-10T00:01Z", receivedtime=to_datetime(ms(now))), at=now)
+    assert life.next("browsing", at="2026-03-07T00:00Z") is None
+    life.sees(contact("2026-03-10T00:00:30Z"))
+    assert life.next("browsing", at=now) == ("2026-03-10T00:01Z", True), "it was known by then"
+
+
 def test_rule_15_features_are_given_in_the_units_people_use_with_what_they_rest_on():
     told = shopper().explained()
     spend = told.features["spend_1y"]
