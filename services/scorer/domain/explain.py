@@ -18,7 +18,7 @@ from services.scorer.domain.life import Life, Override
 from services.scorer.domain.machine import Machine, alone, gauge_of
 from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths
-from services.scorer.domain.playing import as_of, coming, fold_customer
+from services.scorer.domain.playing import as_of, coming, coming_underneath, fold_customer
 from services.scorer.domain.positions import LadderMover, Mover
 from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, Policy, Rule
 from services.scorer.domain.spans import Span, anniversary
@@ -340,7 +340,6 @@ def _held(mover: Mover, standing: Standing, life: Life, paths: Paths) -> Held:
         newest = max(masking, key=lambda o: (o[1], o[2]))
         fields = dict(read_profile(life.ledger.profile(newest[2])).fields)
         override = OverrideView(owner=fields["owner"], reason=fields["reason"], until=to_datetime(newest[0]))
-    falls = isinstance(mover, LadderMover) and standing.failing_ms is not None
     said_of = {}
     if isinstance(mover.dimension, Classes):
         said_of = {c.name: c for c in mover.dimension.classes}
@@ -351,10 +350,21 @@ def _held(mover: Mover, standing: Standing, life: Life, paths: Paths) -> Held:
         computed=mover.values[standing.place] if standing.masked >= 0 else None,
         override=override,
         failing=_when(standing.failing_ms),
-        falls_at=_when(mover.falls_ms(standing)) if falls and isinstance(mover, LadderMover) else None,
+        falls_at=_when(_falls_ms(mover, standing, life)),
         strategy=of_class.strategy if of_class else None,
         resources=of_class.resources if of_class else None,
     )
+
+
+def _falls_ms(mover: Mover, standing: Standing, life: Life) -> int | None:
+    """When a tier that is not earned any more will be left; another policy that decides by then may say otherwise."""
+    if not isinstance(mover, LadderMover) or standing.failing_ms is None:
+        return None
+    falls_ms = mover.falls_ms(standing)
+    if life.next_era_ms() > falls_ms:
+        return falls_ms
+    change = coming_underneath(life, mover.dimension.name)
+    return change[0] if change is not None and change[1] in mover.values[standing.place + 1 :] else None
 
 
 def _when(instant_ms: int | None) -> datetime | None:

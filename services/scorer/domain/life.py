@@ -164,7 +164,7 @@ class Life:
         shown: dict[str, Moved] | None = None  # with a switch: what was shown before it
         if self.era < 0:
             self._begin(at_ms)
-        elif self._next_era_ms() <= at_ms:
+        elif self.next_era_ms() <= at_ms:
             shown = self._switch(at_ms)
         touched: list[tuple[int, Gauge]] = []
         if shown is None:
@@ -265,7 +265,7 @@ class Life:
             if soonest_ms < self.due_ms:
                 self.due_ms = soonest_ms
             return
-        due_ms = min(min(self.nexts, default=NEVER), min(self.moves, default=NEVER), self._next_era_ms())
+        due_ms = min(min(self.nexts, default=NEVER), min(self.moves, default=NEVER), self.next_era_ms())
         for override in self.overrides:
             due_ms = min(due_ms, override[0])
         self.due_ms = due_ms
@@ -335,9 +335,10 @@ class Life:
 
     def expects_a_policy(self) -> bool:
         """Whether another policy is known to come."""
-        return self._next_era_ms() < NEVER
+        return self.next_era_ms() < NEVER
 
-    def _next_era_ms(self) -> int:
+    def next_era_ms(self) -> int:
+        """From when another policy decides that is known to come; NEVER without one."""
         return self.policies.eras[self.era + 1].effective_ms if self.era + 1 < self.known else NEVER
 
     def shown(self) -> dict[str, tuple[Dimension, Value]]:
@@ -363,7 +364,7 @@ class Life:
         shown = {name: Moved(d, value, d.values[-1]) for name, (d, value) in self.shown().items()}
         effects = self.ledger.effects()
         before = {m.dimension.name: (m, s) for m, s in self.placed()}
-        while self._next_era_ms() <= at_ms:
+        while self.next_era_ms() <= at_ms:
             self.era += 1  # one that holds at no instant has no say
         self.machine = self.policies.machines[self.era]
         self.registers = self.machine.registers_at(self.ledger, effects, at_ms)

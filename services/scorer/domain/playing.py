@@ -55,6 +55,15 @@ def coming(life: Life, effects: Sequence[Effect], names: Sequence[str]) -> dict[
     return found
 
 
+def coming_underneath(life: Life, name: str) -> tuple[int, Value] | None:
+    """The first change of what the rules say of a dimension, overrides aside, if no event comes at all."""
+    life = life.copy()
+    life.overrides = []
+    for standing in life.standings:
+        standing.masked = -1
+    return coming(life, (), [name]).get(name)
+
+
 def _by_time_alone(life: Life, names: Sequence[str]) -> dict[str, tuple[int, Value]]:
     """The same where nothing but time can change anything: each dimension by itself, with what has a say in it."""
     found: dict[str, tuple[int, Value]] = {}

@@ -6,7 +6,7 @@ from services.scorer.domain.explain import applies, money
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.records import decision
 from tests.scorer.domain.rules.life_of import DAY, H, LifeOf, policy
-from tests.scorer.domain.timeline import buy, click, contact, feedback, ms, profile, refund
+from tests.scorer.domain.timeline import buy, click, contact, feedback, ms, override, profile, refund
 
 SHOP = policy(
     """
@@ -172,6 +172,47 @@ def test_rule_15_the_fall_that_is_coming_is_said_with_grace():
     assert life.next("tier") == ("2027-03-08T12:00Z", "regular")
     life.until("2027-04-01T00:00Z")
     assert life.path()[-1] == ("2027-03-08T12:00Z", "regular")
+
+
+GRACE = """
+features: {{spend: {{sum: purchase.amount, window: 30d}}}}
+ladders: {{tier: [{{name: gold, when: "spend >= {least}", grace: {grace}}}, {{name: basic}}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("least", "grace", "decides", "falls"),
+    [
+        (100, "1d", "2026-02-04T00:00Z", "2026-02-04T00:00Z"),
+        (100, "1mo", "2026-02-04T00:00Z", "2026-02-28T00:00Z"),
+        (100, "1mo", "2026-02-10T00:00Z", "2026-02-28T00:00Z"),
+        (100, "1d", "2026-02-10T00:00:00.001Z", "2026-02-10T00:00Z"),
+        (0, "1d", "2026-02-04T00:00Z", None),
+    ],
+)
+def test_rule_15_when_a_tier_falls_is_said_by_the_policy_that_is_known_to_decide_by_then(least, grace, decides, falls):
+    #        200: gold      leaves: fails, grace 10 days     asked      another policy      falls
+    # ───────●─────────────╳────────────────────────────────┊──────────║────────────────────▼──
+    #        Jan 1         Jan 31                           Feb 1
+    life = LifeOf(policy(GRACE.format(least=100, grace="10d")))
+    life.sees(buy("2026-01-01T00:00Z", 200_00))
+    life.until("2026-02-01T00:00Z")
+    assert life.explained().standing["tier"].falls_at == to_datetime(ms("2026-02-10T00:00Z"))
+    life.learns(policy(GRACE.format(least=least, grace=grace)), decides, at=life.now)
+    assert life.next("tier") == (None if falls is None else (falls, "basic"))
+    assert life.explained().standing["tier"].falls_at == (None if falls is None else to_datetime(ms(falls)))
+
+
+def test_rule_15_when_a_tier_falls_underneath_an_override_is_said_by_the_policy_to_come_too():
+    life = LifeOf(policy(GRACE.format(least=100, grace="10d")))
+    life.sees(buy("2026-01-01T00:00Z", 200_00), override("2026-01-02T00:00Z", "2026-04-01T00:00Z", "tier", "gold"))
+    life.until("2026-02-01T00:00Z")
+    life.learns(policy(GRACE.format(least=100, grace="1d")), "2026-02-04T00:00Z", at=life.now)
+    held = life.explained().standing["tier"]
+    assert (held.computed, held.falls_at) == ("gold", to_datetime(ms("2026-02-04T00:00Z")))
+    life.until("2026-02-04T00:00Z")
+    assert life.explained().standing["tier"].computed == "basic"
+    assert life.path() == [("2026-01-01T00:00Z", "gold")]
 
 
 def test_rule_15_a_forecast_looks_past_what_comes_to_nothing():
