@@ -243,9 +243,9 @@ class Drawn:
         return name, literals[name]
 
     def comparison(self) -> str:
-        """Literals of a range are put in order of size; P(alive) is not asked to be equal to anything."""
+        """Literals of a range are put in order of size; P(alive) and expected purchases are never asked to be equal."""
         name, literals = self.operand()
-        text, real = literals[0].startswith("'"), name == "alive"
+        text, real = literals[0].startswith("'"), name in ("alive", "coming")
         shapes = ["sign", "sign", "sign", "between", "left", "in"][: 5 if real else 6]
         how = self.picks.of(["sign", "in"] if text else shapes)
         negated = "not " if self.picks.one_in(3) else ""
