@@ -136,14 +136,20 @@ class Decaying(Gauge):
         return gap, size
 
     def _crossing(self, registers: Registers, ledger: Ledger, at_ms: int, limit: Fraction, *, inclusive: bool) -> int:
-        """The first ms after `at_ms` at which the answer is another: the value only comes nearer to 0."""
+        """The first ms after `at_ms` at which the answer is another: the value only comes nearer to 0.
+
+        Too near to a whole ms to tell, it is asked exactly only once it has come: most often another entry comes first,
+        and to ask takes the whole ledger. Until then it is a bound.
+        """
         amount, since_ms, size = registers
         delay = self._half_life * math.log2(amount / float(limit))
         if delay >= NEVER:
             return NEVER
-        error = max(_NEAR_MS, self._half_life * _CLEAR * size / abs(amount))
+        error: float = max(_NEAR_MS, self._half_life * _CLEAR * size / abs(amount))
         if error < delay % 1 < 1 - error:
             return max(at_ms + 1, int(since_ms) + math.floor(delay) + 1)
+        if since_ms + delay - error > at_ms + 1:
+            return max(at_ms + 1, int(since_ms) + math.floor(delay - error))
         return _first_after(
             at_ms,
             since_ms + math.floor(delay),

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from services.scorer.domain.decaying import Decaying
+from services.scorer.domain.ledger import Ledger
 from tests.scorer.domain.rules.life_of import DAY, LifeOf, policy
 from tests.scorer.domain.timeline import buy, click, contact, form, ms, profile, refund, stage
 
@@ -192,6 +193,26 @@ def test_a_wholly_refunded_order_gives_no_points():
     life = LifeOf(policy("features: {heat: {score: {purchase: 10}, half_life: 10d}}"))
     life.sees(buy("2026-03-01T00:00Z", 5_00, order="A"), refund("2026-03-02T00:00Z", order="A"))
     assert life.figure("heat") == 0
+
+
+def test_where_a_score_falls_at_a_whole_ms_the_ledger_is_asked_only_once_that_has_come():
+    #        10 points             5 left, at that very ms: asked of the whole ledger
+    # ───────●─────────────────────▼──
+    #        Mar 1                 Mar 11
+    life = LifeOf(
+        policy("""
+features: {heat: {score: {purchase: 10}, half_life: 10d}}
+segments: {hot: "heat >= 5"}
+""")
+    )
+    life.sees(buy("2026-03-01T00:00Z", 1_00))
+    assert life.of("hot")[-1].next == (ms("2026-03-11T00:00:00.001Z"), False), "what is told is the very ms"
+    machine, begun_ms = life.customer.life.machine, ms("2026-03-01T00:00Z")
+    heat = machine.gauges[machine.kept["heat"]]
+    bits, look_ms = heat.read([10.0, begun_ms, 10.0], Ledger.empty(), begun_ms)
+    assert (bits, look_ms) == (heat.bits, begun_ms + 10 * DAY - 1), "an empty ledger would know of no points"
+    life.until("2026-04-01T00:00Z")
+    assert life.path("hot")[-1] == ("2026-03-11T00:00:00.001Z", False)
 
 
 RFM = policy("""
