@@ -31,10 +31,6 @@ HORIZON_MS: Final = 400 * 86_400_000
 """No window over clicks and interactions is longer. What is older before the newest entry than two of these is folded
 too; then the floor lies one of them above it."""
 
-MANY: Final = 20_000
-"""With more entries only KEPT of each stay whole: of someone with very many kinds nothing else could be folded, and the
-ledger would be full."""
-
 _STEP: Final = 256  # look whether there is something to fold once in so many entries
 FEWEST: Final = 32
 """With so few entries less, what is folded would soon be as long again, and folding plays all of it twice."""
@@ -98,7 +94,6 @@ def by_the_hour(entries: Sequence[Entry], shadowed: Collection[Entry] = ()) -> t
     """
     twins = {entry.id for entry in shadowed}
     left = Counter(e.profile for e in entries if e.kind in TOUCHES)
-    whole = 2 * KEPT if len(entries) <= MANY else KEPT
     old_ms = entries[-1].time_ms - 2 * HORIZON_MS
     kept: list[Entry] = []
     hours: dict[tuple[str, int], Entry] = {}
@@ -114,7 +109,7 @@ def by_the_hour(entries: Sequence[Entry], shadowed: Collection[Entry] = ()) -> t
             kept.append(entry)
             continue
         left[profile] -= 1
-        is_spare = left[profile] >= whole
+        is_spare = left[profile] >= 2 * KEPT
         if left[profile] == KEPT and (is_spare or profile in many):
             floors.append(time_ms)
         if is_first or entry.id in twins or not (is_spare or time_ms <= old_ms):

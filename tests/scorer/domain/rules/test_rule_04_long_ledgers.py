@@ -1,5 +1,6 @@
 """Rule 4: beyond a cap clicks and interactions are kept by the hour; what is decided stays exact."""
 
+from collections import Counter
 from contextlib import nullcontext
 from functools import lru_cache
 from itertools import pairwise
@@ -275,13 +276,17 @@ def test_rule_04_clicks_that_came_in_one_batch_are_folded_too():
     assert len(life.customer.ledger) < CAP + 2 * KEPT
 
 
-def test_rule_04_of_very_many_kinds_fewer_stay_whole_so_that_the_ledger_is_not_full():
+def test_rule_04_of_however_many_entries_the_newest_that_a_count_needs_are_whole_from_the_floor_on():
+    #        600 clicks of each of 50 kinds
+    #        88 by the hour   256 whole    floor    256 whole
+    # ───────▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪●●●●●●●●●●●●┃●●●●●●●●●●●●●●●●●──
     pages = [write_profile(Profile(CLICK, fields=(("page", f"p{i}"),))) for i in range(50)]
-    few, many = ([Entry(i * 1_000, i + 1, 0, pages[i % 50]) for i in range(count)] for count in (20_000, 20_100))
-    assert folding.by_the_hour(few) == (few, None), "400 of each"
-    entries, floor_ms = folding.by_the_hour(many)
-    assert len(entries) < 50 * (KEPT + 3 * 2) + 1
-    assert floor_ms == many[-50 * KEPT - 1].time_ms, "the newest 256 of each are above it"
+    entries = [Entry(i * 1_000, i + 1, 0, pages[i % 50]) for i in range(50 * 600)]
+    kept, floor_ms = folding.by_the_hour(entries)
+    assert len(kept) < 50 * (2 * KEPT + 3) + 1
+    assert floor_ms == entries[-50 * KEPT - 1].time_ms, "the newest 256 of each are above it"
+    below = Counter(e.profile for e in kept if e.amount == 0 and 0 < e.time_ms <= floor_ms)
+    assert below == dict.fromkeys(pages, KEPT), "and as many more below it"
 
 
 LONG = policy("""
