@@ -150,9 +150,10 @@ class TrendGauge(Blend):
         ]
         super().__init__(feature.which, parts, asked, setting)
         self._share = Fraction(feature.recent.fixed_ms, feature.base.fixed_ms)
-        self._ratio = Numbers([t for t in asked if not t.operand.part])
-        self._fewer = Tails([t for t in asked if t.operand.part == "fewer"], more=False)
-        self._more = Tails([t for t in asked if t.operand.part == "more"], more=True)
+        ratio = [t for t in asked if not t.operand.part]
+        self._ratio = Numbers(ratio) if ratio else None
+        self._fewer = Tails([t for t in asked if t.operand.part == "fewer"], self._share, more=False)
+        self._more = Tails([t for t in asked if t.operand.part == "more"], self._share, more=True)
 
     def number(self, registers: Registers) -> Fraction | None:
         recent, expected = self._counts(registers)
@@ -163,12 +164,12 @@ class TrendGauge(Blend):
         return recent, (whole - recent) * self._share
 
     def answer(self, registers: Registers) -> int:
-        recent, expected = self._counts(registers)
-        if not expected:
+        recent, whole = registers[0][VALUE], registers[1][VALUE]
+        base = whole - recent
+        if not base:
             return 0
-        return (
-            self._ratio.bits(recent / expected) | self._fewer.bits(recent, expected) | self._more.bits(recent, expected)
-        )
+        bits = self._fewer.bits(recent, base) | self._more.bits(recent, base)
+        return bits if self._ratio is None else bits | self._ratio.bits(recent / (base * self._share))
 
     def value(self, registers: Registers, ledger: Ledger, at_ms: int, part: str) -> Figure:
         self.expire(registers, ledger, at_ms)

@@ -2,17 +2,19 @@
 
 The expected number is a fraction, the probability is not: a float decides where it is clear, 50 digits where it is not.
 A tail is summed from its greatest term outwards until nothing more is added, so that it costs as little for thousands
-of events as for a few.
+of events as for a few. With what is expected it only falls, or only rises: so for a number of events the answer turns
+once, and where it does is remembered.
 """
 
 import math
 from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
-from functools import lru_cache
 from typing import Final
 
 from services.scorer.domain.comparisons import Above, Known, Threshold
+from services.scorer.domain.gauges import MOST_KEPT
+from services.scorer.domain.ledger import NEVER
 
 _CLEAR: Final = 1e-9
 """How near a float may come to a limit, relatively, before it is asked exactly; it is off by less than a tenth of that
@@ -23,22 +25,53 @@ _NOTHING: Final = 1e-17
 _DIGITS: Final = 50
 
 
-class Tails:
-    """P(X <= n), or with `more` P(X >= n), for X ~ Poisson(expected), against the limits asked for."""
+class _Limit:
+    """turns: by number of events, the base from which on the answer is another"""
 
-    def __init__(self, asked: Sequence[Threshold], *, more: bool) -> None:
-        self._more = more
+    def __init__(self, bit: int, limit: Fraction, inclusive: bool) -> None:
+        self.bit, self.limit, self.inclusive = bit, limit, inclusive
+        self.turns: dict[int, int] = {}
+
+
+class Tails:
+    """P(X <= n), or with `more` P(X >= n), for X ~ Poisson(base * share), against the limits asked for."""
+
+    def __init__(self, asked: Sequence[Threshold], share: Fraction, *, more: bool) -> None:
+        self._share, self._more = share, more
         self._known = sum(1 << t.index for t in asked if isinstance(t.ask, Known))
         self._above = [
-            (1 << t.index, Fraction(t.ask.limit), t.ask.inclusive) for t in asked if isinstance(t.ask, Above)
+            _Limit(1 << t.index, Fraction(t.ask.limit), t.ask.inclusive) for t in asked if isinstance(t.ask, Above)
         ]
 
-    def bits(self, count: int, expected: Fraction) -> int:
+    def bits(self, count: int, base: int) -> int:
+        """base: above 0"""
         bits = self._known
-        for bit, limit, inclusive in self._above:
-            if self._is_above(limit, inclusive, count, expected):
-                bits |= bit
+        for limit in self._above:
+            turn = limit.turns.get(count)
+            if turn is None:
+                if len(limit.turns) >= MOST_KEPT:
+                    limit.turns.clear()
+                turn = limit.turns[count] = self._turn(limit, count)
+            if (base < turn) != self._more:
+                bits |= limit.bit
         return bits
+
+    def _turn(self, limit: "_Limit", count: int) -> int:
+        """The first base for which the answer is not what it is for the least."""
+        if not 0 < limit.limit < 1 or (self._more and count == 0):
+            is_above = self._is_above(limit.limit, limit.inclusive, count, self._share)
+            return NEVER if is_above != self._more else 0
+        before = max(0, limit.turns.get(count - 1, 0) - 1)  # the more events, the later
+        after = limit.turns.get(count + 1, before + 1)
+        while self._is_above(limit.limit, limit.inclusive, count, after * self._share) != self._more:
+            before, after = after, after + 2 * (after - before)
+        while after - before > 1:
+            middle = (before + after) // 2
+            if self._is_above(limit.limit, limit.inclusive, count, middle * self._share) != self._more:
+                before = middle
+            else:
+                after = middle
+        return after
 
     def _is_above(self, limit: Fraction, inclusive: bool, count: int, expected: Fraction) -> bool:
         """A probability is 1 where it is certain; else it lies between 0 and 1, and is never exactly a limit: e to a
@@ -59,13 +92,11 @@ class Tails:
         return 1 - _digits(count - 1, expected) if self._more else _digits(count, expected)
 
 
-@lru_cache(maxsize=4_096)
 def _up_to(count: int, expected: Fraction) -> float:
     mean = float(expected)
     return _lower(count, mean) if count < mean else 1.0 - _upper(count + 1, mean)
 
 
-@lru_cache(maxsize=4_096)
 def _more(count: int, expected: Fraction) -> float:
     mean = float(expected)
     return _upper(count, mean) if count > mean else 1.0 - _lower(count - 1, mean)
