@@ -5,7 +5,7 @@ import random
 from services.analyst import script
 from services.analyst.simulate import Course, World
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.playing import fold_customer
+from services.scorer.domain.playing import relive_customer
 from services.scorer.domain.policy import parse
 from tests.analyst.scripts import POLICY, asked, bought, instant, line, moves, only, played, write
 
@@ -296,5 +296,5 @@ def test_the_paths_told_are_those_of_the_core_whatever_the_order(tmp_path):
     until_ms = script.read(write(tmp_path, asked("4-20")))[0].at_ms
     assert len(told) == 3 * len(policy.dimensions)
     for course in told:
-        _, paths, _ = fold_customer(world._customers[course.subject], Policies.only(policy), until_ms)
+        _, paths, _ = relive_customer(world._customers[course.subject], Policies.only(policy), until_ms)
         assert course.steps == paths.steps.get(course.dimension, [])

@@ -116,7 +116,7 @@ class Evaluator:
             flap = flaps[life.subject].moved(name, change.before, change.after, change.effective_ms)
             side.flaps[name] += flap
             for number, playbook in enumerate(policy.playbooks):
-                waits = playbook.dimension.name == name and playbook.enters(change.before, change.after)
+                waits = playbook.dimension.name == name and playbook.waits_for(change.before, change.after)
                 if waits and applies(playbook, life.customer, policies, decided_ms):
                     side.triggered[number, _monday(decided_ms, policy)] += 1
         for life in family.lives.values():

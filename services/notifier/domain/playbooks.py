@@ -35,7 +35,9 @@ class Playbooks:
 
     def asks(self, turn: Turn) -> bool:
         """Whether the turn triggers a playbook that asks for the customer's state."""
-        return any(p.when is not None and p.enters(turn.before, turn.after) for p in self._of.get(turn.dimension, ()))
+        return any(
+            p.when is not None and p.waits_for(turn.before, turn.after) for p in self._of.get(turn.dimension, ())
+        )
 
     def follow(self, turn: Turn, tasks: Sequence[Task], applies: Applies) -> tuple[list[Task], list[Task]]:
         """What an announced `turn` does, given the customer's unfinished `tasks`: (opened, altered in place).
@@ -46,7 +48,7 @@ class Playbooks:
         altered = [task for task in tasks if task.dimension == turn.dimension and _follow(task, turn)]
         opened: list[Task] = []
         for playbook in self._of.get(turn.dimension, ()):
-            if playbook.task is None or not playbook.enters(turn.before, turn.after):
+            if playbook.task is None or not playbook.waits_for(turn.before, turn.after):
                 continue
             if _unfinished(tasks, playbook, playbook.task) or not applies(playbook):
                 continue

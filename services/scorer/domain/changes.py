@@ -17,7 +17,7 @@ from services.scorer.domain.machine import Step
 from services.scorer.domain.moments import Instant
 from services.scorer.domain.now import Now
 from services.scorer.domain.outcomes import Change
-from services.scorer.domain.paths import Path, Paths, fold
+from services.scorer.domain.paths import Path, Paths, relive
 from services.scorer.domain.playing import coming_to, next_of
 from services.scorer.domain.rules import Dimension
 from services.scorer.domain.state import Customer, Rare
@@ -161,7 +161,7 @@ class Chronicle:
             then = begun[0].copy(ledger)
             then.begin_again(begun[1], life.known)
         else:
-            then, _ = fold(life.policies, ledger, played[0], life.known, life.frozen)
+            then, _ = relive(life.policies, ledger, played[0], life.known, life.frozen)
         for at_ms in played:
             for _ in then.play([e for e in ledger.effects() if e.at_ms > then.played_ms], at_ms):
                 pass

@@ -15,10 +15,10 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.features import PARTS, Feature, Operand, Unit
 from services.scorer.domain.instants import to_datetime
 from services.scorer.domain.life import Life, Override
-from services.scorer.domain.machine import Machine, alone, gauge_of
+from services.scorer.domain.machine import Machine, gauge_of, registers_of
 from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths
-from services.scorer.domain.playing import as_of, coming, coming_underneath, fold_customer
+from services.scorer.domain.playing import as_of, coming, coming_underneath, relive_customer
 from services.scorer.domain.positions import LadderMover, Mover
 from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, Policy, Rule
 from services.scorer.domain.spans import Span, anniversary
@@ -36,7 +36,7 @@ def explain(customer: Customer, policies: Policies, at_ms: int) -> Explanation:
     """The whole answer for one customer at one instant, from the entries known; of an instant before the floor of a
     folded ledger as of the floor, and `at` says so (rule 4)."""
     at_ms = as_of(customer, at_ms)
-    life, paths, effects = fold_customer(customer, policies, at_ms)
+    life, paths, effects = relive_customer(customer, policies, at_ms)
     begun = life.era >= 0
     machine = life.machine if begun else policies.eras[policies.at(at_ms, life.known)].machine
     policy, now = machine.policy, life.now(at_ms)
@@ -73,14 +73,14 @@ def applies(playbook: Playbook, customer: Customer, policies: Policies, at_ms: i
     if playbook.when is None:
         return True
     at_ms = as_of(customer, at_ms)
-    life, _, _ = fold_customer(customer, policies, at_ms)
+    life, _, _ = relive_customer(customer, policies, at_ms)
     if life.era < 0:
         return False
     truths: Truths = 0
     for feature in {t.operand.feature.name: t.operand.feature for t in playbook.thresholds}.values():
         asked = [t for t in playbook.thresholds if t.operand.feature.name == feature.name]
         gauge = gauge_of(feature, asked, life.machine.setting)
-        truths |= gauge.read(alone(gauge, life.ledger), life.ledger, at_ms)[0]
+        truths |= gauge.read(registers_of(gauge, life.ledger), life.ledger, at_ms)[0]
     return playbook.when.holds(truths)
 
 

@@ -55,7 +55,7 @@ class Machine:
     all:    the movers' indexes.  places: the same by their dimension's name.  dimensions: those, by name
     begun:  the standings of one whose first event has come, before it is looked at
     asked:  by mover, the gauges that have a say, each with its index
-    alone:  by mover, the gauge of a segment that is one threshold of its, asked nothing else, and exact; else None
+    flipping: by mover, the gauge of a segment that is one threshold of its, asked nothing else, and exact; else None
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -71,7 +71,9 @@ class Machine:
         self.places = {mover.dimension.name: i for i, mover in enumerate(self.movers)}
         self.dimensions = {mover.dimension.name: mover.dimension for mover in self.movers}
         self.asked = tuple(tuple((i, g) for i, g in enumerate(self.gauges) if g.bits & m.bits) for m in self.movers)
-        self.alone = tuple(self._alone(mover, asked) for mover, asked in zip(self.movers, self.asked, strict=True))
+        self.flipping = tuple(
+            self._flipping(mover, asked) for mover, asked in zip(self.movers, self.asked, strict=True)
+        )
         self.refundable = tuple((i, gauge) for i, gauge in enumerate(self.gauges) if gauge.refundable())
         self.kept = {name: i for i, name in enumerate(features)}
         self.begun = msgspec.Raw(_encode([Standing(mover.initial).packed() for mover in self.movers]))
@@ -91,10 +93,10 @@ class Machine:
         gauge = self._unasked.get(feature.name)
         if gauge is None:
             gauge = self._unasked[feature.name] = gauge_of(feature, (), self.setting)
-        return gauge, alone(gauge, ledger)
+        return gauge, registers_of(gauge, ledger)
 
     @staticmethod
-    def _alone(mover: Mover, asked: Sequence[tuple[int, Gauge]]) -> int | None:
+    def _flipping(mover: Mover, asked: Sequence[tuple[int, Gauge]]) -> int | None:
         if not isinstance(mover, SegmentMover) or len(asked) > 1 or mover.bits & (mover.bits - 1):
             return None
         place, gauge = asked[0]
@@ -204,7 +206,7 @@ class Machine:
         return registers
 
 
-def alone(gauge: Gauge, ledger: Ledger) -> Registers:
+def registers_of(gauge: Gauge, ledger: Ledger) -> Registers:
     """One gauge's registers over all that has been entered, had from the ledger alone."""
     registers, entered = gauge.fresh(), ledger.entered
     until_ms = ledger.time(entered - 1) if entered else 0

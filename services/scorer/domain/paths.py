@@ -44,7 +44,7 @@ class Paths:
         self.steps = {name: self.since(name, at_ms) for name in self.steps}
 
 
-def fold(
+def relive(
     policies: Policies, ledger: Ledger, until_ms: int, known: int, frozen: Frozen | None = None
 ) -> tuple[Life, Paths]:
     """The life of a ledger up to and with `until_ms`, and its paths: from its beginning, or from where it is frozen if

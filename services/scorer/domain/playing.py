@@ -9,7 +9,7 @@ from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.moments import Effect
 from services.scorer.domain.now import Now
-from services.scorer.domain.paths import Paths, fold
+from services.scorer.domain.paths import Paths, relive
 from services.scorer.domain.standing import Standing
 from services.scorer.domain.state import Customer
 
@@ -22,7 +22,7 @@ def as_of(customer: Customer, at_ms: int) -> int:
     return max(at_ms, frozen.floor_ms)
 
 
-def fold_customer(customer: Customer, policies: Policies, at_ms: int) -> tuple[Life, Paths, list[Effect]]:
+def relive_customer(customer: Customer, policies: Policies, at_ms: int) -> tuple[Life, Paths, list[Effect]]:
     """The life up to and with the instant, its paths, and the effects already known that are still to come.
 
     By all policies given, also by those that decided the past anew later. What happened after an instant that is past,
@@ -33,7 +33,7 @@ def fold_customer(customer: Customer, policies: Policies, at_ms: int) -> tuple[L
     played_ms = customer.life.played_ms
     waited = [w.entry for w in customer.waiting if at_ms >= (played_ms if w.received_ms is None else w.received_ms)]
     ledger = Ledger.of([*happened, *waited])
-    life, paths = fold(policies, ledger, at_ms, len(policies.eras), customer.frozen)
+    life, paths = relive(policies, ledger, at_ms, len(policies.eras), customer.frozen)
     return life, paths, [e for e in ledger.effects() if e.at_ms > at_ms]
 
 
@@ -81,9 +81,9 @@ def _by_time_alone(life: Life, names: Sequence[str]) -> dict[str, tuple[int, Val
 def next_of(now: Now, place: int, standing: Standing) -> tuple[int, Value] | None:
     """The first change of one mover's dimension by time alone, as (instant, value)."""
     machine, ledger, truths, at_ms, said = now.machine, now.ledger, now.truths, now.at_ms, now.said
-    mover, shown, alone = machine.movers[place], standing.shown, machine.alone[place]
-    if alone is not None and said and alone in said and not ledger.refunds:  # it flips when its gauge has just said
-        next_ms = said[alone]
+    mover, shown, flipping = machine.movers[place], standing.shown, machine.flipping[place]
+    if flipping is not None and said and flipping in said and not ledger.refunds:  # when the gauge has just said
+        next_ms = said[flipping]
         return None if next_ms >= NEVER else (next_ms, mover.values[1 - shown])
     standing, gauges, nexts = standing.copy(), [], []
     for i, gauge in machine.asked[place]:

@@ -112,8 +112,8 @@ class Playbook(msgspec.Struct, frozen=True):
     alert: bool = False
     webhook: str | None = None
 
-    def enters(self, before: Value, after: Value) -> bool:
-        """Whether this move is what the playbook waits for. From a tier that is no more nobody rises or falls."""
+    def waits_for(self, before: Value, after: Value) -> bool:
+        """Whether the playbook waits for this move. From a tier that is no more nobody rises or falls."""
         if before == after:
             return False
         if self.verb == "leaves" and isinstance(self.dimension, Classes):

@@ -19,7 +19,7 @@ from services.scorer.domain.frozen import Frozen
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
 from services.scorer.domain.moments import Effect
-from services.scorer.domain.paths import Paths, fold
+from services.scorer.domain.paths import Paths, relive
 from services.scorer.domain.shadows import part_shadows
 from services.scorer.domain.state import Customer, Rare, Waiting
 from services.scorer.domain.triggers import cause_late, trigger_of, trigger_of_waiting, wait_for, wait_unnamed
@@ -191,15 +191,16 @@ class Turn:
                 break
             causes[next_ms] = [trigger_of(a.event) for _, a in following.popleft()]
             after = more
-        life, _ = self._fold(after, at_ms - 1, customer.life.known)
+        life, _ = self._relive(after, at_ms - 1)
         self._chronicle.carry_on(life)
         for instant in life.play([e for e in after.effects() if e.at_ms >= at_ms], played_ms):
             self._chronicle.announce(instant, causes.get(instant.at_ms, ()))
 
     # -- playing again
 
-    def _fold(self, ledger: Ledger, until_ms: int, known: int) -> tuple[Life, Paths]:
-        return fold(self._policies, ledger, until_ms, known, self._customer.frozen)
+    def _relive(self, ledger: Ledger, until_ms: int) -> tuple[Life, Paths]:
+        """By the policies that the customer's life knows, and from where it is frozen."""
+        return relive(self._policies, ledger, until_ms, self._customer.life.known, self._customer.frozen)
 
     def replay(
         self,
@@ -216,7 +217,7 @@ class Turn:
         if frozen is not None and from_ms <= frozen.floor_ms:
             self._replay_whole(after, now_ms, cause, trigger, frozen, known)
             return
-        life, common = self._fold(old.ledger, from_ms - 1, old.known)
+        life, common = self._relive(old.ledger, from_ms - 1)
         was, old_paths = life.copy(), Paths()
         for instant in was.play([e for e in old.ledger.effects() if e.at_ms >= from_ms], old.played_ms):
             old_paths.take(instant)
@@ -266,7 +267,7 @@ class Turn:
     def _as_told(self, frozen: Frozen) -> Frozen:
         """A floor without memory, up to which the path stays as it was told."""
         old = self._customer.life
-        _, paths = self._fold(old.ledger, old.played_ms, old.known)
+        _, paths = self._relive(old.ledger, old.played_ms)
         return Frozen(frozen.floor_ms, {}, paths.last(frozen.floor_ms), 0)
 
     def forget_texts(self) -> None:
@@ -290,12 +291,12 @@ class Turn:
             floor_ms = max(floor_ms, customer.frozen.floor_ms)
         if floor_ms is None or floor_ms >= old.played_ms or len(ledger) - len(entries) < FEWEST:
             return
-        life, old_paths = self._fold(ledger, floor_ms, old.known)
+        life, old_paths = self._relive(ledger, floor_ms)
         frozen = freeze(floor_ms, life, old_paths)
         old_paths.begin_at(floor_ms)
         for instant in life.play([e for e in ledger.effects() if e.at_ms > floor_ms], old.played_ms):
             old_paths.take(instant)
-        now, new_paths = fold(self._policies, Ledger.of(entries), old.played_ms, old.known, frozen)
+        now, new_paths = relive(self._policies, Ledger.of(entries), old.played_ms, old.known, frozen)
         customer.rarely().frozen = frozen
         self._chronicle.correct(Paths(), old_paths, new_paths, now, old.played_ms, "folding", None)
 
@@ -312,8 +313,8 @@ class Turn:
     ) -> None:
         customer = self._customer
         old = customer.life
-        _, old_paths = self._fold(old.ledger, old.played_ms, old.known)
-        now, new_paths = fold(self._policies, after, now_ms, old.known if known is None else known, frozen)
+        _, old_paths = self._relive(old.ledger, old.played_ms)
+        now, new_paths = relive(self._policies, after, now_ms, old.known if known is None else known, frozen)
         anew = dict.fromkeys(self._chronicle.told(), 0) if whole else {}
         if frozen is not None and since_ms > -NEVER:
             old_paths.begin_at(since_ms)

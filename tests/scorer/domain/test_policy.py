@@ -175,9 +175,9 @@ def test_rates_hold_from_local_midnights_in_minor_units_of_both_currencies():
 
 def test_a_class_that_is_left_triggers_its_playbook_wherever_the_customer_goes():
     left = parse(FULL).playbooks[1]
-    assert left.enters("growth", "other")
-    assert left.enters("growth", "high")
-    assert not left.enters("other", "high")
+    assert left.waits_for("growth", "other")
+    assert left.waits_for("growth", "high")
+    assert not left.waits_for("other", "high")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from services.scorer.domain import folding, scoring
 from services.scorer.domain.entries import CLICK, Entry, Profile, read_profile, write_profile
 from services.scorer.domain.folding import CAP, KEPT, OTHER
 from services.scorer.domain.gauges import MOST_KEPT
-from services.scorer.domain.paths import fold
+from services.scorer.domain.paths import relive
 from services.scorer.domain.rules import Policy
 from services.scorer.domain.scoring import Arrival
 from services.scorer.domain.windows import Total
@@ -410,7 +410,7 @@ def adds_up(life: LifeOf) -> None:
     """What a reader of the decisions holds is where the customer stands, what the ledger gives since it was folded, and
     no step of it repeats the last."""
     customer = life.customer
-    _, paths = fold(life.policies, customer.ledger, life.now, customer.life.known, customer.frozen)
+    _, paths = relive(life.policies, customer.ledger, life.now, customer.life.known, customer.frozen)
     for name in NAMES:
         path = life.path(name)
         values = ["cold" if name == "tier" else False, *(value for _, value in path)]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.paths import fold
+from services.scorer.domain.paths import relive
 from services.scorer.domain.rules import Policy
 from tests.scorer.domain.rules.early import folded_early
 from tests.scorer.domain.rules.life_of import DAY, MIN, H, LifeOf, policy, told
@@ -114,7 +114,7 @@ def adds_up(life: LifeOf, away: bool = False) -> None:
     stands and what the ledger gives; nothing is held of one who is somebody else."""
     customer = life.customer
     shown = customer.shown() if customer.life.era >= 0 else {}
-    _, paths = fold(life.policies, customer.ledger, life.now, customer.life.known, customer.frozen)
+    _, paths = relive(life.policies, customer.ledger, life.now, customer.life.known, customer.frozen)
     for name in dict.fromkeys([*shown, *(change.dimension.name for change in life.changes)]):
         changes, path = life.of(name), life.path(name)
         assert [c.revision for c in changes] == [*range(1, len(changes) + 1)], name
@@ -181,7 +181,7 @@ def test_rule_04_a_step_at_the_very_floor_is_replaced_by_what_a_retroactive_poli
         life.learns(policy(SEEN + rules.replace("warm", "mid")), FIRST + 5 * MIN, FIRST + 3 * H)
         assert life.path() == [(floor, "mid")]
         customer = life.customer
-        _, paths = fold(life.policies, customer.ledger, life.now, customer.life.known, customer.frozen)
+        _, paths = relive(life.policies, customer.ledger, life.now, customer.life.known, customer.frozen)
         assert paths.steps["tier"] == [(ms(floor), "mid")]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from services.scorer.domain.changes import MOST_STEPS
 from services.scorer.domain.explain import conditions_of
 from services.scorer.domain.instants import to_datetime
-from services.scorer.domain.paths import fold
+from services.scorer.domain.paths import relive
 from services.scorer.domain.records import decision
 from tests.scorer.domain.rules.life_of import MIN, H, LifeOf, policy
 from tests.scorer.domain.timeline import buy, click, contact, ms, refund
@@ -126,7 +126,7 @@ def test_rule_10_a_correction_is_explained_as_a_life_folded_up_to_then_would_be(
                 continue
             ledger = life.customer.ledger
             again = ledger.again()
-            then, _ = fold(life.policies, again, change.effective_ms, 1)
+            then, _ = relive(life.policies, again, change.effective_ms, 1)
             now = then.now(change.effective_ms)
             assert change.conditions == conditions_of(change.dimension, change.before, change.after, now)
 
