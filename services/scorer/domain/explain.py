@@ -18,7 +18,7 @@ from services.scorer.domain.life import Life, Override
 from services.scorer.domain.machine import Machine, gauge_of, registers_of
 from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths
-from services.scorer.domain.playing import as_of, coming, coming_underneath, relive_customer
+from services.scorer.domain.playing import as_of, coming, moving_underneath, relive_customer
 from services.scorer.domain.positions import LadderMover, Mover
 from services.scorer.domain.rules import Classes, Dimension, Ladder, Playbook, Policy, Rule
 from services.scorer.domain.spans import Span, anniversary
@@ -363,8 +363,13 @@ def _falls_ms(mover: Mover, standing: Standing, life: Life) -> int | None:
     falls_ms = mover.falls_ms(standing)
     if life.next_era_ms() > falls_ms:
         return falls_ms
-    change = coming_underneath(life, mover.dimension.name)
-    return change[0] if change is not None and change[1] in mover.values[standing.place + 1 :] else None
+    change = moving_underneath(life, mover.dimension.name)
+    if change is None:
+        return None
+    at_ms, moved = change
+    values = moved.dimension.values
+    is_lower = moved.before in values and values.index(moved.before) < values.index(moved.after)
+    return at_ms if is_lower else None
 
 
 def _when(instant_ms: int | None) -> datetime | None:

@@ -7,7 +7,7 @@ from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import LAST_MS
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.life import Life
-from services.scorer.domain.moments import Effect
+from services.scorer.domain.moments import Effect, Moved
 from services.scorer.domain.now import Now
 from services.scorer.domain.paths import Paths, relive
 from services.scorer.domain.standing import Standing
@@ -55,13 +55,17 @@ def coming(life: Life, effects: Sequence[Effect], names: Sequence[str]) -> dict[
     return found
 
 
-def coming_underneath(life: Life, name: str) -> tuple[int, Value] | None:
-    """The first change of what the rules say of a dimension, overrides aside, if no event comes at all."""
+def moving_underneath(life: Life, name: str) -> tuple[int, Moved] | None:
+    """The first move of one dimension by what the rules say, overrides aside, if no event comes at all."""
     life = life.copy()
     life.overrides = []
     for standing in life.standings:
         standing.masked = -1
-    return coming(life, (), [name]).get(name)
+    for instant in life.play((), LAST_MS):
+        for moved in instant.moved:
+            if moved.dimension.name == name:
+                return instant.at_ms, moved
+    return None
 
 
 def _by_time_alone(life: Life, names: Sequence[str]) -> dict[str, tuple[int, Value]]:

@@ -203,6 +203,25 @@ def test_rule_15_when_a_tier_falls_is_said_by_the_policy_that_is_known_to_decide
     assert life.explained().standing["tier"].falls_at == (None if falls is None else to_datetime(ms(falls)))
 
 
+@pytest.mark.parametrize(
+    ("tiers", "next_", "falls"),
+    [
+        ("{name: gold, when: 'spend >= 100', grace: 1d}, {name: silver, when: 'spend >= 0'}", "silver", True),
+        ("{name: top, when: 'spend < 50'}, {name: gold, when: 'spend >= 100', grace: 1d}", "top", False),
+        ("{name: star, when: 'spend >= 100', grace: 1d}", "basic", False),
+    ],
+)
+def test_rule_15_a_tier_falls_to_what_the_policy_to_come_has_below_it(tiers, next_, falls):
+    life = LifeOf(policy(GRACE.format(least=100, grace="10d")))
+    life.sees(buy("2026-01-01T00:00Z", 200_00))
+    life.until("2026-02-01T00:00Z")
+    more = "features: {spend: {sum: purchase.amount, window: 30d}}\n"
+    change = "2026-02-04T00:00Z"
+    life.learns(policy(more + f"ladders: {{tier: [{tiers}, {{name: basic}}]}}"), change, at=life.now)
+    assert life.next("tier") == (change, next_)
+    assert life.explained().standing["tier"].falls_at == (to_datetime(ms(change)) if falls else None)
+
+
 def test_rule_15_when_a_tier_falls_underneath_an_override_is_said_by_the_policy_to_come_too():
     life = LifeOf(policy(GRACE.format(least=100, grace="10d")))
     life.sees(buy("2026-01-01T00:00Z", 200_00), override("2026-01-02T00:00Z", "2026-04-01T00:00Z", "tier", "gold"))
