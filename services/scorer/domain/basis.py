@@ -9,6 +9,7 @@ from services.scorer.domain.ledger import Ledger
 from services.scorer.domain.rules import Policy
 
 HOUR_MS: Final = 3_600_000
+"""What old clicks and interactions are kept by (`folding.py`)."""
 
 
 class Basis(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from services.scorer.domain.basis import HOUR_MS
 from services.scorer.domain.entries import TOUCHES, Entry, read_profile, write_profile
 from services.scorer.domain.frozen import Footing, Frozen
 from services.scorer.domain.ledger import Ledger
@@ -34,7 +35,6 @@ too; then the floor lies one of them above it."""
 _STEP: Final = 256  # look whether there is something to fold once in so many entries
 FEWEST: Final = 32
 """With so few entries less, what is folded would soon be as long again, and folding plays all of it twice."""
-_HOUR_MS: Final = 3_600_000
 
 
 LARGE: Final = 500_000
@@ -115,7 +115,7 @@ def by_the_hour(entries: Sequence[Entry], shadowed: Collection[Entry] = ()) -> t
         if is_first or entry.id in twins or not (is_spare or time_ms <= old_ms):
             kept.append(entry)
             continue
-        hour = (profile, time_ms // _HOUR_MS)
+        hour = (profile, time_ms // HOUR_MS)
         before = hours.get(hour)
         amount = max(1, entry.amount) + (max(1, before.amount) if before else 0)
         hours[hour] = msgspec.structs.replace(entry, amount=amount)
