@@ -65,7 +65,9 @@ class Ledger:
     def of(cls, entries: Iterable[Entry]) -> "Ledger":
         ledger, rows = cls.empty(), []
         for entry in sorted(entries, key=attrgetter("time_ms", "id")):
-            rows.append(ledger._row(entry))
+            ledger.append(entry)
+            rows.append(ledger.rows)
+            ledger.rows = b""  # put together at the end: each longer one would be a copy
         ledger.rows = b"".join(rows)
         return ledger
 
@@ -78,16 +80,9 @@ class Ledger:
 
     def append(self, entry: Entry) -> int:
         """Put the entry behind all others, where it belongs; its place."""
-        rows = self.rows
+        profile, amount, known, rows = entry.profile, entry.amount, self.profiles, self.rows
         if self._settlement is not None and self.settles(entry):
             self._settlement = None
-        self.rows = rows + self._row(entry)
-        self._entries = None
-        return len(rows) // SIZE
-
-    def _row(self, entry: Entry) -> bytes:
-        """The row of one who comes behind all others; what does not fit into it is put down."""
-        profile, amount, known = entry.profile, entry.amount, self.profiles
         number = known.index(profile) if profile in known else self._number(profile)
         if number == _ELSEWHERE or entry.order or not 0 <= amount < _WIDE or (self.refunds and profile[0] == _REFUND):
             elsewhere = profile if number == _ELSEWHERE else ""
@@ -96,7 +91,9 @@ class Ledger:
                 self._named.update((entry.order, entry.named_id))
             amount = _WIDE
         self.last_ms = time_ms = entry.time_ms
-        return _pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
+        self.rows = rows + _pack(entry.id << 8 | number, time_ms & 0xFFFFFFFF, time_ms >> 32, amount)
+        self._entries = None
+        return len(rows) // SIZE
 
     def _number(self, profile: str) -> int:
         """Of a profile that no entry had so far."""

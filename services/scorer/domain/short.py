@@ -15,7 +15,7 @@ from services.scorer.domain.admission import are_apart
 from services.scorer.domain.arrivals import Arrival
 from services.scorer.domain.changes import Chronicle, plain_changes
 from services.scorer.domain.entering import entry_of
-from services.scorer.domain.entries import OVERRIDE, Entry, letter, read_profile
+from services.scorer.domain.entries import OVERRIDE, REFUND, Entry, letter, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP, LARGE
 from services.scorer.domain.gauges import Registers
@@ -31,7 +31,7 @@ from services.scorer.domain.state import Body, Customer
 from services.scorer.domain.triggers import trigger_of
 from services.scorer.domain.turns import Turn
 
-_OVERRIDE: Final = letter(OVERRIDE)
+_NEVER_SHORT: Final = letter(REFUND) + letter(OVERRIDE)
 _CAP_BYTES: Final = CAP * SIZE
 _MOST_IN_ROW: Final = 250_000  # bytes: more may make a record longer than Kafka takes
 
@@ -185,7 +185,9 @@ def _fit(arrival: Arrival, policies: Policies, ledger: Ledger, played_ms: int, s
         return None
     entry = entry_of(event, policies.fields)
     at_ms = entry.time_ms
-    if at_ms <= played_ms or at_ms > arrival.appended_ms or entry.profile[0] == _OVERRIDE or ledger.settles(entry):
+    if at_ms <= played_ms or at_ms > arrival.appended_ms or entry.profile[0] in _NEVER_SHORT:
+        return None
+    if (entry.order or ledger.refunds) and ledger.names(entry):
         return None
     return None if ledger.holds(entry.id) or len(ledger.rows) >= _CAP_BYTES else entry
 

@@ -113,7 +113,7 @@ class Total(Windowed):
         registers[VALUE] += self.share(ledger, index)
 
     def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
-        if self.windowed and (self._refunds(ledger) or ledger.time(registers[HEAD]) <= at_ms - self._fixed_ms):
+        if self.windowed and ledger.time(registers[HEAD]) <= at_ms - self._fixed_ms:
             self.expire(registers, ledger, at_ms)
         value: int = registers[VALUE]
         ahead = self._ahead[bisect_left(self._limits, value)]
@@ -171,7 +171,7 @@ class Total(Windowed):
     def held(self, ledger: Ledger, index: int, before_ms: int) -> int:
         """What is held of an entry just before the instant: its share and the refunds in effect."""
         profile = ledger.profile(index)
-        if not self._refunds(ledger):
+        if not (ledger.refunds and self._refundable):
             return self.share(ledger, index) if self.counts(profile) else 0
         kind = read_profile(profile).kind
         if kind == REFUND:
@@ -190,7 +190,7 @@ class Total(Windowed):
 
     def expire(self, registers: Registers, ledger: Ledger, at_ms: int) -> None:
         head = registers[HEAD]
-        if self._fixed_ms and not self._refunds(ledger):
+        if self._fixed_ms and not (ledger.refunds and self._refundable):
             began_ms, entered = at_ms - self._fixed_ms, ledger.entered
             while head < entered and ledger.time(head) <= began_ms:
                 if self.counts(ledger.profile(head)):
@@ -208,13 +208,13 @@ class Total(Windowed):
             self.expire(registers, ledger, at_ms)
         held: int = registers[VALUE]
         passed = bisect_left(self._limits, held if held > 0 else 0)
-        if not self.windowed or (passed == 0 and not self._refunds(ledger)):
+        if not self.windowed or (passed == 0 and not (ledger.refunds and self._refundable)):
             return self._masks[passed], NEVER
         return self._masks[passed], self._falls(registers, ledger, at_ms, passed)
 
     def _falls(self, registers: Registers, ledger: Ledger, at_ms: int, passed: int) -> int:
         """When what is above `passed` limits no longer is, at least a bound of it."""
-        if self._refunds(ledger) and self._rises(ledger):
+        if ledger.refunds and self._refundable and self._rises(ledger):
             return self.changes_ms(registers, ledger, at_ms)
         if passed == 0 or self._limits[passed - 1] < 0:
             return NEVER
@@ -228,21 +228,19 @@ class Total(Windowed):
         """The entry with whose exit the window falls to the limit: where little is too much the oldest ones soon take
         that away; else walk back from the newest until the limit is exceeded."""
         excess, head = registers[VALUE] - limit, registers[HEAD]
+        refunded = ledger.refunds and self._refundable
         if excess <= limit:
             for index in range(head, min(ledger.entered, head + FURTHEST)):
-                excess -= self.held(ledger, index, NEVER)
-                if excess <= 0:
-                    return index
+                if self.counts(ledger.profile(index)):
+                    excess -= self.held(ledger, index, NEVER) if refunded else self.share(ledger, index)
+                    if excess <= 0:
+                        return index
         rest = 0
         for index in ledger.backwards(self.counts):
-            rest += self.held(ledger, index, NEVER)
+            rest += self.held(ledger, index, NEVER) if refunded else self.share(ledger, index)
             if rest > limit:
                 return index
         raise AssertionError("what a window holds is above no limit that it has passed")
-
-    def _refunds(self, ledger: Ledger) -> bool:
-        """Whether there are refunds that may have a say."""
-        return self._refundable and ledger.refunds
 
     def _rises(self, ledger: Ledger) -> bool:
         """Whether the total may become greater as entries leave: refunds that name no order do, by themselves."""
@@ -269,7 +267,7 @@ class Total(Windowed):
         return Fraction(value, 10**self.setting.minor_digits) if self.money else Fraction(value)
 
     def glance(self, registers: Registers, ledger: Ledger, at_ms: int) -> tuple[int, int, int, int] | None:
-        if self._refunds(ledger):
+        if ledger.refunds and self._refundable:
             return None
         if self.windowed:
             self.expire(registers, ledger, at_ms)
@@ -287,7 +285,7 @@ class Total(Windowed):
         self.expire(registers, ledger, at_ms)
         head = registers[HEAD] if self.window is not None else 0
         found = ledger.places_of(self.touched_by, head)
-        if self._refunds(ledger) and not self.money:
+        if ledger.refunds and self._refundable and not self.money:
             found = [p for p in found if ledger.profile(p)[0] != _PURCHASE or ledger.stands(p, at_ms)]
         if ledger.refunds and (self.of_refunds or self.less_refunds):
             for take in ledger.settlement.takes:
