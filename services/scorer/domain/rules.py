@@ -156,7 +156,7 @@ class Policy(msgspec.Struct, frozen=True):
     features:   all that the document names and `tenure` and `known_for` where asked for, in the document's order,
                 attributes and scorecards after them
     thresholds: every threshold that decides, by index
-    fields:     the event fields that its conditions on events ask for
+    fields:     the event fields that its conditions on events ask for; of opportunities all, if it asks of their stage
     top_spend:  the calibration's, in minor units
     pending:    what it says and no service carries out yet, in the order of the document
     """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.events import Event
 from services.scorer.domain import folding, scoring
 from services.scorer.domain.entries import CLICK, Entry, Profile, read_profile, write_profile
-from services.scorer.domain.folding import CAP, KEPT, OTHER
+from services.scorer.domain.folding import CAP, KEPT, LARGE, OTHER
 from services.scorer.domain.gauges import MOST_KEPT
 from services.scorer.domain.paths import relive
 from services.scorer.domain.rules import Policy
@@ -505,6 +505,16 @@ def test_rule_04_what_forgets_its_texts_is_still_the_same_event_and_decides_the_
     newest = int(click(FIRST).id.removeprefix("auto-")) - 1  # ids count up
     again = click(FIRST + 100 * MIN + MIN, page="/101?".ljust(2_048, "x"), id=f"auto-{newest - 498}")
     assert life.turn(Arrival(again, life.now, 600, b""), until_ms=life.now).duplicates == 1
+
+
+def test_rule_04_two_who_are_merged_forget_their_texts_together():
+    one, other = LifeOf(PAGES, subject="a"), LifeOf(PAGES, subject="b")
+    surfs(one, 200, length=2_048, batch=1)
+    surfs(other, 200, length=2_048, batch=1, since=200)
+    assert len(one.record) + len(other.record) > LARGE
+    one.takes_in(other, FIRST + 400 * MIN)
+    assert len(one.record) < 20_000
+    assert (one.figure("prices"), one.figure("elsewhere")) == (4, 396)
 
 
 def test_rule_04_of_more_pages_than_a_table_holds_each_still_counts_as_one():
