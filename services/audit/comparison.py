@@ -211,7 +211,7 @@ def _all(customer: Customer) -> list[Entry]:
     may have asked for more, and a long record keeps no other texts."""
     policies = customer.life.policies
     entries = (*customer.ledger.entries, *(w.entry for w in customer.waiting))
-    return without_texts([_as_named(e, policies.fields) for e in entries], policies.named)
+    return without_texts([_as_named(e, policies.fields) for e in entries], policies.texts)
 
 
 def _as_named(entry: Entry, fields: Collection[str]) -> Entry:

@@ -9,7 +9,8 @@ from schemas.money import DIGITS, to_major
 from services.scorer.domain.arrivals import Arrival, Report
 from services.scorer.domain.entering import entry_of
 from services.scorer.domain.entries import PURCHASE, REFUND, TOUCHES, Entry, letter, read_profile
-from services.scorer.domain.ledger import FULL, NEVER, SIZE, Ledger
+from services.scorer.domain.folding import without_texts
+from services.scorer.domain.ledger import FULL, NEVER
 from services.scorer.domain.orders import Settlement, settle
 from services.scorer.domain.shadows import origin_of, part_shadows
 from services.scorer.domain.state import Customer
@@ -50,16 +51,26 @@ def _are_new(customer: Customer, entries: Sequence[Admission]) -> bool:
     ledger = customer.life.ledger
     if customer.rare is not None or customer.waiting:
         return False
-    if customer.size + sum(_adds(ledger, entry) for entry, _ in entries) > FULL:
+    if customer.size + sum(_adds(customer, admission) for admission in entries) > FULL:
         return False
     if len(entries) > 1 and not are_apart([entry for entry, _ in entries]):
         return False
     return not any(entry.profile[0] == _REFUND or ledger.holds(entry.id) or ledger.names(entry) for entry, _ in entries)
 
 
-def _adds(ledger: Ledger, entry: Entry) -> int:
-    """Bytes of the record at most, for good: of a click or interaction texts are forgotten before it is full."""
-    return SIZE if entry.kind in TOUCHES else ledger.adds(entry)
+def _adds(customer: Customer, admission: Admission) -> int:
+    """How many bytes it adds to the record at most, for good: of clicks and interactions texts are forgotten before it
+    is full. Ahead of the clock more stands there than an entry."""
+    entry, arrival = admission
+    if entry.kind in TOUCHES:
+        [entry] = without_texts([entry], customer.life.policies.texts)
+    adds = customer.ledger.adds(entry)
+    if entry.time_ms > arrival.appended_ms:
+        adds += _WAITING + sum(len(text.encode()) for text in (entry.profile, arrival.event.id, arrival.event.source))
+    return adds
+
+
+_WAITING: Final = 96  # bytes of an event ahead of the clock beside its texts
 
 
 def are_apart(entries: Sequence[Entry]) -> bool:
@@ -111,7 +122,7 @@ class _Gate:
                 else:
                     self._reports.append(Report(reason, _conflict(reason, arrival.event), arrival))
                 continue
-            size = self._size + _adds(self._customer.ledger, entry)
+            size = self._size + _adds(self._customer, (entry, arrival))
             if size > FULL:
                 detail = f"the customer's record is full: {FULL:,} bytes; part or erase what is not a customer's"
                 self._reports.append(Report("ledger_full", detail, arrival))

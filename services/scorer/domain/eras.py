@@ -33,7 +33,7 @@ class Policies:
     `newest` is the last one's policy; `machines` and `marks` are theirs, by index
 
     fields:  what entries must keep: for their rules, and as asked for by rebuilds
-    named:   those fields for which rules ask of events, and the texts that they compare them with
+    texts:   those that some rule compares a field of an event with
     rebuild: the number of the newest rebuild asked for, 0 without any
     known:  how many eras the sequence had up to and with that of a mark
     priced: profiles of which nothing is kept: without a currency, and of an order in the newest policy's
@@ -46,10 +46,7 @@ class Policies:
         self.newest = eras[-1].policy
         self.fields = asked.union(*(kept_for(era.policy) for era in eras))
         wheres = [where for era in eras for where in wheres_of(era.policy.features)]
-        self.named = (
-            frozenset[str]().union(*(where.names for where in wheres)),
-            frozenset[str]().union(*(where.texts for where in wheres)),
-        )
+        self.texts = frozenset[str]().union(*(where.texts for where in wheres))
         self.known = {era.mark: i + 1 for i, era in enumerate(eras)}
         self.priced = frozenset((letter(PURCHASE) + self.newest.currency, *map(letter, range(OVERRIDE + 1))))
 

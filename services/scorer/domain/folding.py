@@ -54,9 +54,8 @@ def is_heavy(before: int, came: int) -> bool:
     return after > LARGE and after // _LARGER > before // _LARGER
 
 
-def without_texts(entries: Iterable[Entry], named: tuple[frozenset[str], frozenset[str]]) -> list[Entry]:
-    """The entries, of clicks and interactions only the texts of named fields that are named themselves."""
-    fields, texts = named
+def without_texts(entries: Iterable[Entry], texts: Collection[str]) -> list[Entry]:
+    """The entries, of clicks and interactions only these texts."""
     shorter: dict[str, str] = {}
     kept = []
     for entry in entries:
@@ -64,7 +63,7 @@ def without_texts(entries: Iterable[Entry], named: tuple[frozenset[str], frozens
         if entry.kind in TOUCHES:
             if profile not in shorter:
                 read = read_profile(profile)
-                told = tuple((n, OTHER if n in fields and text not in texts else text) for n, text in read.fields)
+                told = tuple((name, text if text in texts else OTHER) for name, text in read.fields)
                 shorter[profile] = write_profile(msgspec.structs.replace(read, fields=told))
             if shorter[profile] != profile:
                 entry = msgspec.structs.replace(entry, profile=shorter[profile])  # noqa: PLW2901

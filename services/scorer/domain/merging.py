@@ -111,7 +111,6 @@ def receive(
     into.rarely().joined |= {other_subject: departed} | others.joined
     if into.size + other.size > LARGE:
         turn.forget_texts()
-        turn.fold_touches()
     return turn.changes
 
 
@@ -209,6 +208,8 @@ def renew(
     customer.waiting = _in_order([*(w for w in customer.waiting if origin_of(w.entry) != origin), *ahead])
     floors = [f.floor_ms for f in (frozen, customer.frozen) if f is not None]
     turn.rebase([*others, *theirs], subject, at_ms, "rebuild", frozen, max(floors, default=-NEVER))
+    if customer.size + anew.size > LARGE:
+        turn.forget_texts()
     return turn.changes
 
 

@@ -9,7 +9,7 @@ from services.scorer.domain.admission import Admitted, admit
 from services.scorer.domain.arrivals import Arrival, Report
 from services.scorer.domain.entries import Entry
 from services.scorer.domain.eras import Policies
-from services.scorer.domain.folding import LARGE, is_due, is_heavy
+from services.scorer.domain.folding import CAP, LARGE, is_due, is_heavy
 from services.scorer.domain.ledger import NEVER
 from services.scorer.domain.outcomes import Change, Outcome
 from services.scorer.domain.packing import encode, opened, revived
@@ -77,7 +77,7 @@ def _decide(
     heavy = is_heavy(customer.size, came)
     if heavy:
         turn.forget_texts()
-    if heavy or is_due(customer.ledger, taken):
+    if is_due(customer.ledger, taken) or (heavy and len(customer.ledger) > CAP):
         turn.fold_touches()
         turn.advance(until_ms)
     altered = bool(taken or turn.changes or admitted.shadowed)

@@ -9,6 +9,8 @@ hour changes (rule 4).
 from collections import deque
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from schemas.decisions import Cause, Trigger
 from services.scorer.domain.admission import Admission
 from services.scorer.domain.changes import Chronicle
@@ -272,12 +274,14 @@ class Turn:
 
     def forget_texts(self) -> None:
         """Keep of clicks and interactions only what some rule can tell of them: nothing is decided otherwise."""
-        customer, named = self._customer, self._policies.named
+        customer, texts = self._customer, self._policies.texts
         life, entered = customer.life, customer.ledger.entered
-        life.ledger = Ledger.of(without_texts(customer.ledger.entries, named))
+        life.ledger = Ledger.of(without_texts(customer.ledger.entries, texts))
         life.ledger.entered = entered
+        entries = without_texts((w.entry for w in customer.waiting), texts)
+        customer.waiting = [replace(w, entry=entry) for w, entry in zip(customer.waiting, entries, strict=True)]
         if customer.rare is not None:
-            customer.rare.shadowed = without_texts(customer.rare.shadowed, named)
+            customer.rare.shadowed = without_texts(customer.rare.shadowed, texts)
 
     def fold_touches(self) -> None:
         """Keep old clicks and interactions by the hour (rule 4), and live on from what is still known of them.

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.events import Event
 from services.scorer.domain import folding, scoring
 from services.scorer.domain.entries import CLICK, Entry, Profile, read_profile, write_profile
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.folding import CAP, KEPT, LARGE, OTHER
 from services.scorer.domain.gauges import MOST_KEPT
 from services.scorer.domain.paths import relive
@@ -515,6 +516,51 @@ def test_rule_04_two_who_are_merged_forget_their_texts_together():
     one.takes_in(other, FIRST + 400 * MIN)
     assert len(one.record) < 20_000
     assert (one.figure("prices"), one.figure("elsewhere")) == (4, 396)
+
+
+def test_rule_04_what_waits_ahead_of_the_clock_forgets_its_texts_too():
+    life = LifeOf(PAGES)
+    ahead = [click(FIRST + MIN, page=f"/{number}".ljust(2_048, "x")) for number in range(600)]
+    life.turn(*(Arrival(event, FIRST, number, b"") for number, event in enumerate(ahead)), until_ms=FIRST)
+    assert len(life.record) < ONE_MIB
+    life.until(FIRST + MIN)
+    assert (life.reports, life.figure("elsewhere")) == ([], 600)
+
+
+@pytest.mark.parametrize("asked", ["attributes: [page]\n", ""])
+def test_rule_04_texts_that_are_kept_for_no_rule_on_events_are_forgotten_too(asked):
+    body = asked + 'features: {seen: {count: click, window: 400d}}\nsegments: {busy: "seen > 599"}\n'
+    life = LifeOf(Policies.only(policy(body)).keeping(() if asked else ["page"], 1))
+    surfs(life, 1_200, length=2_048, batch=10)
+    life.sees(buy(FIRST + 1_200 * MIN, 1_00))
+    assert (life.reports, life.amounts(), life.figure("seen")) == ([], [1_00], 1_200)
+
+
+def test_rule_04_up_to_the_cap_nothing_is_folded_however_long_the_texts():
+    life = LifeOf(PAGES)
+    surfs(life, 800, length=2_048, batch=1)
+    assert (len(life.customer.ledger), life.customer.frozen) == (800, None)
+
+
+def test_rule_04_events_ahead_of_the_clock_count_with_all_that_stands_there_of_them():
+    life = LifeOf(PAGES)
+    for first in range(0, 6_000, 1_000):
+        ahead = [buy(FIRST + MIN, 1_00, source="s" * 128) for _ in range(1_000)]
+        life.turn(*(Arrival(event, FIRST, first + n, b"") for n, event in enumerate(ahead)), until_ms=FIRST)
+        assert len(life.record) < ONE_MIB
+    assert {report.reason for report in life.reports} == {"ledger_full"}
+
+
+def test_rule_04_a_rebuild_brings_no_texts_back():
+    one, other = LifeOf(PAGES, subject="a"), LifeOf(PAGES, subject="b")
+    surfs(one, 240, length=2_048, batch=1)
+    surfs(other, 240, length=2_048, batch=1, since=240)
+    own = LifeOf(PAGES, subject="a")
+    own.record, own.now = one.record, one.now
+    one.takes_in(other, FIRST + 480 * MIN)
+    one.is_renewed(own, FIRST + 481 * MIN)
+    assert len(one.record) < 20_000
+    assert (one.figure("prices"), one.figure("elsewhere")) == (5, 475)
 
 
 def test_rule_04_of_more_pages_than_a_table_holds_each_still_counts_as_one():
