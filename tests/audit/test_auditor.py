@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.events import Event, Interaction, Purchase, PurchaseData
+from schemas.events import Event, Interaction, InteractionData, Purchase, PurchaseData
 from schemas.identities import Erasure, Identity, Merge, Unmerge
 from services.audit.auditor import OVERDUE_MS, Auditor
 from services.audit.dossier import Came, Done, Held, Moving, Paper, Poison
@@ -19,11 +19,12 @@ from services.audit.tally import Tally
 from services.scorer.domain import merging
 from services.scorer.domain.entries import TOUCHES
 from services.scorer.domain.eras import Policies
+from services.scorer.domain.folding import LARGE
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.ledger import Ledger
 from services.scorer.domain.packing import alias_of, decode, encode
 from services.scorer.domain.policy import parse
-from services.scorer.domain.scoring import Arrival, decide
+from services.scorer.domain.scoring import Arrival, decide, score
 from services.scorer.domain.state import Customer, Rare
 from services.shared.families import Families, subjects
 from services.shared.partitioner import partition_of
@@ -297,6 +298,31 @@ def test_a_long_ledger_that_counts_a_folded_call_too_few_differs() -> None:
     assert details(judged(events, live)) == [
         "of the clicks and interactions known by the hour 1 are missing and 0 too many"
     ]
+
+
+def test_a_long_record_that_has_forgotten_its_texts_agrees() -> None:
+    policies = Policies.only(
+        parse("""
+policy: p
+currency: EUR
+zone: UTC
+features: {calls: {count: interaction, where: "channel == 'call'"}}
+ladders: {tier: [{name: gold, when: "calls > 9_999"}, {name: basic}]}
+""")
+    )
+    events: list[Event] = []
+    for number, plain in enumerate(calls(3_600)):
+        channel = InteractionData(channel="call" if number % 50 == 0 else f"{number}".ljust(128, "x"))
+        events.append(msgspec.structs.replace(plain, data=channel) if isinstance(plain, Interaction) else plain)
+    record = None
+    for start in range(0, len(events), 100):
+        part = events[start : start + 100]
+        arrivals = [Arrival(e, to_ms(e.receivedtime), start + n, b"") for n, e in enumerate(part)]  # type: ignore[arg-type]
+        record, _ = score(record, policies, arrivals, arrivals[-1].appended_ms, "a")
+    assert record is not None
+    assert len(record) < LARGE // 2, "it has not forgotten anything"
+    tally = found([*logged(events), Held("a", record, None, 0)], policies=policies)
+    assert tally.customers == {"agrees": 1}
 
 
 def test_what_came_after_a_long_ledger_was_folded_and_lies_before_is_compared_only_where_it_can_be() -> None:
