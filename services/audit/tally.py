@@ -27,7 +27,7 @@ class Tally:
 
     in_motion: a part of the family was on its way between partitions
     inexact:   their ledger was folded, and something came so late, or was merged, that what it counts for depends on
-               when that was: of those only money, forms and the like were compared; or the ledger is full
+               when that was: of those only money, forms and the like were compared; or the record is full
     findings:  of the first thousand who differ, by name.  events: how many were recomputed
     """
 

@@ -35,7 +35,6 @@ LATE = (0.01, 0.1, 0.5, 1.0)
 SUBJECT = "c"
 POLICIES = [Path("policies/bench.yaml"), Path("policies/retail.yaml")]
 
-
 Kind = Literal["plain", "keyed", "refund"]
 
 
@@ -50,7 +49,7 @@ class Case(NamedTuple):
 def event(rng: random.Random, number: int, at: datetime, kind: Kind = "plain") -> events.Event:
     """Half purchases of 1 to 200 units, half interactions.
 
-    kind: plain, or every order has a key, or besides the fifth event sends an order back
+    kind: as said; or every order has a key; or the second event is an order, which the fifth sends back
     """
     identity = f"e{number}"
     if kind == "refund" and number == 4:

@@ -116,7 +116,7 @@ _WHY: dict[str, str] = {
     "refund_exceeds_order": _TAKEN,
     "refund_currency": _TAKEN,
     "too_old": "nothing so old of this customer can be taken any more",
-    "ledger_full": "this customer's ledger is full",
+    "ledger_full": "this customer's record is full: part or erase what is not theirs",
 }
 
 
