@@ -12,12 +12,14 @@ from schemas import control, decisions, events, identities, letters
 
 DAY_MS = 86_400_000
 FOR_EVER_MS = -1
+MIB = 1024 * 1024
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """name: without the installation's prefix.  carries: the type of its values, None for opaque bytes.
 
-    partitions: None for as many as the installation has
+    partitions:   None for as many as the installation has
+    longest_bytes: of a record of it, key included
     """
 
     name: str
@@ -30,13 +32,14 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     log_append_time: bool = False
     retention_ms: int = FOR_EVER_MS
     partitions: int | None = None
+    longest_bytes: int = MIB
 
     def config(self) -> dict[str, str]:
         """Topic settings for its creation; also what is checked at start."""
         settings = {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
-            "max.message.bytes": str(1024 * 1024 + 65536),
+            "max.message.bytes": str(self.longest_bytes + 65536),
         }
         if self.compacted:
             settings |= {"max.compaction.lag.ms": str(DAY_MS), "min.cleanable.dirty.ratio": "0.1"}
@@ -63,6 +66,7 @@ SCORER_STATE = Topic(
     readers=("scorer", "notifier", "tierline audit"),
     compacted=True,
     log_append_time=True,
+    longest_bytes=16 * MIB,  # a customer's own stays below one (rule 4); of those merged into one there may be many
 )
 DECISIONS = Topic(
     name="decisions",

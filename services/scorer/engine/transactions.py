@@ -36,7 +36,7 @@ _COMMIT_S = 20.0
 HANGS_S = 90.0
 """When whoever waits for `open` or `commit` gives up: the library was seen not to come back at all, long after its own
 time limits, while a broker was away for minutes."""
-_MOST_BYTES = 1024 * 1024 + 60_000  # of one record; the topics take a little more (schemas/topics.py)
+_MOST_BYTES = topics.SCORER_STATE.longest_bytes + 60_000  # of one record; the topic takes a little more
 
 
 class GroupOffsets:

@@ -5,8 +5,11 @@ from collections import defaultdict
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.decisions import Decision
+from schemas.events import PurchaseData
+from schemas.topics import MIB
 from services.scorer.domain.packing import alias_of
 from services.shared.partitioner import partition_of
 from tests.scorer.engine.conftest import Install
@@ -82,6 +85,42 @@ async def test_merged_parted_and_erased_across_partitions_while_workers_are_kill
         assert await one.stop() == 0
         assert await two.stop() == 0
     await asyncio.to_thread(revisions_are_gapless, installation)
+    assert await asyncio.to_thread(installation.dead_letters) == []
+
+
+async def test_two_customers_are_one_and_two_again_though_their_records_are_longer_than_a_mib(install: Install) -> None:
+    installation = await install(partitions=2)
+    (old,), (new,) = installation.customers(0, 1), installation.customers(1, 1)
+    began = ago(100_000)
+    orders = [
+        replace(purchase(name, at=began + timedelta(seconds=n)), data=PurchaseData(100, "EUR", f"{name} {n}"))
+        for name in (old, new)
+        for n in range(15_500)
+    ]
+
+    async def are_long(old_bytes: range, new_bytes: range) -> None:
+        """The newest records of both are of so many bytes."""
+
+        async def so_long() -> bool:
+            state = {stored.key: stored.value for stored in await asyncio.to_thread(installation.read, "scorer-state")}
+            of_old, of_new = state.get(old.encode()) or b"", state.get(new.encode()) or b""
+            return len(of_old) in old_bytes and len(of_new) in new_bytes
+
+        await until(so_long, what=f"{old} takes {old_bytes} and {new} {new_bytes}", within=60)
+
+    whole, another_name, both = range(610_000, 650_000), range(1, 100), range(MIB + 60_000, 1_300_000)
+    async with await WorkerProcess.start(installation) as worker:
+        await worker.ready()
+        await asyncio.to_thread(installation.send, orders)
+        await are_long(whole, whole)
+        await asyncio.to_thread(merge, installation, [(old, new)])
+        await are_long(another_name, both)
+        assert await worker.stop() == 0
+    async with await WorkerProcess.start(installation) as worker:
+        await worker.ready()
+        await asyncio.to_thread(part, installation, [(old, new)])
+        await are_long(whole, whole)
+        assert await worker.stop() == 0
     assert await asyncio.to_thread(installation.dead_letters) == []
 
 
