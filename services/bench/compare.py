@@ -90,8 +90,8 @@ async def once(
 def main() -> int:
     options = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
     names = [system.name for system in SYSTEMS]
-    options.add_argument("--events", type=int, default=400_000)
-    options.add_argument("--customers", type=int, default=50_000)
+    options.add_argument("--events", type=int, default=2_000_000)
+    options.add_argument("--customers", type=int, default=1_000_000)
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--partitions", type=int, default=4)
     options.add_argument("--days", type=float, default=60, help="that the events cover; 0: all of this moment")

@@ -7,7 +7,8 @@ posted, and for every customer's first: hence written so that it compiles to ste
 from typing import Final
 
 _SEED: Final = 0x9747B28C
-_FACTOR: Final = 0x5BD1E995
+_FACTOR_HIGH: Final = 0x5BD1  # the factor is 0x5BD1E995
+_FACTOR_LOW: Final = 0xE995
 _WORD: Final = 0xFFFFFFFF
 
 
@@ -36,5 +37,7 @@ def murmur2(key: bytes) -> int:
 
 
 def _times(number: int) -> int:
-    """The 32-bit number times the factor modulo 2**32, by its halves: no product is longer than 47 bits."""
-    return ((number & 0xFFFF) * _FACTOR + (((number >> 16) * _FACTOR & 0xFFFF) << 16)) & _WORD
+    """The 32-bit number times the factor modulo 2**32, by the halves of both: compiled code multiplies numbers below
+    2**30 in one step, and goes to Python with longer ones."""
+    low, high = number & 0xFFFF, number >> 16
+    return low * _FACTOR_LOW + ((low * _FACTOR_HIGH + high * _FACTOR_LOW & 0xFFFF) << 16) & _WORD

@@ -110,7 +110,7 @@ class Ledger:
 
     def holds(self, identity: int) -> bool:
         """Whether an entry has this id."""
-        return self._place_of(identity) >= 0
+        return len(self.rows) > 0 and self._place_of(identity) >= 0
 
     def _place_of(self, identity: int) -> int:
         """The index of the entry with this id; -1 if there is none."""

@@ -79,6 +79,8 @@ class Machine:
         self.begun = msgspec.Raw(_encode([Standing(mover.initial).packed() for mover in self.movers]))
         self.worded: dict[tuple[str, str | bool, str | bool], list[Any]] = {}
         """By move (dimension, before, after), what its conditions say whoever is asked; kept for `explain.py`."""
+        self._unmoved: set[int] = set()
+        """Truths by which nobody moves who has just begun, whenever that is: such a standing has no time of its own."""
         self._concerned: dict[int, tuple[int, ...]] = {}
         self._meetings: dict[str, tuple[tuple[int, Callable[..., Reading | None], int], ...]] = {}
         self._touched: dict[str, tuple[tuple[int, Gauge], ...]] = {}
@@ -129,6 +131,8 @@ class Machine:
     ) -> tuple[msgspec.Raw, int, list[Step]]:
         """Let these movers move their standings, which nobody's override masks: the standings as they are then, when
         one of them moves again at the earliest though no truth changes, and what moved."""
+        if packed is self.begun and truths in self._unmoved:
+            return packed, NEVER, []
         standings: list[Any] = _each_packed(packed)
         soonest, moved = NEVER, []
         for i in stepping:
@@ -141,7 +145,12 @@ class Machine:
                 standing.revision += 1
                 moved.append((i, before, standing))
             standings[i] = standing.packed()
-        return msgspec.Raw(_encode(standings)), soonest, moved
+        after = msgspec.Raw(_encode(standings))
+        if packed is self.begun and stepping is self.all and after == packed and soonest == NEVER:
+            if len(self._unmoved) >= MOST_KEPT:
+                self._unmoved.clear()
+            self._unmoved.add(truths)
+        return after, soonest, moved
 
     def touched(self, profile: str) -> tuple[tuple[int, Gauge], ...]:
         """The gauges that an entry of this profile may change, each with its index."""
