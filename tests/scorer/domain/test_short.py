@@ -3,8 +3,9 @@
 import pytest
 
 from schemas.events import Event
-from services.scorer.domain.packing import opened
-from services.scorer.domain.scoring import Arrival
+from services.scorer.domain.eras import Policies
+from services.scorer.domain.packing import decode, opened
+from services.scorer.domain.scoring import Arrival, score
 from services.scorer.domain.short import take
 from tests.scorer.domain.rules.life_of import LifeOf, policy
 from tests.scorer.domain.timeline import buy, click, ms, override, profile, refund, stage
@@ -179,3 +180,18 @@ segments: {keen: "spend >= 50"}
     life.sees(buy("2026-03-03T00:00Z", 100_00))
     [keen] = life.of("keen")
     assert keen.next == (ms("2026-03-13T00:00Z"), False)
+
+
+def test_whose_first_event_moves_them_is_moved_whoever_has_begun_before():
+    policies = Policies.only(
+        policy("""
+features: {spend: {sum: purchase.amount, window: 10d}}
+segments: {keen: "spend >= 50"}
+""")
+    )
+    for number, amount in enumerate([1_00, 100_00, 1_00, 100_00, 100_00]):
+        at_ms = ms("2026-03-01T00:00Z") + number
+        record, outcome = score(None, policies, [Arrival(buy(at_ms, amount), at_ms, number, b"")], at_ms)
+        assert [(change.after, change.effective_ms) for change in outcome.changes] == [(True, at_ms)] * (amount > 50_00)
+        life = decode(record, policies).life
+        assert life.standings[life.machine.places["keen"]].revision == (amount > 50_00)
