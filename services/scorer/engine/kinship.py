@@ -61,6 +61,7 @@ class Kinship:
         self._lock = threading.Lock()
         self._sequence = 0
         self._of: dict[int, list[_Begins]] = {}
+        self._erasures: dict[int, list[_Begins]] = {}  # those of `_of`
         self._next: dict[int, Operation] = {}  # by partition what was asked for last: it is asked for again and again
         self._into: dict[str, _Link] = {}  # by who is another name now
         self._links: dict[str, list[_Link]] = {}  # by who goes on, also those that hold no more
@@ -75,6 +76,8 @@ class Kinship:
             self._take(one, begins)
             home = partition_of(begins.subject.encode(), self._partitions)
             self._of.setdefault(home, []).append(begins)
+            if begins.kind == "erasure":
+                self._erasures.setdefault(home, []).append(begins)
             self._sequence = one.sequence
             return home
 
@@ -90,6 +93,12 @@ class Kinship:
             last = Operation(one.kind, one.sequence, one.at_ms, one.subject, with_, one.into)
             self._next[partition] = last
         return last
+
+    def erases_ms(self, partition: int, sequence: int) -> int | None:
+        """When the partition's next erasure behind the operation of this number takes effect; None if none is known."""
+        erasures = self._erasures.get(partition, [])
+        place = bisect_right(erasures, sequence, key=_sequence)
+        return None if place == len(erasures) else erasures[place].at_ms
 
     def knows(self, sequence: int) -> bool:
         """Whether all operations up to this one are known here."""

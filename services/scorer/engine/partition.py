@@ -337,23 +337,23 @@ class Partition:
             await self._arrivals.look_for_missing(position)
             return False
         # While working off a backlog all that is due comes before the next events; live events do not wait for it.
-        batch = self._arrivals.take(self._pace.records) if waiting and not (self._more_due and behind) else []
-        return await self._decide(taken, batch)
+        return await self._decide(taken, with_events=waiting and not (self._more_due and behind))
 
-    async def _decide(self, taken: Taken, batch: list[Record]) -> bool:
+    async def _decide(self, taken: Taken, *, with_events: bool) -> bool:
         began_s, began_cpu_s = time.perf_counter(), time.thread_time()
-        offset = taken.position.events_offset
+        turn = Turn(taken.position.sequence, self._clock.now_ms(), taken.catching_up)
+        offset, identities = taken.position.events_offset, taken.position.identities
+        batch, identities = self._next_batch(taken, turn, identities) if with_events else ([], identities)
         if batch:
             offset = batch[-1].offset + 1
             self._playback.taken(max(record.timestamp for record in batch))
         behind = self._arrivals.behind(offset)
         until_ms = self._playback.until_ms(behind=behind)
-        turn = Turn(taken.position.sequence, self._clock.now_ms(), taken.catching_up)
         if batch:
             self._lane.heard()
             taken.shard.take(turn, batch, until_ms)
             self._pace.took(len(batch), time.thread_time() - began_cpu_s)
-        identities = self._relating.work(taken.shard, turn, until_ms, taken.position.identities)
+        identities = self._relating.work(taken.shard, turn, until_ms, identities)
         fired = self._fire(taken, turn, until_ms)
         swept = self._sweep(taken, turn, until_ms)
         rebuilt = self._rebuilding.work(taken.shard, turn, batch, taken.position, offset, until_ms)
@@ -382,6 +382,17 @@ class Partition:
         self._committed(taken, turn, position, live=not behind and not taken.catching_up)
         self._metrics.batch(turn, decided_s - began_s, time.perf_counter() - decided_s)
         return True
+
+    def _next_batch(self, taken: Taken, turn: Turn, identities: int) -> tuple[list[Record], int]:
+        """The events to take next, none of which comes after an erasure that is not done; it is done here if it comes
+        before all of them, unless it has to wait. The newest operation begun."""
+        erases_ms, most = self._relating.erases_ms(identities), self._pace.records
+        if erases_ms is not None and self._arrivals.first_ms() > erases_ms:
+            begun = self._relating.work(taken.shard, turn, erases_ms, identities)
+            if begun > identities or turn.received:
+                return [], begun  # more may come before these events
+            erases_ms = None
+        return self._arrivals.take(most, erases_ms), identities
 
     async def _commit(self, taken: Taken, position: Position, turn: Turn | None) -> None:
         """KafkaException; also if the library does not come back long after its own time limits.

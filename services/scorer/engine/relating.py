@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from services.scorer.engine import poison, relations
-from services.scorer.engine.kinship import Kinship
+from services.scorer.engine.kinship import Kinship, Operation
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.transfers import Moved, Returned, Transfer, TransferInbox, name_of
 from services.scorer.engine.turn import Turn
@@ -56,6 +56,12 @@ class Relating:
         operation = self._kinship.next(self._number, done)
         return None if operation is None else operation.at_ms
 
+    def erases_ms(self, done: int) -> int | None:
+        """When the next erasure behind the operation of this number takes effect; None if none is known. An event that
+        comes after it begins a new life, in which nothing is known: it is not to be held against those of the old one.
+        """
+        return self._kinship.erases_ms(self._number, done)
+
     def work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
         """Take and begin what can be by the instant, for a short while; `done` is the number of the newest operation
         begun, before and, as what comes back, after. RelationFailed: then the turn and the shard are not to be used."""
@@ -69,14 +75,22 @@ class Relating:
     def _work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
         until_s = time.perf_counter() + _RELATED_S
         while time.perf_counter() < until_s:
-            if self._receive(shard, turn, until_ms, done):
-                continue
             operation = self._kinship.next(self._number, done)
-            if operation is None or operation.at_ms > until_ms or not relations.begin(shard, turn, operation):
-                break
+            if operation is not None and operation.at_ms > until_ms:
+                operation = None
+            if operation is None or not (self._is_later(operation) and relations.begin(shard, turn, operation)):
+                if self._receive(shard, turn, until_ms, done):
+                    continue
+                if operation is None or not relations.begin(shard, turn, operation):
+                    break
             done = operation.sequence
             self._rounds.begin_anew()
         return done
+
+    def _is_later(self, operation: Operation) -> bool:
+        """Whether the next of what has come is of after the operation, as an event for another name may be."""
+        transfer = self._inbox.head()
+        return transfer is not None and transfer.at_ms > operation.at_ms
 
     def _receive(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> bool:
         """Take the next of what has come from other partitions; False if there is none, or its time has not come."""

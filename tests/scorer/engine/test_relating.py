@@ -1,18 +1,26 @@
-"""What waits of topic transfers: it lets others pass, and rests."""
+"""When merges, unmerges and erasures are done, and what comes from other partitions is taken; what waits rests."""
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from schemas.events import Event, PurchaseData
 from schemas.identities import Erasure, Merge
-from services.scorer.domain.packing import encode
+from services.scorer.domain.instants import to_ms
+from services.scorer.domain.packing import decode, encode
 from services.scorer.domain.state import Customer, Joined
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.relating import Rounds
 from services.scorer.engine.transfers import Forwarded, Moved, pieces
-from tests.scorer.engine.installation import now
+from services.shared.partitioner import partition_of
+from tests.scorer.engine.installation import now, purchase
 from tests.scorer.engine.memory import POLICIES, Log, actor
+from tests.scorer.engine.records import fetched
 from tests.waiting import until
 
 
@@ -38,6 +46,74 @@ async def test_what_waits_and_lets_others_pass_does_not_fill_the_topic_meanwhile
                 partition.transferred(next(offsets), value)
         await until(lambda: len(passed_s) >= 10, within=30)
         assert passed_s[9] - passed_s[0] > 1, "0.1 s after the first round, then twice as long after each"
+
+
+def reordered(subject: str, at: datetime, euros: int) -> Event:
+    """An order whose key is always the same, and so is its event's id."""
+    order = purchase(subject, at=at, id="again")
+    return replace(order, data=PurchaseData(euros * 100, "EUR", "o1"))
+
+
+def kept(log: Log, subject: str) -> list[int]:
+    customer = decode(log.state[subject.encode()], POLICIES)
+    return [entry.amount for entry in customer.ledger.entries]
+
+
+@pytest.mark.parametrize("max_batch", [1, 5_000])
+@pytest.mark.parametrize("subject", ["a", "b"])
+async def test_what_comes_after_an_erasure_in_one_backlog_is_not_held_against_what_came_before(
+    subject: str, max_batch: int
+) -> None:
+    #  a: order o1 of 5 ── merge of b into a ──▮ erasure of a ── order o1 of 7, of a or of b
+    began = now() - timedelta(hours=1)
+    kinship = Kinship(1)
+    kinship.learn(Merge(sequence=1, at=began + timedelta(minutes=5), from_="b", into="a"))
+    kinship.learn(Erasure(sequence=2, at=began + timedelta(minutes=10), subject="a"))
+    events = [reordered("a", began, 5), reordered(subject, began + timedelta(minutes=20), 7)]
+    log = Log(fetched([*events, purchase("c", at=began + timedelta(minutes=30))]))
+    offsets = count()
+    async with actor(log, kinship=kinship, max_batch=max_batch) as partition:
+        loop = asyncio.get_running_loop()
+
+        def send() -> None:
+            for _, _, value in log.turns[-1].transfers:
+                loop.call_soon_threadsafe(partition.transferred, next(offsets), value)
+
+        log.on_commit = send
+        partition.hand_over(log.records)
+        await until(lambda: subject.encode() in log.state and kept(log, subject) == [7_00])
+        await until(lambda: log.position.events_offset == 3)
+    assert [letter for turn in log.turns for letter in turn.dead_letters] == []
+
+
+async def test_events_do_not_wait_for_an_erasure_that_has_to_wait_itself() -> None:
+    # b has been merged into a before the erasure, and has not come yet.
+    began = now() - timedelta(hours=1)
+    kinship = Kinship(2)
+    old, new = (next(s for s in "abcdef" if partition_of(s.encode(), 2) == home) for home in (1, 0))
+    kinship.learn(Merge(sequence=1, at=began, from_=old, into=new))
+    kinship.learn(Erasure(sequence=2, at=began + timedelta(minutes=1), subject=new))
+    log = Log(fetched([purchase(new, at=began + timedelta(minutes=n)) for n in range(1, 4)]))
+    async with actor(log, kinship=kinship) as partition:
+        partition.hand_over(log.records)
+        await until(lambda: log.position.events_offset == 3)
+    assert (log.position.identities, kept(log, new)) == (0, [60_00] * 3)
+
+
+async def test_an_event_from_another_partition_of_after_an_operation_is_taken_after_it() -> None:
+    began = now() - timedelta(hours=1)
+    kinship = Kinship(1)
+    kinship.learn(Erasure(sequence=1, at=began + timedelta(minutes=10), subject="a"))
+    first, second = reordered("a", began, 5), reordered("a", began + timedelta(minutes=20), 7)
+    log = Log(fetched([first]))
+    async with actor(log, kinship=kinship) as partition:
+        appended_ms, raw = to_ms(second.time), msgspec.json.encode(second)
+        [value] = pieces(Forwarded("a", raw, appended_ms, 0, 7))
+        partition.transferred(0, value)
+        partition.hand_over(log.records)
+        await until(lambda: log.position.transfers == 1 and log.position.identities == 1)
+    assert kept(log, "a") == [7_00]
+    assert [letter for turn in log.turns for letter in turn.dead_letters] == []
 
 
 def test_a_round_rests_once_it_comes_round_and_begins_anew_when_something_happens() -> None:
