@@ -40,6 +40,7 @@ class Generation:
         self._shard, self._partitions, self._erased = shard, partitions, erased
         self._records: dict[bytes, bytes] = {}
         self._left: dict[bytes, bytes | None] | None = None
+        self._full: set[bytes] = set()  # of whom not all that came could be kept: they stay as they are
         self.replayed = self.renewed = 0
 
     @property
@@ -80,7 +81,14 @@ class Generation:
         looked_at = 0
         while self._left and looked_at < limit:
             key, record = self._left.popitem()
-            self.renewed += relations.take_anew(self._shard, turn, key, record, self.replayed, until_ms)
+            if key in self._full:
+                log.warning(
+                    "a rebuild leaves a customer as they are: with what is to be kept their record would be too long",
+                    partition=self._shard.number,
+                    subject=key.decode(),
+                )
+            else:
+                self.renewed += relations.take_anew(self._shard, turn, key, record, self.replayed, until_ms)
             looked_at += 1
         return looked_at
 
@@ -91,11 +99,12 @@ class Generation:
             before = self._forgotten(key, before)
         attempt = partial(self._attempt, subject)
         try:
-            after, _ = attempt(before, arrivals, until_ms)
+            taken = [attempt(before, arrivals, until_ms)]
         except poison.CoreFailed:
-            parted = poison.part(attempt, before, arrivals, until_ms)
-            return parted.taken[-1][0] if parted.taken else before
-        return after
+            taken = poison.part(attempt, before, arrivals, until_ms).taken
+        if any(report.reason == "ledger_full" for _, outcome in taken for report in outcome.reports):
+            self._full.add(key)
+        return taken[-1][0] if taken else before
 
     def _attempt(
         self, subject: str, record: bytes | None, arrivals: Sequence[Arrival], until_ms: int

@@ -6,6 +6,7 @@ What has to cross to another partition goes over topic `transfers`, in the trans
 import structlog
 from msgspec.structs import replace
 
+from schemas.topics import SCORER_STATE
 from services.scorer.domain.merging import depart, erase, joined, receive, renew, unmerge
 from services.scorer.domain.packing import decode, encode, mark
 from services.scorer.domain.state import Customer
@@ -144,6 +145,8 @@ def _renew(
         if changes is None:
             return False
         told, after = turn.told(changes, subject), encode(customer)
+        if len(after) > SCORER_STATE.longest_bytes:
+            raise OverflowError(f"the record would take {len(after):,} bytes")
     except MemoryError:
         raise  # no customer's fault
     except Exception as error:  # whatever it is, it is told

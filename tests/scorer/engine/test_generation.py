@@ -9,10 +9,14 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from structlog import get_logger
+from structlog.testing import capture_logs
 
 from schemas.decisions import DecisionRecord
 from schemas.events import Click, ClickData, Event, Interaction, InteractionData, Purchase, PurchaseData
 from schemas.identities import Erasure, Merge, Unmerge
+from schemas.topics import SCORER_STATE
 from services.scorer.domain.entries import Entry, read_profile
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
@@ -339,6 +343,52 @@ def test_where_the_core_fails_at_the_switch_a_customer_stays_as_they_are(monkeyp
     monkeypatch.setattr(relations, "renew", broken)
     assert generation.switch(turn, past[-1].timestamp, 10) == 1
     assert (generation.left, generation.renewed, turn.writes, shard.records) == (0, 0, False, before)
+
+
+def ordering(count: int, subject: str = "a", *, first: int = 0) -> list[Past]:
+    """Orders, each through a long channel of its own."""
+    found = []
+    for n in range(first, first + count):
+        at, data = BEGIN + timedelta(minutes=n), PurchaseData(amount_minor=1_00, currency="EUR", channel=f"{n:0400}")
+        order = Purchase(id=f"{subject}{n}", source="shop", subject=subject, time=at, receivedtime=at, data=data)
+        found.append(Past(n, to_ms(at), subject.encode(), msgspec.json.encode(order)))
+    return found
+
+
+def test_rule_04_a_rebuild_loses_no_order_of_one_whose_record_would_be_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(generation_module, "log", get_logger())  # one used before goes by what was configured then
+    past = [*ordering(2_600), *ordering(3, "b", first=2_600)]
+    shard = lived(LONG, past)
+    before = shard.records[b"a"]
+    shard.follow(LONG.keeping({"channel"}, 1))
+    generation, turn = Generation(shard, 1, {}), Turn(0, 0, False)
+    for first in range(0, len(past), 500):
+        generation.take(past[first : first + 500])
+    with capture_logs() as said:
+        assert generation.switch(turn, past[-1].timestamp, 10) == 2
+    assert (generation.left, generation.renewed) == (0, 1)
+    assert shard.records[b"a"] == before
+    assert [(line["subject"], line["log_level"]) for line in said] == [("a", "warning")]
+    kept = decode(shard.records[b"b"], shard.policies).ledger.entries
+    assert [read_profile(entry.profile).fields for entry in kept] == [
+        (("channel", f"{n:0400}"),) for n in range(2_600, 2_603)
+    ]
+
+
+def test_where_a_record_would_be_too_long_for_its_topic_a_customer_stays_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    past = ordering(100)
+    shard = lived(LONG, past)
+    before = dict(shard.records)
+    shard.follow(LONG.keeping({"channel"}, 1))
+    generation, turn = Generation(shard, 1, {}), Turn(0, 0, False)
+    generation.take(past)
+    monkeypatch.setattr(relations, "SCORER_STATE", replace(SCORER_STATE, longest_bytes=40_000))
+    assert generation.switch(turn, past[-1].timestamp, 10) == 1
+    assert (generation.renewed, turn.writes, shard.records) == (0, False, before)
 
 
 def test_an_event_for_another_name_waits_until_the_rebuild_that_was_known_where_it_came_is_known_here() -> None:
