@@ -233,9 +233,7 @@ class _Reading:
 
     def _look_for_transfers_under_way(self) -> None:
         for number, position in self._positions.items():
-            end = self._source.bounds(topics.TRANSFERS, number)[1]
-            for portion in self._source.records(topics.TRANSFERS, number, position.transfers, end):
-                self._moving.update(self._families.head(message.key() or b"") for message in portion)
+            self._moving.update(map(self._families.head, self._source.on_transfers(number, position.transfers)))
 
     def _events(self, ends: dict[int, int]) -> None:
         total, read = sum(ends.values()), 0

@@ -12,10 +12,12 @@ from schemas import topics
 from schemas.control import Activation
 from schemas.decisions import DeadLetterReason
 from schemas.identities import Identity
+from schemas.unreadable import UNREADABLE
 from services.audit.pace import Pace
 from services.scorer.engine import changelog, eventlog
 from services.scorer.engine.changelog import Restored
 from services.shared.control import Control
+from services.shared.foreign import ForeignRecord
 from services.shared.identities import operations
 from services.shared.portions import portions
 from services.shared.settings import KafkaSettings
@@ -62,9 +64,25 @@ class Source:
         """Of the events at which the core failed, so that they count for nothing, key and place on topic `events`."""
         for portion in self.records(topics.DEAD_LETTERS, partition, 0, None):
             for message in portion:
-                letter = _letter.decode(message.value() or b"")
+                try:
+                    letter = _letter.decode(message.value() or b"")
+                except UNREADABLE as error:
+                    raise ForeignRecord.at(message, error) from None
                 if letter.reason == "poison":
                     yield message.key() or b"", (letter.partition, letter.offset)
+
+    def on_transfers(self, partition: int, start: int) -> Iterator[bytes]:
+        """Whom those records are for that stand there from offset `start` on, committed or not: one that is not hides
+        what is committed behind it."""
+        topic = self._settings.topic(topics.TRANSFERS.name)
+        consumer = changelog.reader(self._settings, self._settings.topic("audit"), "read_uncommitted")
+        try:
+            end = eventlog.bounds(consumer, topic, partition)[1]
+            if start < end:
+                for portion in portions(consumer, topic, partition, start, end):
+                    yield from (message.key() or b"" for message in portion)
+        finally:
+            consumer.close()
 
     def bounds(self, topic: topics.Topic, partition: int) -> tuple[int, int]:
         """The first offset kept, and the one the next record will get."""

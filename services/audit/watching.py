@@ -19,14 +19,14 @@ from services.audit.run import Failed, Refused, audit
 from services.audit.scope import Scope
 from services.audit.tally import OUTCOMES
 from services.scorer.domain.policy import PolicyError
-from services.shared.control import Unreadable
+from services.shared.foreign import ForeignRecord
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.metrics import AuditMetrics
 from services.shared.settings import AuditSettings
 
 log = structlog.get_logger(__name__)
 
-EXPECTED = (Refused, Failed, KafkaUnavailable, TopicMissing, TopicMismatch, Unreadable, PolicyError)
+EXPECTED = (Refused, Failed, KafkaUnavailable, TopicMissing, TopicMismatch, ForeignRecord, PolicyError)
 """What an audit raises that may be another way the next time."""
 
 _NICE = 10

@@ -24,7 +24,8 @@ from services.scorer.domain.packing import StateError
 from services.scorer.domain.pending import refuse_pending
 from services.scorer.domain.policy import PolicyError
 from services.scorer.sequence import Book, first
-from services.shared.control import LEAD_MS, Control, Overtaken, Unreadable
+from services.shared.control import LEAD_MS, Control, Overtaken
+from services.shared.foreign import ForeignRecord
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.settings import KafkaSettings, ScorerSettings
 
@@ -205,7 +206,7 @@ def told(call: Callable[[], Result]) -> Result:
         return call()
     except (KafkaUnavailable, TopicMissing, TopicMismatch) as error:
         raise CannotStart(str(error), exit_code=error.exit_code) from error
-    except (Overtaken, Unreadable, PolicyError, StateError) as error:
+    except (Overtaken, ForeignRecord, PolicyError, StateError) as error:
         raise CannotStart(str(error)) from error
 
 

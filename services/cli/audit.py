@@ -17,7 +17,7 @@ from services.audit.scope import Scope
 from services.audit.watching import Watching, until_signalled
 from services.local.errors import FAILED, MISUSED, CannotStart
 from services.shared import logging
-from services.shared.control import Unreadable
+from services.shared.foreign import ForeignRecord
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.settings import AuditSettings
 
@@ -136,7 +136,7 @@ def _audited(settings: AuditSettings, scope: Scope, pace: Pace, workers: int | N
             raise CannotStart(str(error), exit_code=MISUSED) from error
         except (KafkaUnavailable, TopicMissing, TopicMismatch) as error:
             raise CannotStart(str(error), exit_code=error.exit_code) from error
-        except (Failed, Unreadable) as error:
+        except (Failed, ForeignRecord) as error:
             raise CannotStart(str(error)) from error
 
 

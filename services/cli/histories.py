@@ -16,6 +16,7 @@ from services.analyst.backtest.topic import Topic
 from services.analyst.calibration.purchases import Unreadable
 from services.local.errors import MISUSED, CannotStart
 from services.scorer.domain.instants import to_datetime
+from services.shared.foreign import ForeignRecord
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.settings import KafkaSettings
 
@@ -105,7 +106,7 @@ def tried(
             )
         except Unreadable as error:
             raise CannotStart(str(error), exit_code=MISUSED) from error
-        except (run.Failed, KafkaUnavailable) as error:
+        except (run.Failed, KafkaUnavailable, ForeignRecord) as error:
             raise CannotStart(str(error)) from error
     if given.file is not None and not tally.customers:
         raise CannotStart(_nothing(given.file, tally, played_ms), exit_code=MISUSED)

@@ -15,8 +15,9 @@ from schemas.unreadable import UNREADABLE
 from services.analyst import words
 from services.ingest.denormalise import posted
 from services.local.errors import MISUSED, CannotStart
+from services.shared.foreign import ForeignRecord
 from services.shared.kafka import KafkaUnavailable, TopicMismatch, TopicMissing
-from services.shared.letters import Letters, Place, Unreadable
+from services.shared.letters import Letters, Place
 from services.shared.settings import KafkaSettings
 
 Result = TypeVar("Result")
@@ -129,7 +130,7 @@ def told(call: Callable[[], Result]) -> Result:
         return call()
     except TopicMismatch as error:
         raise CannotStart(str(error), exit_code=MISUSED) from error
-    except (KafkaUnavailable, TopicMissing, Unreadable) as error:
+    except (KafkaUnavailable, TopicMissing, ForeignRecord) as error:
         raise CannotStart(str(error)) from error
 
 

@@ -21,8 +21,9 @@ from services.scorer.engine.worker import Worker
 from services.scorer.sequence import Book
 from services.shared import kafka, logging
 from services.shared.connection import for_librdkafka
-from services.shared.control import Control, Overtaken, Unreadable, decode
+from services.shared.control import Control, Overtaken, decode
 from services.shared.following import Following, Told
+from services.shared.foreign import ForeignRecord
 from services.shared.identities import Reading
 from services.shared.metrics import ScorerMetrics
 from services.shared.settings import ScorerSettings
@@ -80,7 +81,7 @@ def create_app(settings: ScorerSettings, on_failure: Callable[[BaseException], N
             await asyncio.to_thread(_begin, settings, book, text)
         except kafka.KafkaUnavailable as error:
             raise CannotRun(str(error), error.exit_code) from error
-        except (PolicyError, Overtaken, Unreadable) as error:
+        except (PolicyError, Overtaken, ForeignRecord) as error:
             raise CannotRun(str(error), 2) from error
         following.append(_following_policies(settings, book, worker, on_failure))
         following.append(_following_identities(settings, kinship, worker, on_failure))
@@ -176,4 +177,4 @@ def reason(error: BaseException) -> CannotRun | None:
     """What to tell people of a failure, None if it is a fault that needs its traceback."""
     if isinstance(error, CannotRun):
         return error
-    return CannotRun(str(error), 2) if isinstance(error, Refusal) else None
+    return CannotRun(str(error), 2) if isinstance(error, (Refusal, ForeignRecord)) else None

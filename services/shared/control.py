@@ -15,6 +15,7 @@ from schemas.topics import CONTROL
 from schemas.unreadable import UNREADABLE
 from services.shared import single_writer
 from services.shared.connection import for_librdkafka
+from services.shared.foreign import ForeignRecord
 from services.shared.kafka import KafkaUnavailable, verify_topics
 from services.shared.settings import KafkaSettings
 
@@ -48,10 +49,6 @@ class Overtaken(Exception):
     """Somebody else was writing at the same time; nothing of ours was written. One line."""
 
 
-class Unreadable(Exception):
-    """Topic `control` holds something that does not belong there; one line."""
-
-
 class Control:
     """KafkaUnavailable if the broker stays away, TopicMissing or TopicMismatch if the topic isn't as it has to be."""
 
@@ -62,11 +59,11 @@ class Control:
         verify_topics(settings, [CONTROL])
 
     def read(self) -> list[Activation]:
-        """All activations, the first one first. Unreadable."""
+        """All activations, the first one first. ForeignRecord."""
         return [record for record in self.records() if isinstance(record, Activation)]
 
     def records(self) -> list[Record]:
-        """All there is, activations and rebuilds, the first one first. Unreadable."""
+        """All there is, activations and rebuilds, the first one first. ForeignRecord."""
         consumer = single_writer.open_reader(self._connection, self._writer)
         found: list[Record] = []
         try:
@@ -74,8 +71,7 @@ class Control:
                 try:
                     found.append(decode(message.value() or b""))
                 except UNREADABLE as undecoded:
-                    where = f"{self._topic} offset {message.offset()}"
-                    raise Unreadable(f"{where} cannot be read: {undecoded}") from None
+                    raise ForeignRecord.at(message, undecoded) from None
         except KafkaException as error:
             raise self._away(error) from error
         finally:

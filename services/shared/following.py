@@ -4,9 +4,11 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
+from schemas.unreadable import UNREADABLE
 from services.shared.connection import SILENT
+from services.shared.foreign import ForeignRecord
 
 _POLL_S = 0.5
 
@@ -22,7 +24,7 @@ class Told(NamedTuple):
 class Following:
     """From `start` to `stop` every record of the topic is told, the first one first.
 
-    on_record: called in the thread
+    on_record: called in the thread; if it raises one of UNREADABLE, that is a ForeignRecord
     on_end:    called in the thread whenever all there is has been told, so also once if there is nothing
     """
 
@@ -71,7 +73,7 @@ class Following:
                     continue
                 error = message.error()
                 if error is None:
-                    self._on_record(Told(message.offset() or 0, message.timestamp()[1], message.value() or b""))
+                    self._tell(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     self._on_end()
                 # Whatever else it is, the library tries again by itself.
@@ -79,3 +81,9 @@ class Following:
             self._on_failure(error)
         finally:
             consumer.close()
+
+    def _tell(self, message: Message) -> None:
+        try:
+            self._on_record(Told(message.offset() or 0, message.timestamp()[1], message.value() or b""))
+        except UNREADABLE as error:
+            raise ForeignRecord.at(message, error) from None

@@ -13,8 +13,10 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer
 
 from schemas.identities import Erasure, Identity, Merge, Unmerge
 from schemas.topics import IDENTITIES
+from schemas.unreadable import UNREADABLE
 from services.shared import single_writer
 from services.shared.connection import for_librdkafka
+from services.shared.foreign import ForeignRecord
 from services.shared.kafka import KafkaUnavailable
 from services.shared.settings import KafkaSettings
 
@@ -132,8 +134,15 @@ class Reading:
         self._at = _BEGINNING
 
     def read(self, value: bytes, appended_ms: int) -> Identity:
-        """msgspec.DecodeError if it is none."""
+        """One of UNREADABLE if it is none."""
         return self.understood(_decode(value), appended_ms)
+
+    def read_message(self, message: Message) -> Identity:
+        """ForeignRecord."""
+        try:
+            return self.read(message.value() or b"", message.timestamp()[1])
+        except UNREADABLE as error:
+            raise ForeignRecord.at(message, error) from None
 
     def understood(self, operation: Identity, appended_ms: int) -> Identity:
         latest = datetime.fromtimestamp(appended_ms / 1000, UTC) + AHEAD
@@ -156,7 +165,7 @@ class Sequencer:
     def append(self, following: Callable[[Directory], Identity | None]) -> Identity | None:
         """Write what `following` makes of all operations so far; nothing if that is None, or if it raises.
 
-        KafkaUnavailable: it is not known whether it was written. InLine.
+        KafkaUnavailable: it is not known whether it was written. InLine, ForeignRecord.
         """
         if not self._lock.acquire(timeout=_IN_LINE_S):
             raise InLine(f"Kafka at {self._bootstrap} is slow to take what was asked for before")
@@ -194,7 +203,7 @@ class Sequencer:
             self._reader = single_writer.open_reader(self._connection, self._writer)
         for message in single_writer.to_the_end(self._reader, self._topic, self._next_offset, within_s=_WITHIN_S):
             self._next_offset = (message.offset() or 0) + 1
-            operation = self._reading.read(message.value() or b"", message.timestamp()[1])
+            operation = self._reading.read_message(message)
             if operation.sequence > self._directory.sequence:
                 self._directory.take(operation)
 
@@ -207,6 +216,5 @@ class Sequencer:
 
 
 def operations(messages: Iterable[Message]) -> list[Identity]:
-    """Of all records of the topic."""
-    reading = Reading()
-    return [reading.read(message.value() or b"", message.timestamp()[1]) for message in messages]
+    """Of all records of the topic. ForeignRecord."""
+    return [*map(Reading().read_message, messages)]

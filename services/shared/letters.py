@@ -11,7 +11,8 @@ from schemas.letters import Handling
 from schemas.topics import DEAD_LETTERS, DEAD_LETTERS_HANDLED
 from schemas.unreadable import UNREADABLE
 from services.shared.connection import SILENT, for_librdkafka
-from services.shared.kafka import KafkaUnavailable, verify_topics
+from services.shared.foreign import ForeignRecord
+from services.shared.kafka import KafkaRefused, KafkaUnavailable, verify_topics
 from services.shared.settings import KafkaSettings
 
 _WITHIN_S = 30.0
@@ -20,10 +21,6 @@ _AT_ONCE = 1_000
 _letter = msgspec.json.Decoder(DeadLetter).decode
 _handling = msgspec.json.Decoder(Handling).decode
 _encode = msgspec.json.Encoder().encode
-
-
-class Unreadable(Exception):
-    """A record that is not what its topic carries; one line."""
 
 
 class Place(NamedTuple):
@@ -55,11 +52,11 @@ class Letters:
         verify_topics(settings, [DEAD_LETTERS, DEAD_LETTERS_HANDLED])
 
     def read(self) -> list[tuple[Place, DeadLetter]]:
-        """All dead letters there are now, each partition's in order. Unreadable."""
+        """All dead letters there are now, each partition's in order. ForeignRecord."""
         return [self._letter_of(message) for message in self._all(self._letters, self._settings.partitions)]
 
     def one(self, place: Place) -> DeadLetter | None:
-        """The letter that stands there; None if none does. Unreadable."""
+        """The letter that stands there; None if none does. ForeignRecord."""
         if place.partition >= self._settings.partitions:
             return None
         message = self._at(self._letters, place.partition, place.offset)
@@ -73,23 +70,28 @@ class Letters:
         return None if message is None else message.value()
 
     def handled(self) -> dict[Place, Handling]:
-        """What was done, letter by letter. Unreadable."""
+        """What was done, letter by letter. ForeignRecord."""
         found: dict[Place, Handling] = {}
         for message in self._all(self._handled, 1):
-            place = Place.read((message.key() or b"").decode())
             value = message.value()
-            if value is None:
-                found.pop(place, None)
-                continue
             try:
-                found[place] = _handling(value)
-            except UNREADABLE as error:
-                raise Unreadable(f"{self._handled} offset {message.offset()}: {error}") from None
+                place = Place.read((message.key() or b"").decode())
+                if value is None:
+                    found.pop(place, None)
+                else:
+                    found[place] = _handling(value)
+            except (ValueError, *UNREADABLE) as error:
+                raise ForeignRecord.at(message, error) from None
         return found
 
     def note(self, done: Sequence[Handling]) -> None:
-        """Write down what was done; once it returns, it is kept."""
-        producer = Producer(self._connection | {"acks": "all", "enable.idempotence": True}, logger=SILENT)
+        """Write down what was done; once it returns, it is kept. KafkaRefused if one takes more than a record may."""
+        most = DEAD_LETTERS_HANDLED.longest_bytes
+        for one in done:
+            if (size := len(_encode(one))) > most:
+                raise KafkaRefused(f"letter {one.letter}: the event and what was done take {size:,} of {most:,} bytes")
+        settings = {"acks": "all", "enable.idempotence": True, "message.max.bytes": most + 60_000}
+        producer = Producer(self._connection | settings, logger=SILENT)
         failed: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, _: Message) -> None:
@@ -106,7 +108,7 @@ class Letters:
         try:
             return place, _letter(message.value() or b"")
         except UNREADABLE as error:
-            raise Unreadable(f"{self._letters}-{place.partition} offset {place.offset}: {error}") from None
+            raise ForeignRecord.at(message, error) from None
 
     def _consumer(self) -> Consumer:
         return Consumer(

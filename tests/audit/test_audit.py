@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas import topics
@@ -203,6 +203,27 @@ async def test_a_family_of_which_something_is_on_its_way_is_left_out(install: In
     assert (audited.tally.findings, outcomes(audited)) == ([], {"agrees": 1, "in_motion": 3})
     await asyncio.to_thread(installation.write, "transfers", b"", b"a", partition_of(b"a", 2))
     assert outcomes(await asyncio.to_thread(found, installation)) == {"in_motion": 4}
+
+
+async def test_a_transaction_left_open_hides_nobody_who_is_on_their_way(install: Install) -> None:
+    installation = await install(partitions=2)
+    (old,), (new,) = installation.customers(0, 1), installation.customers(1, 1)
+    cut = Producer({"bootstrap.servers": installation.bootstrap, "transactional.id": f"{installation.prefix}killed"})
+    async with await WorkerProcess.start(installation) as worker:
+        await worker.ready()
+        await asyncio.to_thread(installation.send, [purchase(old), purchase(new)])
+        await has(installation, {old: 1, new: 1})
+        await asyncio.to_thread(cut.init_transactions)
+        cut.begin_transaction()
+        cut.produce(installation.settings.topic("transfers"), b"", new.encode(), 1)
+        await asyncio.to_thread(cut.flush)
+        await asyncio.to_thread(merge, installation, [(old, new)])
+        await has(installation, {new: 1})
+        audited = await asyncio.to_thread(found, installation)
+        assert (audited.tally.findings, outcomes(audited)) == ([], {"in_motion": 1})
+        await asyncio.to_thread(cut.abort_transaction)
+        await has(installation, {new: 2})
+        assert await worker.stop() == 0
 
 
 async def test_an_event_in_the_dead_letters_as_poison_is_not_recomputed_and_one_there_for_less_is(

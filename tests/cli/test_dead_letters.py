@@ -224,6 +224,23 @@ async def test_misuse_is_one_line(desk: Desk, tmp_path: Path, monkeypatch: pytes
         assert said in err, args
 
 
+async def test_a_repair_that_takes_more_than_a_record_may_is_one_line(desk: Desk, tmp_path: Path) -> None:
+    letter = await desk.letter(purchase("a", 60, id="e"))
+    event = json.loads((await desk("show", letter, "--json"))[1])["as_posted"]
+    (tmp_path / "long.json").write_text(json.dumps({**event, "note": "x" * 1_050_000}))
+    code, _, err = await desk("repair", letter, "--file", tmp_path / "long.json", "--by", "li")
+    assert (code, err.count("\n")) == (1, 1)
+    assert re.search(rf"letter {letter}: the event and what was done take 1,05\d,\d+ of 1,048,576 bytes", err)
+
+
+@pytest.mark.parametrize(("topic", "key"), [("dead-letters-handled", b"nine"), ("dead-letters", b"a")])
+async def test_what_somebody_else_wrote_to_the_topics_is_one_line(desk: Desk, topic: str, key: bytes) -> None:
+    await asyncio.to_thread(desk.installation.write, topic, b"hello", key, 0)
+    code, out, err = await desk("list")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert f"{desk.installation.settings.topic(topic)}-0 offset 0 cannot be read" in err
+
+
 async def test_a_dry_run_sends_nothing_and_what_was_sent_is_not_sent_twice(desk: Desk) -> None:
     letter = await desk.letter(purchase("a", 60, id="e"))
     code, [said] = await desk.resend(letter, "--dry-run")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -25,7 +26,8 @@ pytestmark = [pytest.mark.whole, pytest.mark.timeout(180)]
 
 POLICY = Path("policies/retail.yaml").absolute()
 GUIDE = Path("docs/security.md").read_text("utf-8")
-WHO = ("setup", "ingest", "scorer", "notifier", "tierline policy", "tierline audit", "tierline rebuild")
+COMMANDS = ("tierline policy", "tierline audit", "tierline rebuild", "tierline dead-letters")
+WHO = ("setup", "ingest", "scorer", "notifier", *COMMANDS)
 PURCHASE = {
     "id": "order-1", "source": "shop", "type": "purchase", "subject": "c-1", "amount": "900.00", "currency": "USD",
 }  # fmt: skip
@@ -138,6 +140,16 @@ async def test_an_event_goes_all_its_way_by_the_guide(
         assert [line.split("Z ")[-1] for line in history if "activated" in line][-1] == "by li", history
         code, audited = await run("audit", env=of("tierline audit"))
         assert (code, "0 differ" in audited[-1] or "0 differ" in audited[-2]) == (0, True), audited
+        assert (await entry.post("/v1/events", json=PURCHASE | {"amount": "901.00"})).status_code == 202
+
+        async def letter() -> object:
+            code, letters = await run("dead-letters", "list", "--json", env=of("tierline dead-letters"))
+            assert code == 0, letters
+            return letters and json.loads(letters[-1])["letter"]
+
+        conflict = str(await until(letter, what="the same id with another amount is a dead letter"))
+        mended = ("dead-letters", "repair", conflict, "--set", "id=order-2", "--by", "li")
+        assert (await run(*mended, env=of("tierline dead-letters"))).code == 0
         said += history + audited + [line for service in services for line in service.lines]
     assert not [line for line in said if PASSWORD in line or KEY_PASSWORD in line]
     troubles = [line for line in said if re.search(r"authoriz|Traceback|\bfailed\b", line, re.IGNORECASE)]

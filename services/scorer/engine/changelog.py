@@ -35,13 +35,13 @@ Progress = Callable[[int, int], None]
 """Told the number of records just read, and about how many offsets are left."""
 
 
-def reader(settings: KafkaSettings, group: str) -> Consumer:
-    """A consumer of committed records that belongs to no group and tells of a partition's end."""
+def reader(settings: KafkaSettings, group: str, isolation: str = "read_committed") -> Consumer:
+    """A consumer of committed records, or of all, that belongs to no group and tells of a partition's end."""
     return Consumer(
         for_librdkafka(settings)
         | {
             "group.id": group,  # asked for by the library; nothing is joined or committed
-            "isolation.level": "read_committed",
+            "isolation.level": isolation,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",

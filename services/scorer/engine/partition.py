@@ -17,6 +17,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from msgspec.structs import replace
 
+from schemas.unreadable import UNREADABLE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.state import Position
 from services.scorer.engine.arrivals import Arrivals, Feed
@@ -131,9 +132,18 @@ class Partition:
 
     def transferred(self, offset: int, value: bytes) -> None:
         """A record of `transfers`, in order from where `on_position` said."""
-        if self._taken is not None:
+        if self._taken is None:
+            return
+        try:
             self._relating.put(offset, value)
-            self._wake.set()
+        except UNREADABLE as error:
+            log.error(
+                "a record of topic transfers is none of ours: passed over",
+                partition=self.number,
+                offset=offset,
+                error=str(error),
+            )
+        self._wake.set()
 
     @property
     def has_room(self) -> bool:

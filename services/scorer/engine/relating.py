@@ -33,7 +33,7 @@ class Relating:
         self._rounds.begin_anew()
 
     def put(self, offset: int, value: bytes) -> None:
-        """A record of `transfers`, in order. msgspec.DecodeError if it is none of ours."""
+        """A record of `transfers`, in order. One of UNREADABLE if it is none of ours."""
         self._inbox.put(offset, value)
 
     @property

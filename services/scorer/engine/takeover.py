@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from schemas import topics
 from schemas.identities import Identity
+from schemas.unreadable import UNREADABLE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.packing import StateError, mark
 from services.scorer.domain.policy import PolicyError
@@ -32,7 +33,7 @@ from services.scorer.engine.failpoints import FailPoints
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.transactions import HANGS_S, GroupOffsets, Transactions
 from services.shared import identities
-from services.shared.control import Unreadable
+from services.shared.foreign import ForeignRecord
 from services.shared.kafka import KafkaUnavailable
 from services.shared.metrics import ScorerMetrics
 from services.shared.settings import ScorerSettings
@@ -106,7 +107,7 @@ class Takeover:
                 f"{self._state}-{partition}: {error}; start the version you had. This one takes none of it over: "
                 "to have it decided anew, start with --fresh and send the events again"
             ) from error
-        except (PolicyError, Unreadable) as error:
+        except (PolicyError, ForeignRecord) as error:
             raise Refusal(str(error)) from error
         except KafkaUnavailable as error:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT, str(error))) from error
@@ -150,11 +151,15 @@ class Takeover:
 
     def _found(self, consumer: Consumer, partition: int) -> _Found:
         newest = eventlog.newest(consumer, self._identities, 0, identities.KEY)
+        try:
+            operation = 0 if newest is None else _read_identity(newest).sequence
+        except UNREADABLE as error:
+            raise Refusal(f"{self._identities} ends with a record that cannot be read: {error}") from error
         return _Found(
             events=eventlog.bounds(consumer, self._events, partition),
             transfers=eventlog.bounds(consumer, self._transfers, partition),
             decisions=eventlog.bounds(consumer, self._decisions, partition),
-            operation=0 if newest is None else _read_identity(newest).sequence,
+            operation=operation,
         )
 
     def _decided_by(self, restored: changelog.Restored) -> Policies:
@@ -199,6 +204,7 @@ class Takeover:
                 policy=newest.name,
                 policy_digest=newest.digest,
                 rebuilt=policies.rebuild,
+                caught_up=False,  # so that a marker is written: by that a state that is lost is known above
             )
         control = self._settings.topic(topics.CONTROL.name)
         if position.policy_digest not in _digests(policies):

@@ -130,7 +130,7 @@ class TransferInbox:
         self._is_partial, self.bytes = False, 0
 
     def put(self, offset: int, value: bytes) -> None:
-        """A record of the topic. msgspec.DecodeError if it is none of ours."""
+        """A record of the topic. One of UNREADABLE if it is none of ours."""
         if offset >= self.position:
             piece = _read_piece(value)
             self._pieces.append((offset, piece))

@@ -119,7 +119,7 @@ def committed_offset(of: Installation, partition: int = 0) -> int:
 def test_the_first_start_begins_where_the_topic_begins_and_says_so(installation: Installation, owner: Owner) -> None:
     taken = owner.take_over()
     assert taken.position.events_offset == 0
-    assert not taken.catching_up
+    assert taken.catching_up, "a marker will be written, so that decisions are not empty should the state be lost"
     [stored] = installation.read("scorer-state")
     assert decode_position(stored.value) == taken.position
     assert committed_offset(installation) == 0

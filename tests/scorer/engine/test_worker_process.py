@@ -134,6 +134,19 @@ async def test_state_of_an_older_version_is_one_line_and_exit_code_2(install: In
         await ends_with(worker, 2, f"not a state record of version {VERSION}; its first bytes are b'\\x01")
 
 
+@pytest.mark.parametrize("topic", ["control", "identities"])
+async def test_what_somebody_else_wrote_to_a_topic_all_read_is_one_line_and_exit_code_2(
+    install: Install, topic: str
+) -> None:
+    installation = await install(partitions=1)
+    async with await WorkerProcess.start(installation) as worker:
+        await worker.ready()
+        await asyncio.to_thread(installation.write, topic, b"hello", b"", 0)
+        await ends_with(worker, 2, f"{installation.prefix}{topic}-0 offset")
+    async with await WorkerProcess.start(installation) as worker:
+        await ends_with(worker, 2, f"{installation.prefix}{topic}")
+
+
 async def test_a_policy_that_cannot_be_used_is_one_line_and_exit_code_2(install: Install, tmp_path: Path) -> None:
     installation = await install(partitions=1)
     async with await WorkerProcess.start(installation, TIERLINE_POLICY=str(tmp_path / "none.yaml")) as worker:
