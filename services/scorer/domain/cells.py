@@ -26,7 +26,7 @@ from services.scorer.domain.features import (
     Trend,
     Value,
 )
-from services.scorer.domain.spans import Span
+from services.scorer.domain.spans import longest_ms, shortest_ms
 
 MOST = 256
 DAY_MS = 86_400_000
@@ -69,16 +69,6 @@ def cells(operand: Operand, thresholds: Iterable[Threshold]) -> tuple[Cell, ...]
     if known:
         found = [cell._replace(truths=cell.truths | known) for cell in found]
     return (Cell(0), *found) if operand.may_be_unknown else tuple(found)
-
-
-def longest_ms(span: Span) -> int:
-    """At most so long, wherever in the calendar."""
-    return span.fixed_ms or (span.months * 3044 // 100 + 4) * DAY_MS
-
-
-def shortest_ms(span: Span) -> int:
-    """At least so long."""
-    return span.fixed_ms or (span.months * 3043 // 100 - 4) * DAY_MS
 
 
 def bounds(operand: Operand) -> tuple[Fraction | int, Fraction | int]:  # noqa: PLR0911 - one a kind

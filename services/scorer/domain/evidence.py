@@ -11,7 +11,7 @@ follows. Of two sums less refunds the longer window may hold less: refunds witho
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from services.scorer.domain.cells import Cell, longest_ms, shortest_ms
+from services.scorer.domain.cells import Cell
 from services.scorer.domain.comparisons import Reached, Threshold
 from services.scorer.domain.entries import OVERRIDE, PURCHASE, REFUND, STAGE
 from services.scorer.domain.features import (
@@ -35,7 +35,7 @@ from services.scorer.domain.features import (
     Value,
     Which,
 )
-from services.scorer.domain.spans import Span
+from services.scorer.domain.spans import Span, longest_ms, shortest_ms
 
 ORDERS = Which((PURCHASE,))
 EVERYTHING = Which(tuple(range(OVERRIDE + 1)))

@@ -13,7 +13,7 @@ import msgspec
 
 from schemas import policy as shape
 from services.scorer.domain import expressions, literals, where
-from services.scorer.domain.cells import DAY_MS, longest_ms
+from services.scorer.domain.cells import DAY_MS
 from services.scorer.domain.comparisons import Above, Comparison
 from services.scorer.domain.document import Document, Place
 from services.scorer.domain.entailment import but_by_a_refund, can_meet_none, never_ends, possible, possible_together
@@ -31,6 +31,7 @@ from services.scorer.domain.features import (
 from services.scorer.domain.folding import CAP, HORIZON_MS, KEPT
 from services.scorer.domain.formulas import Formulas
 from services.scorer.domain.rules import Class, Classes, Ladder, Playbook, Policy, Rule, Segment
+from services.scorer.domain.spans import longest_ms
 
 EXACT_DAYS = HORIZON_MS // DAY_MS
 """A longer window over clicks and interactions is not exact (rule 4)."""

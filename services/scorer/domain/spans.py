@@ -25,6 +25,16 @@ class Span(msgspec.Struct, frozen=True):
     months: int = 0
 
 
+def longest_ms(span: Span) -> int:
+    """At most so long, wherever in the calendar."""
+    return span.fixed_ms or (span.months * 3044 // 100 + 4) * UNITS_MS["d"]
+
+
+def shortest_ms(span: Span) -> int:
+    """At least so long."""
+    return span.fixed_ms or (span.months * 3043 // 100 - 4) * UNITS_MS["d"]
+
+
 def parse_span(text: str) -> Span:
     """`36h`, `30d`, `12mo`, `1y`; ValueError says what is wrong with it."""
     match = _SPAN.fullmatch(text)

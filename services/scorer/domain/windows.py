@@ -16,7 +16,7 @@ from services.scorer.domain.features import Count, Sum
 from services.scorer.domain.gauges import MOST_KEPT, Figure, Gauge, Limits, Reading, Registers, Setting, voids
 from services.scorer.domain.ledger import NEVER, Ledger
 from services.scorer.domain.orders import Take
-from services.scorer.domain.spans import window_exit
+from services.scorer.domain.spans import shortest_ms, window_exit
 
 _PURCHASE: Final = letter(PURCHASE)
 _REFUND: Final = letter(REFUND)
@@ -81,6 +81,7 @@ class Total(Windowed):
         self.window = feature.window
         self.windowed = feature.window is not None
         self._fixed_ms = feature.window.fixed_ms if feature.window else 0
+        self._shortest_ms = shortest_ms(feature.window) if feature.window else NEVER
         self.money = isinstance(feature, Sum)
         self.of_touches = any(kind in TOUCHES for kind in feature.which.kinds)
         self.less_refunds = isinstance(feature, Sum) and feature.less_refunds
@@ -113,7 +114,7 @@ class Total(Windowed):
         registers[VALUE] += self.share(ledger, index)
 
     def meet(self, registers: Registers, ledger: Ledger, index: int, at_ms: int, entry: Entry) -> Reading | None:
-        if self.windowed and ledger.time(registers[HEAD]) <= at_ms - self._fixed_ms:
+        if self.windowed and ledger.time(registers[HEAD]) <= at_ms - self._shortest_ms:
             self.expire(registers, ledger, at_ms)
         value: int = registers[VALUE]
         ahead = self._ahead[bisect_left(self._limits, value)]
@@ -198,7 +199,11 @@ class Total(Windowed):
                 head += 1
             registers[HEAD] = head
             return
-        while head < ledger.entered and (exit_ms := self.exit(ledger, head)) <= at_ms:
+        left_ms = at_ms - self._shortest_ms
+        while head < ledger.entered and ledger.time(head) <= left_ms:  # else the calendar need not be asked
+            exit_ms = self.exit(ledger, head)
+            if exit_ms > at_ms:
+                break
             registers[VALUE] -= self.held(ledger, head, exit_ms)
             head += 1
             registers[HEAD] = head

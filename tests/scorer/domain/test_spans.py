@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scorer.domain.instants import to_ms
-from services.scorer.domain.spans import anniversary, parse_span, window_exit
+from services.scorer.domain.spans import anniversary, longest_ms, parse_span, shortest_ms, window_exit
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MONTH = parse_span("1mo")
@@ -49,6 +49,7 @@ def test_an_anniversary_of_29_february_is_28_february():
 def test_exits_never_run_backwards(entry, later, span, zone):
     first = window_exit(parse_span(span), entry, ZoneInfo(zone))
     assert entry < first <= window_exit(parse_span(span), entry + later, ZoneInfo(zone))
+    assert shortest_ms(parse_span(span)) <= first - entry <= longest_ms(parse_span(span))
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "30days", "1.5h", "-1d", "101y", "999999999999d"])
