@@ -1,4 +1,4 @@
-"""The topics as an audit reads them: committed records only, belonging to no group. Everything here blocks.
+"""The topics as an audit reads them: committed records, belonging to no group. Everything here blocks.
 
 KafkaException if the broker stays away.
 """
@@ -38,9 +38,11 @@ class Source:
     def __init__(self, settings: KafkaSettings, pace: Pace) -> None:
         self._settings, self._pace = settings, pace
         self._consumer: Consumer = changelog.reader(settings, settings.topic("audit"))
+        self._of_all: Consumer = changelog.reader(settings, settings.topic("audit"), "read_uncommitted")
 
     def close(self) -> None:
         self._consumer.close()
+        self._of_all.close()
 
     def identities(self) -> list[Identity]:
         """All merges, unmerges and erasures so far."""
@@ -75,14 +77,14 @@ class Source:
         """Whom those records are for that stand there from offset `start` on, committed or not: one that is not hides
         what is committed behind it."""
         topic = self._settings.topic(topics.TRANSFERS.name)
-        consumer = changelog.reader(self._settings, self._settings.topic("audit"), "read_uncommitted")
+        end = eventlog.bounds(self._of_all, topic, partition)[1]
+        if start >= end:
+            return
         try:
-            end = eventlog.bounds(consumer, topic, partition)[1]
-            if start < end:
-                for portion in portions(consumer, topic, partition, start, end):
-                    yield from (message.key() or b"" for message in portion)
+            for portion in portions(self._of_all, topic, partition, start, end):
+                yield from (message.key() or b"" for message in portion)
         finally:
-            consumer.close()
+            self._of_all.unassign()
 
     def bounds(self, topic: topics.Topic, partition: int) -> tuple[int, int]:
         """The first offset kept, and the one the next record will get."""

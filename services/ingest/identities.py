@@ -25,6 +25,7 @@ from schemas.problems import (
 from services.ingest import documentation, identifiers
 from services.ingest.acceptance import Clock
 from services.ingest.publisher import RETRY_AFTER_S
+from services.shared.foreign import ForeignRecord
 from services.shared.identities import AlreadyMerged, Conflict, Directory, InLine, Sequencer
 from services.shared.kafka import KafkaUnavailable
 from services.shared.settings import IngestSettings
@@ -65,7 +66,7 @@ def router(settings: IngestSettings, writing: Writing, clock: Clock) -> APIRoute
             return await writing.write(following)
         except InLine as error:
             raise Refused(OVERLOADED, str(error), retry_after_s=RETRY_AFTER_S) from error
-        except KafkaUnavailable as error:
+        except (KafkaUnavailable, ForeignRecord) as error:
             raise Refused(BROKER_UNAVAILABLE, str(error), retry_after_s=RETRY_AFTER_S) from error
         except Conflict as error:
             raise Refused(MERGED_ALREADY if isinstance(error, AlreadyMerged) else NOT_MERGED, str(error)) from error

@@ -173,6 +173,9 @@ class Sequencer:
             for attempt in range(_ATTEMPTS):
                 try:
                     return self._append(following)
+                except ForeignRecord:
+                    self._drop()
+                    raise
                 except KafkaException as error:
                     self._drop()
                     if not single_writer.was_fenced(error) or attempt == _ATTEMPTS - 1:

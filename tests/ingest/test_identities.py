@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import msgspec
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -273,3 +273,16 @@ def test_whatever_is_asked_for_everybody_has_one_survivor_who_is_nobodys_other_n
         survivor = known.survivor(name)
         assert known.survivor(survivor) == survivor
         assert name == survivor or name in known.members(survivor)
+
+
+async def test_while_somebody_elses_record_stands_on_the_topic_nothing_is_written_behind_it(with_topic, client) -> None:
+    await posted(client, "merges", **{"from": "b", "into": "a"})
+    producer = Producer({"bootstrap.servers": with_topic.kafka_bootstrap})
+    producer.produce(with_topic.topic(topics.IDENTITIES.name), b"hello", b"", 0)
+    await asyncio.to_thread(producer.flush)
+    for _ in range(2):
+        status, problem = await posted(client, "merges", **{"from": "c", "into": "a"})
+        assert (status, f"{with_topic.topic(topics.IDENTITIES.name)}-0 offset" in problem["detail"]) == (503, True), (
+            problem
+        )
+    assert len(await values(with_topic, topics.IDENTITIES.name)) == 2

@@ -73,17 +73,21 @@ class Relating:
             raise RelationFailed(f"a merge, unmerge or erasure fails: {poison.CoreFailed(error)}") from error
 
     def _work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
-        until_s = time.perf_counter() + _RELATED_S
+        until_s, waits = time.perf_counter() + _RELATED_S, False
         while time.perf_counter() < until_s:
             operation = self._kinship.next(self._number, done)
             if operation is not None and operation.at_ms > until_ms:
                 operation = None
-            if operation is None or not (self._is_later(operation) and relations.begin(shard, turn, operation)):
-                if self._receive(shard, turn, until_ms, done):
+            # What came after an operation is taken after it, unless it has to wait for what is still to come.
+            if operation is not None and not waits and self._is_later(operation):
+                waits = not relations.begin(shard, turn, operation)
+                if waits:
                     continue
-                if operation is None or not relations.begin(shard, turn, operation):
-                    break
-            done = operation.sequence
+            elif self._receive(shard, turn, until_ms, done):
+                continue
+            elif operation is None or not relations.begin(shard, turn, operation):
+                break
+            done, waits = operation.sequence, False
             self._rounds.begin_anew()
         return done
 
