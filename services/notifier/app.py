@@ -30,6 +30,7 @@ from services.scorer.domain.policy import Policy
 from services.shared import control
 from services.shared.connection import for_librdkafka
 from services.shared.following import Following
+from services.shared.foreign import ForeignRecord
 from services.shared.kafka import KafkaRefused, KafkaUnavailable, TopicMismatch, TopicMissing
 from services.shared.metrics import NotifierMetrics
 from services.shared.serving import FAILED, MISUSED, CannotServe
@@ -147,7 +148,7 @@ def _following_control(settings: NotifierSettings, deciding: Deciding) -> Follow
     async def learn() -> None:
         try:
             await deciding.learn()
-        except (OtherPolicy, KafkaUnavailable, TopicMissing, TopicMismatch, control.Unreadable) as error:
+        except (OtherPolicy, KafkaUnavailable, TopicMissing, TopicMismatch, ForeignRecord) as error:
             log.warning("a policy cannot be read yet; it will be when a customer's record names it", error=str(error))
 
     def on_end() -> None:

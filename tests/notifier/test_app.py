@@ -11,15 +11,18 @@ import msgspec
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
+from structlog import get_logger
+from structlog.testing import capture_logs
 
 from schemas import answers
 from schemas.topics import DECISIONS, SCORER_STATE
 from services.local.ports import free_port
-from services.notifier import __main__
+from services.notifier import __main__, app
 from services.notifier.app import build
 from services.notifier.consumer import Consumer, OffsetsGone
 from services.shared.control import Control
-from services.shared.kafka import create_topics
+from services.shared.foreign import ForeignRecord
+from services.shared.kafka import KafkaUnavailable, create_topics
 from services.shared.serving import CannotServe, Running
 from services.shared.settings import NotifierSettings
 from tests.notifier import serving
@@ -200,3 +203,21 @@ async def until_event(lines):
         yield line
         if line.startswith("data"):
             return
+
+
+@pytest.mark.parametrize(
+    "error", [KafkaUnavailable("Kafka is away"), ForeignRecord("control-0 offset 3 cannot be read")]
+)
+async def test_a_policy_that_cannot_be_read_as_it_comes_is_a_warning(monkeypatch, error):
+    class Refusing:
+        async def learn(self):
+            raise error
+
+    told = {}
+    monkeypatch.setattr(app, "Following", lambda *_, **calls: told.update(calls))
+    monkeypatch.setattr(app, "log", get_logger())  # one used before goes by what was configured then
+    app._following_control(NotifierSettings(), Refusing())
+    with capture_logs() as said:
+        told["on_record"](None)
+        told["on_end"]()
+        await until(lambda: [line["error"] for line in said] == [str(error)])

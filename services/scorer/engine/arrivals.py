@@ -88,6 +88,8 @@ class Arrivals:
         if first == position or self.reaches(position, first):
             return True
         follows = await self._feed.what_follows(self._partition, position)
+        if not self._inbox or self._inbox.first().offset != first:
+            return False  # dropped meanwhile: a rebalance has begun
         if follows.record and follows.offset == first:
             self._clear_to = first
             return True

@@ -41,6 +41,7 @@ _TIMERS_A_TURN = 1_000
 _SWEPT_A_TURN = 500
 _SWEEP_S = 0.005  # of a slice: so long live events may have to wait for it
 _LANE_S = 0.02  # until it is tried again whether the next slice may be made
+_READ_S = 0.02  # until it is looked again whether all operations have been read that there were at the takeover
 _TICK_S = 1.0
 _PAUSE_S, _MOST_PAUSE_S = 0.5, 10.0  # between attempts: the first, doubled up to the last
 _HOLD_S = 15.0  # below Faust's rebalance timeout
@@ -320,6 +321,8 @@ class Partition:
 
     def _idle_s(self, taken: Taken) -> float:
         """How long nothing is to be done by itself, at most."""
+        if not self._relating.knows(taken.operation):
+            return _READ_S
         if self._arrivals.here:
             return 0.0
         if self._arrivals.behind(taken.position.events_offset):
@@ -341,7 +344,8 @@ class Partition:
         if taken.shard.policies is not self._policies():
             taken.shard.follow(self._policies())
         position = taken.position.events_offset
-        waiting = await self._arrivals.waiting(position)
+        # An event of after an erasure that is not known yet would be taken for one of before it.
+        waiting = self._relating.knows(taken.operation) and await self._arrivals.waiting(position)
         behind = self._arrivals.behind(position)
         if behind and not waiting and not self._more_due:
             await self._arrivals.look_for_missing(position)
@@ -351,12 +355,15 @@ class Partition:
 
     async def _decide(self, taken: Taken, *, with_events: bool) -> bool:
         began_s, began_cpu_s = time.perf_counter(), time.thread_time()
+        if with_events:
+            self._clock.seen(self._arrivals.first_ms())
         turn = Turn(taken.position.sequence, self._clock.now_ms(), taken.catching_up)
         offset, identities = taken.position.events_offset, taken.position.identities
         batch, identities = self._next_batch(taken, turn, identities) if with_events else ([], identities)
         if batch:
             offset = batch[-1].offset + 1
             self._playback.taken(max(record.timestamp for record in batch))
+            turn.decided_ms = self._clock.now_ms()
         behind = self._arrivals.behind(offset)
         until_ms = self._playback.until_ms(behind=behind)
         if batch:
@@ -396,13 +403,16 @@ class Partition:
     def _next_batch(self, taken: Taken, turn: Turn, identities: int) -> tuple[list[Record], int]:
         """The events to take next, none of which comes after an erasure that is not done; it is done here if it comes
         before all of them, unless it has to wait. The newest operation begun."""
-        erases_ms, most = self._relating.erases_ms(identities), self._pace.records
-        if erases_ms is not None and self._arrivals.first_ms() > erases_ms:
-            begun = self._relating.work(taken.shard, turn, erases_ms, identities)
-            if begun > identities or turn.received:
-                return [], begun  # more may come before these events
-            erases_ms = None
-        return self._arrivals.take(most, erases_ms), identities
+        erases_ms, first_ms = self._relating.erases_ms(identities), self._arrivals.first_ms()
+        if erases_ms is not None and erases_ms < first_ms:
+            begun = self._relating.work(taken.shard, turn, first_ms - 1, identities)
+            erases_ms, waits = self._relating.erases_ms(begun), begun == identities and not turn.received
+            identities = begun
+            if erases_ms is not None and erases_ms < first_ms:
+                if not waits:
+                    return [], begun  # there is more to do before these events
+                erases_ms = None
+        return self._arrivals.take(self._pace.records, erases_ms), identities
 
     async def _commit(self, taken: Taken, position: Position, turn: Turn | None) -> None:
         """KafkaException; also if the library does not come back long after its own time limits.

@@ -56,6 +56,10 @@ class Relating:
         operation = self._kinship.next(self._number, done)
         return None if operation is None else operation.at_ms
 
+    def knows(self, sequence: int) -> bool:
+        """Whether all operations up to this one are known here."""
+        return self._kinship.knows(sequence)
+
     def erases_ms(self, done: int) -> int | None:
         """When the next erasure behind the operation of this number takes effect; None if none is known. An event that
         comes after it begins a new life, in which nothing is known: it is not to be held against those of the old one.
@@ -78,18 +82,24 @@ class Relating:
             operation = self._kinship.next(self._number, done)
             if operation is not None and operation.at_ms > until_ms:
                 operation = None
-            # What came after an operation is taken after it, unless it has to wait for what is still to come.
+            # What came after an operation is taken after it, unless that waits for what is still to come.
             if operation is not None and not waits and self._is_later(operation):
-                waits = not relations.begin(shard, turn, operation)
-                if waits:
+                if relations.begin(shard, turn, operation):
+                    done = self._begun(operation)
                     continue
-            elif self._receive(shard, turn, until_ms, done):
-                continue
-            elif operation is None or not relations.begin(shard, turn, operation):
+                waits = True
+            joins = isinstance(self._inbox.head(), Moved | Returned)
+            if self._receive(shard, turn, until_ms, done):
+                waits = waits and not joins
+            elif operation is not None and relations.begin(shard, turn, operation):
+                done, waits = self._begun(operation), False
+            else:
                 break
-            done, waits = operation.sequence, False
-            self._rounds.begin_anew()
         return done
+
+    def _begun(self, operation: Operation) -> int:
+        self._rounds.begin_anew()
+        return operation.sequence
 
     def _is_later(self, operation: Operation) -> bool:
         """Whether the next of what has come is of after the operation, as an event for another name may be."""

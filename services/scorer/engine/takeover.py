@@ -53,6 +53,7 @@ class Taken:
 
     backlog_end: the end of `events` when it was taken over; what lies below it had piled up
     catching_up: whether there is such a backlog, or an earlier one whose end was never marked
+    operation:   the newest merge, unmerge or erasure there was then
     """
 
     transactions: Transactions
@@ -60,6 +61,7 @@ class Taken:
     position: Position
     backlog_end: int
     catching_up: bool
+    operation: int = 0
 
 
 class _Found(NamedTuple):
@@ -147,7 +149,7 @@ class Takeover:
             records_read=restored.read,
             seconds=round(time.monotonic() - began, 2),
         )
-        return Taken(transactions, shard, position, end, catching_up)
+        return Taken(transactions, shard, position, end, catching_up, found.operation)
 
     def _found(self, consumer: Consumer, partition: int) -> _Found:
         newest = eventlog.newest(consumer, self._identities, 0, identities.KEY)

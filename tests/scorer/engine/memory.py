@@ -34,7 +34,10 @@ START = Position(events_offset=0, sequence=0, policy=POLICY.name, policy_digest=
 
 
 class Log:
-    """Topic `events`, the changelog's position and what was committed. missing: offsets that the log does not have."""
+    """Topic `events`, the changelog's position and what was committed.
+
+    missing: offsets that the log does not have.  operation: the newest on topic `identities` at a takeover
+    """
 
     def __init__(self, records: Iterable[Fetched] = (), *, missing: int = 0) -> None:
         self.records = list(records)
@@ -49,6 +52,7 @@ class Log:
         self.hold_commits = self.cut = False
         self.on_commit: Callable[[], object] = lambda: None
         self.policies = POLICIES
+        self.operation = 0
 
     # as the feed
 
@@ -80,7 +84,7 @@ class Log:
         shard = Shard(self.policies, number=0, partitions=1, topic="events", records=dict(self.state))
         backlog = self.end(partition)
         catching_up = self.position.events_offset < backlog or not self.position.caught_up
-        return Taken(self, shard, self.position, backlog, catching_up)  # type: ignore[arg-type]
+        return Taken(self, shard, self.position, backlog, catching_up, self.operation)  # type: ignore[arg-type]
 
     def commit(self, position: Position, turn: Turn | None = None) -> None:
         if self.fail:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,10 +13,13 @@ from confluent_kafka import KafkaError
 
 from schemas.decisions import CaughtUp, Decision
 from schemas.events import Event
+from schemas.identities import Erasure
 from services.scorer.domain.instants import to_datetime, to_ms
 from services.scorer.domain.state import Position
 from services.scorer.engine import partition as partitions
+from services.scorer.engine.clock import Clock
 from services.scorer.engine.eventlog import Next
+from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.partition import Partition
 from services.scorer.engine.takeover import Refusal, Taken
 from services.scorer.engine.turn import Turn
@@ -339,6 +343,43 @@ async def test_while_held_no_turn_begins() -> None:
         partition.go_on()
         partition.hand_over(log.records)
         await until(taken_up_to(log, 3))
+
+
+async def test_a_rebalance_while_the_log_is_asked_drops_what_waits() -> None:
+    # Offset 0 is a marker, so the log is asked; an erasure is known whose time has not come.
+    kinship = Kinship(1)
+    kinship.learn(Erasure(sequence=1, at=now() + timedelta(seconds=30), subject="z"))
+    log, held = Log(fetched([purchase("a"), purchase("b")])[1:]), []
+    async with actor(log, kinship=kinship) as partition:
+        answer = log.what_follows
+
+        async def what_follows(number: int, offset: int) -> Next:
+            if not held:
+                held.append(asyncio.create_task(partition.hold()))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            return await answer(number, offset)
+
+        log.what_follows = what_follows  # type: ignore[method-assign]
+        partition.hand_over(log.records)
+        await until(lambda: bool(held) and held[0].done())
+        partition.go_on()
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 2))
+
+
+async def test_no_decision_is_of_before_what_it_decides_though_the_clock_is_slow() -> None:
+    #  a: 60 ── 2,000 ──▮ erased ── b: 60
+    began, kinship = now() - timedelta(seconds=9), Kinship(1)
+    at = [began + timedelta(seconds=n) for n in range(4)]
+    kinship.learn(Erasure(sequence=1, at=at[2], subject="a"))
+    log = Log(fetched([purchase("a", at=at[0]), purchase("a", 2_000, at=at[1]), purchase("b", at=at[3])]))
+    async with actor(log, clock=Clock(wall_s=lambda: time.time() - 600), kinship=kinship) as partition:
+        partition.hand_over(log.records)
+        await until(taken_up_to(log, 3))
+    decided = [one for one in log.said() if isinstance(one, Decision)]
+    assert len(decided) >= 2
+    assert all(one.decided_at >= one.effective_at for one in decided)
 
 
 async def test_a_refusal_ends_the_actor() -> None:

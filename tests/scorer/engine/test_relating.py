@@ -15,8 +15,10 @@ from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import decode, encode
 from services.scorer.domain.state import Customer, Joined
 from services.scorer.engine.kinship import Kinship
-from services.scorer.engine.relating import Rounds
+from services.scorer.engine.relating import Relating, Rounds
+from services.scorer.engine.shard import Shard
 from services.scorer.engine.transfers import Forwarded, Moved, pieces
+from services.scorer.engine.turn import Turn
 from services.shared.partitioner import partition_of
 from tests.scorer.engine.installation import now, purchase
 from tests.scorer.engine.memory import POLICIES, Log, actor
@@ -114,6 +116,77 @@ async def test_an_event_from_another_partition_of_after_an_operation_is_taken_af
         await until(lambda: log.position.transfers == 1 and log.position.identities == 1)
     assert kept(log, "a") == [7_00]
     assert [letter for turn in log.turns for letter in turn.dead_letters] == []
+
+
+async def test_no_event_is_taken_before_the_operations_are_known_that_there_were_at_the_takeover() -> None:
+    began = now() - timedelta(hours=1)
+    kinship = Kinship(1)
+    log = Log(fetched([reordered("a", began, 5), reordered("a", began + timedelta(minutes=20), 7)]))
+    log.operation = 1
+    async with actor(log, kinship=kinship) as partition:
+        partition.hand_over(log.records)
+        partition.wake()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert log.turns == []
+        kinship.learn(Erasure(sequence=1, at=began + timedelta(minutes=10), subject="a"))
+        await until(lambda: log.position.events_offset == 2)
+    assert kept(log, "a") == [7_00]
+
+
+async def test_many_erasures_before_an_event_are_one_turn() -> None:
+    began = now() - timedelta(hours=1)
+    kinship = Kinship(1)
+    for n in range(50):
+        kinship.learn(Erasure(sequence=n + 1, at=began + timedelta(seconds=n), subject=f"s{n}"))
+    log = Log(fetched([purchase("a", at=began - timedelta(seconds=9)), purchase("a", at=began + timedelta(minutes=5))]))
+    async with actor(log, kinship=kinship) as partition:
+        partition.hand_over(log.records)
+        await until(lambda: log.position.events_offset == 2)
+        await until(lambda: log.position.identities == 50)
+    assert [turn.events for turn in log.turns if turn.events] == [1, 1]
+    assert len(log.turns) <= 4
+
+
+def test_what_an_operation_has_waited_for_is_followed_by_it_though_something_later_stands_in_front() -> None:
+    #  on transfers: for x at 30 ── b into a at 10 ── for a at 12 ── for a at 40 (o1 again)      erasure of a: 20
+    began = now() - timedelta(hours=1)
+
+    def minute(number: int) -> datetime:
+        return began + timedelta(minutes=number)
+
+    mine, theirs = ([s for s in "abcdefghijklmnop" if partition_of(s.encode(), 2) == home] for home in (0, 1))
+    (a, x), (b, y) = mine[:2], theirs[:2]
+    kinship, record = Kinship(2), encode(Customer.new(POLICIES))
+    kinship.learn(Merge(sequence=1, at=minute(1), from_=y, into=x))
+    kinship.learn(Merge(sequence=2, at=minute(10), from_=b, into=a))
+    kinship.learn(Erasure(sequence=3, at=minute(20), subject=a))
+    shard = Shard(POLICIES, number=0, partitions=2, topic="events")
+    relating = Relating(0, kinship)
+    relating.begin(0)
+
+    def forwarded(subject: str, event: Event, offset: int) -> Forwarded:
+        return Forwarded(subject, msgspec.json.encode(event), to_ms(event.time), 1, offset)
+
+    for offset, transfer in enumerate(
+        [
+            Moved(1, x, y, to_ms(minute(1)), record, Joined(x, {})),
+            forwarded(x, purchase(y, at=minute(30)), 3),
+            Moved(2, a, b, to_ms(minute(10)), record, Joined(a, {})),
+            forwarded(a, reordered(b, minute(12), 5), 1),
+            forwarded(a, reordered(b, minute(40), 7), 5),
+        ]
+    ):
+        for value in pieces(transfer):
+            relating.put(offset, value)
+    done, letters, sent = 0, [], []
+    for _ in range(3):
+        turn = Turn(0, to_ms(now()), catching_up=False)
+        done = relating.work(shard, turn, to_ms(now()), done)
+        letters += turn.dead_letters
+        sent += turn.transfers
+    assert (done, relating.waiting, letters) == (3, 0, [])
+    assert [key.decode() for _, key, _ in sent] == [b, b], "who returns, and the event of the new life behind"
 
 
 def test_a_round_rests_once_it_comes_round_and_begins_anew_when_something_happens() -> None:
