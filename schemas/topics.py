@@ -13,6 +13,7 @@ from schemas import control, decisions, events, identities, letters
 DAY_MS = 86_400_000
 FOR_EVER_MS = -1
 MIB = 1024 * 1024
+_AROUND_BYTES = 65_536
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,12 +35,17 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int | None = None
     longest_bytes: int = MIB
 
+    @property
+    def written_bytes(self) -> int:
+        """For a producer's `message.max.bytes`: the longest record and what Kafka puts around it."""
+        return self.longest_bytes + 60_000  # the broker takes a little more
+
     def config(self) -> dict[str, str]:
         """Topic settings for its creation; also what is checked at start."""
         settings = {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
-            "max.message.bytes": str(self.longest_bytes + 65536),
+            "max.message.bytes": str(self.longest_bytes + _AROUND_BYTES),
         }
         if self.compacted:
             settings |= {"max.compaction.lag.ms": str(DAY_MS), "min.cleanable.dirty.ratio": "0.1"}
@@ -67,7 +73,7 @@ SCORER_STATE = Topic(
     compacted=True,
     log_append_time=True,
     # A customer's own stays below one MiB (rule 4), those merged into one may not; hosted brokers may allow no more.
-    longest_bytes=8 * MIB - 65_536,
+    longest_bytes=8 * MIB - _AROUND_BYTES,
 )
 DECISIONS = Topic(
     name="decisions",

@@ -9,4 +9,4 @@ class ForeignRecord(Exception):
     @classmethod
     def at(cls, message: Message, error: Exception) -> "ForeignRecord":
         where = f"{message.topic()}-{message.partition()} offset {message.offset()}"
-        return cls(f"{where} cannot be read: {error}")
+        return cls(f"{where} cannot be read: {error}; somebody else has written it, or a newer version")

@@ -90,7 +90,7 @@ class Letters:
         for one in done:
             if (size := len(_encode(one))) > most:
                 raise KafkaRefused(f"letter {one.letter}: the event and what was done take {size:,} of {most:,} bytes")
-        settings = {"acks": "all", "enable.idempotence": True, "message.max.bytes": most + 60_000}
+        settings = {"acks": "all", "enable.idempotence": True, "message.max.bytes": DEAD_LETTERS_HANDLED.written_bytes}
         producer = Producer(self._connection | settings, logger=SILENT)
         failed: list[KafkaError] = []
 

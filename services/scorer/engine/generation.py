@@ -86,6 +86,7 @@ class Generation:
                     "a rebuild leaves a customer as they are: with what is to be kept their record would be too long",
                     partition=self._shard.number,
                     subject=key.decode(),
+                    remedy="part what is not theirs, or ask for fewer fields, and rebuild again",
                 )
             else:
                 self.renewed += relations.take_anew(self._shard, turn, key, record, self.replayed, until_ms)

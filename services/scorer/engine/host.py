@@ -35,7 +35,7 @@ _COLLECT_EVERY = (50_000, 20, 50)
 """When Python looks for cyclic garbage. By default it does so every 700 objects, hence many times in each batch, whose
 records and events are all alive then: a fifth of the worker's CPU time, to find next to nothing."""
 _FETCH_WAIT_MS = 100
-_FETCH_BYTES = 1024 * 1024 + 65536  # of one partition; not less than a topic's largest record
+_FETCH_BYTES = int(topics.EVENTS.config()["max.message.bytes"])  # of one partition, whose longest record takes no more
 
 
 class _Boot(BootStrategy):

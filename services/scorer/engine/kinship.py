@@ -61,7 +61,7 @@ class Kinship:
         self._lock = threading.Lock()
         self._sequence = 0
         self._of: dict[int, list[_Begins]] = {}
-        self._erasures: dict[int, list[_Begins]] = {}  # those of `_of`
+        self._erasures: dict[int, list[_Begins]] = {}  # those of `_of`, as each batch asks for the next
         self._next: dict[int, Operation] = {}  # by partition what was asked for last: it is asked for again and again
         self._into: dict[str, _Link] = {}  # by who is another name now
         self._links: dict[str, list[_Link]] = {}  # by who goes on, also those that hold no more

@@ -36,7 +36,6 @@ _COMMIT_S = 20.0
 HANGS_S = 90.0
 """When whoever waits for `open` or `commit` gives up: the library was seen not to come back at all, long after its own
 time limits, while a broker was away for minutes."""
-_MOST_BYTES = topics.SCORER_STATE.longest_bytes + 60_000  # of one record; the topic takes a little more
 
 
 class GroupOffsets:
@@ -91,7 +90,7 @@ class Transactions:
                 # would ask again after 100 ms.
                 "retry.backoff.ms": 10,
                 "batch.size": 1024 * 1024,
-                "message.max.bytes": _MOST_BYTES,
+                "message.max.bytes": topics.SCORER_STATE.written_bytes,
                 "queue.buffering.max.messages": 1_000_000,
             },
             logger=SILENT,
