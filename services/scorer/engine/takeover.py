@@ -61,7 +61,7 @@ class Taken:
     position: Position
     backlog_end: int
     catching_up: bool
-    operation: int = 0
+    operation: int
 
 
 class _Found(NamedTuple):
