@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from schemas import topics
 from schemas.decisions import LETTER_BYTES, DeadLetter
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
-from services.scorer.engine import transactions
 from services.scorer.engine.dead_letters import LONGEST_TEXT
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.turn import Turn
@@ -53,7 +53,7 @@ MOST = 1024 * 1024  # about what ends up on `events` at the longest
 )
 def test_it_fits_into_a_record_whatever_came(key: bytes | None, value: bytes) -> None:
     letter_key, letter = written(key, value)
-    assert len(letter_key or b"") + len(letter) < transactions._MOST_BYTES
+    assert len(letter_key or b"") + len(letter) < topics.DEAD_LETTERS.longest_bytes
     assert msgspec.json.decode(letter, type=DeadLetter).event == value[:LETTER_BYTES]
 
 
