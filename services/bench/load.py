@@ -10,11 +10,11 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package marks no name as exported
+from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -85,7 +85,7 @@ def simple(happening: Happening) -> bytes:
 
 def accepted(happening: Happening) -> bytes:
     """As ingest writes it."""
-    common = {
+    common: dict[str, Any] = {
         "id": f"e{happening.number:012d}",
         "source": "shop",
         "subject": happening.customer,

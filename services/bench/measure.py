@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
@@ -122,7 +122,8 @@ async def peer(
 
 async def _or_its_end(process: Process, awaited: asyncio.Future[T], s: float, name: str) -> T:
     ended = asyncio.ensure_future(process.wait())
-    await asyncio.wait({awaited, ended}, timeout=s, return_when=asyncio.FIRST_COMPLETED)
+    both: set[asyncio.Future[Any]] = {awaited, ended}
+    await asyncio.wait(both, timeout=s, return_when=asyncio.FIRST_COMPLETED)
     if awaited.done():
         ended.cancel()
         return awaited.result()

@@ -18,8 +18,8 @@ from functools import partial
 from typing import NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
-from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from schemas.topics import EVENTS, IDENTITIES
 from services.ingest.budget import Budget

@@ -18,6 +18,7 @@ from services.analyst.backtest.report import DimensionView, Report, report
 from services.analyst.backtest.spill import Spill, read
 from services.analyst.backtest.tally import Tally
 from services.analyst.backtest.topic import dead
+from services.analyst.calibration.purchases import Unreadable
 from services.ingest.normalise import Normaliser
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_datetime, to_ms
@@ -303,7 +304,7 @@ def test_lines_that_are_no_events_are_counted_by_reason(tmp_path):
 @pytest.mark.parametrize("name", ["none.ndjson", "folder"])
 def test_a_file_that_cannot_be_read(tmp_path, name):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(history.Unreadable, match="cannot be read"):
+    with pytest.raises(Unreadable, match="cannot be read"):
         tried(tmp_path / name)
 
 

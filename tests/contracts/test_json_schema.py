@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from schemas import decisions, events, examples, identities, json_schema, policy
+from schemas import decisions, events, examples, explanations, identities, json_schema, policy
 from services.scorer.domain.policy import PolicyError, compiled
 from tests.scorer.domain.full_policy import EXCERPT, FULL
 
@@ -75,7 +75,7 @@ def test_a_time_without_an_offset_is_refused_by_both() -> None:
 
 def test_every_record_that_crosses_a_border_has_an_example() -> None:
     shown = {type(example) for example in examples.CATALOGUE}
-    assert set(json_schema.TYPES) - shown == {json_schema.explanations.Explanation, policy.Policy}
+    assert set(json_schema.TYPES) - shown == {explanations.Explanation, policy.Policy}
 
 
 def test_what_a_docstring_says_of_a_field_stands_at_the_field() -> None:

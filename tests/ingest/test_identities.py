@@ -4,6 +4,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import msgspec
@@ -248,6 +249,7 @@ NAMES = st.sampled_from("abcdef")
 def test_whatever_is_asked_for_everybody_has_one_survivor_who_is_nobodys_other_name(asked) -> None:
     known = Directory()
     for what, one, other in asked:
+        operation: Any
         try:
             match what:
                 case "merge":

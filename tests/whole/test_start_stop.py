@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,7 +22,7 @@ EVENTS = len(purchases(10))
 OPTIONS = ("--demo", "--sample", "10")
 
 
-async def shell(line: str) -> dict[str, object]:
+async def shell(line: str) -> dict[str, Any]:
     """Run a line as it was printed; what it prints as JSON."""
     answer = await asyncio.to_thread(subprocess.run, line, shell=True, capture_output=True, timeout=30, check=True)
     return dict(msgspec.json.decode(answer.stdout))

@@ -40,7 +40,7 @@ class Subscriber:
         while not self._closing.is_set():
             for message in self._consumer.consume(1000, 0.01):
                 if message.error() is None:
-                    self._seen(_decode(message.value()), time.time())
+                    self._seen(_decode(message.value() or b""), time.time())
 
 
 def percentile(figures: list[float], share: float) -> float:

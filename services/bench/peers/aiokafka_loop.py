@@ -78,7 +78,8 @@ async def main() -> None:
 
 async def write(producer: AIOKafkaProducer, records: dict[str, tuple[int, bytes]]) -> None:
     """In whole batches a partition, a fifth of the cost of single sends."""
-    sent, batches = [], {}
+    sent: list[asyncio.Future[object]] = []
+    batches: dict[int, Any] = {}
     for customer, (partition, value) in records.items():
         key = customer.encode()
         batch = batches.get(partition)

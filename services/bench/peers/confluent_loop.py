@@ -49,7 +49,7 @@ producer.init_transactions()
 states: dict[str, list[Any]] = {}
 seen = 0
 while seen < int(events):
-    messages = consumer.consume(5000, 0.5)
+    messages: list[Any] = consumer.consume(5000, 0.5)
     if not messages:
         continue
     if not seen:

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 
 from confluent_kafka import ConsumerGroupState
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from services.shared.connection import SILENT
 from tests.faults.recovery import Commit, commits, pauses

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import cycle, islice
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package marks no name as exported
+from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,

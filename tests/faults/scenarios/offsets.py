@@ -4,7 +4,7 @@ import asyncio
 from itertools import cycle, islice
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from services.shared.connection import SILENT
 from tests.faults.reading import ends

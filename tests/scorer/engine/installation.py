@@ -102,13 +102,14 @@ class Installation:
         self.policy_file.write_text(text)
         self.policy = parse(text, "test.yaml")
         self.policies = Policies.only(self.policy)
-        self.settings = ScorerSettings(
-            KAFKA_BOOTSTRAP=bootstrap,
-            TIERLINE_TOPIC_PREFIX=prefix,
-            TIERLINE_PARTITIONS=partitions,
-            TIERLINE_POLICY=self.policy_file,
-            TIERLINE_SCORER_SESSION_TIMEOUT_S=2,
-        )
+        given: dict[str, Any] = {
+            "KAFKA_BOOTSTRAP": bootstrap,
+            "TIERLINE_TOPIC_PREFIX": prefix,
+            "TIERLINE_PARTITIONS": partitions,
+            "TIERLINE_POLICY": self.policy_file,
+            "TIERLINE_SCORER_SESSION_TIMEOUT_S": 2,
+        }
+        self.settings = ScorerSettings(**given)
         create_topics(self.settings)
         self._until_topics_have_leaders()
         self._producer = Producer(

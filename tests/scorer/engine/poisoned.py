@@ -41,5 +41,5 @@ if __name__ == "__main__":
     from services.scorer.__main__ import main
 
     relations._merge = failing_merge
-    shard.score = failing_score
+    shard.score = failing_score  # type: ignore[attr-defined]
     main()

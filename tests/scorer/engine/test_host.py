@@ -1,5 +1,7 @@
 """What is changed of Faust, where no broker is needed to see it."""
 
+from typing import Any
+
 import pytest
 from faust.types import TP
 
@@ -17,7 +19,7 @@ class Assigned:
 
 async def test_partitions_begin_to_flow_without_a_question_to_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     # A broker that did not answer would keep them from flowing for good: Faust takes the timeout for its own end.
-    consumer = create_app(ScorerSettings(policy=ROOT / "policies" / "retail.yaml"), lambda _: None).consumer
+    consumer: Any = create_app(ScorerSettings(policy=ROOT / "policies" / "retail.yaml"), lambda _: None).consumer
     monkeypatch.setattr(consumer, "_thread", Assigned())
     consumer._read_offset = {TP("events", 0): 7}
     await consumer.perform_seek()

@@ -20,7 +20,7 @@ from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import alias_of, decode
 from services.scorer.domain.policy import parse
 from services.scorer.domain.scoring import Arrival, decide
-from services.scorer.domain.state import Customer
+from services.scorer.domain.state import Customer, Joined
 from services.scorer.engine import relations, transfers
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.shard import Shard
@@ -292,7 +292,7 @@ def test_rule_11_whatever_overtakes_what_the_outcome_is_that_of_one_book(
 
 
 def test_a_ledger_too_long_for_a_record_goes_in_pieces_that_count_when_the_last_has_come() -> None:
-    moved = Moved(7, "a", "b", 5, b"x" * 2_000_000, merging.Joined("a", {}))
+    moved = Moved(7, "a", "b", 5, b"x" * 2_000_000, Joined("a", {}))
     records = list(pieces(moved))
     assert len(records) == 3
     between = list(pieces(Forwarded("a", b"{}", 9, 1, 4)))
@@ -319,7 +319,7 @@ def test_a_ledger_too_long_for_a_record_goes_in_pieces_that_count_when_the_last_
 
 def test_an_inbox_that_is_full_has_room_for_the_rest_of_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfers, "_ROOM_BYTES", 1_500_000)
-    moved = Moved(7, "a", "b", 5, b"x" * 2_000_000, merging.Joined("a", {}))
+    moved = Moved(7, "a", "b", 5, b"x" * 2_000_000, Joined("a", {}))
     event = Forwarded("a", b"{}", 9, 1, 4)
     records = [*pieces(moved), *pieces(event)]
     inbox, said = TransferInbox(), []

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from services.scorer.engine.replay import CutOff, Past, TopicReplay, first_missing
 from tests.scorer.engine.conftest import Install

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 from structlog import get_logger
 from structlog.testing import capture_logs

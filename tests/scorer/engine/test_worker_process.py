@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from schemas.events import Event
 from schemas.subjects import POSITION_KEY
