@@ -1,7 +1,7 @@
 """What `tierline policy activate` and `rollback` have in common: try the policy, ask if many move, write it down."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from typing import Any, NamedTuple, TypeVar
 
@@ -32,6 +32,7 @@ from services.shared.settings import KafkaSettings, ScorerSettings
 UNCONFIRMED = 3
 Result = TypeVar("Result")
 _MOST_BYTES = 900_000  # of a policy's text; a record of the topic holds a little more
+_MOST_AHEAD = timedelta(days=366)
 
 
 class Wish(NamedTuple):
@@ -103,7 +104,8 @@ def activate(of: Control, known: Sequence[Activation], new: Document, asked: Wis
     """Try the policy against the one that is to decide now, and write it behind `known`, all that had been read.
 
     CannotStart: with exit code 3 if more customers move than may without being confirmed, 2 if it would take effect
-    before the one activated last, 1 if somebody else was faster. PolicyError if no service carries all of it out.
+    before the one activated last or more than a year ahead, 1 if somebody else was faster. PolicyError if no service
+    carries all of it out.
     """
     policy = new.policy()
     refuse_pending(policy)
@@ -162,10 +164,19 @@ def current(known: Sequence[Activation]) -> Document:
 
 
 def _check_order(known: Sequence[Activation], effective_ms: int) -> None:
-    if known and effective_ms < to_ms(known[-1].effective_at):
+    """Nothing takes effect before the last one any more: a year mistyped would rule out every change until then."""
+    last_ms = to_ms(known[-1].effective_at) if known else effective_ms
+    if effective_ms < last_ms:
         last = words.instant(known[-1].effective_at)
         message = (
             f"number {known[-1].sequence} takes effect at {last}; say --effective-at with that instant or a later one"
+        )
+        raise CannotStart(message, exit_code=MISUSED)
+    latest = datetime.now(UTC) + _MOST_AHEAD
+    if effective_ms > max(last_ms if known else 0, to_ms(latest)):
+        message = (
+            "--effective-at is more than a year ahead, and nothing else could take effect before it any more; "
+            f"say {words.instant(latest)} or an earlier one"
         )
         raise CannotStart(message, exit_code=MISUSED)
 

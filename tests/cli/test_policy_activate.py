@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 
 from schemas.control import Activation
 from services.analyst import words
+from services.cli import activation
 from services.cli.policy_rollback import previous
 from services.ingest.normalise import Normaliser
 from services.local.ports import free_port
@@ -151,15 +152,29 @@ async def test_a_history_can_be_a_file(tierline, tmp_path):
 
 
 async def test_nothing_is_effective_before_the_one_activated_last(tierline):
-    later = ("--effective-at", "2100-06-01T00:00:00Z")
+    at = datetime.now(UTC) + timedelta(days=30)
+    later = ("--effective-at", words.instant(at))
     assert (await tierline("activate", "lenient.yaml", *UNTIL, *later, "--no-playbooks"))[0] == 0
-    code, _, err = await tierline("activate", "first.yaml", *UNTIL, "--effective-at", "2100-05-31T23:59:59.999Z")
+    before = words.instant(at - timedelta(milliseconds=1))
+    code, _, err = await tierline("activate", "first.yaml", *UNTIL, "--effective-at", before)
     assert (code, err.count("\n")) == (2, 1)
-    assert "number 2 takes effect at 2100-06-01T00:00:00.000Z" in err
+    assert f"number 2 takes effect at {words.instant(at)}" in err
     assert (await tierline("activate", "first.yaml", *UNTIL, *later))[0] == 0
     _, first, second = await control(tierline)
     assert first["playbooks"] is False
     assert [d["item"] for d in second["differences"]] == [["ladders", "tier", "good"]]
+
+
+async def test_a_year_mistyped_does_not_rule_out_every_change_until_then(tierline, monkeypatch):
+    far = ("--effective-at", words.instant(datetime.now(UTC) + timedelta(days=367)))
+    code, out, err = await tierline("activate", "lenient.yaml", *UNTIL, *far)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--effective-at is more than a year ahead" in err
+    assert await control(tierline) == []
+    monkeypatch.setattr(activation, "_MOST_AHEAD", timedelta(days=368))
+    assert (await tierline("activate", "lenient.yaml", *UNTIL, *far))[0] == 0
+    monkeypatch.setattr(activation, "_MOST_AHEAD", timedelta(days=366))
+    assert (await tierline("activate", "first.yaml", *UNTIL, *far))[0] == 0, "one that stands already can be put right"
 
 
 async def test_what_no_service_carries_out_yet_is_not_put_in_force(tierline, tmp_path):
