@@ -84,11 +84,11 @@ class Arrivals:
             await self.seek(position)
         if not self._inbox:
             return False
-        first = self._inbox.first().offset
+        first = self._inbox.first_offset()
         if first == position or self.reaches(position, first):
             return True
         follows = await self._feed.what_follows(self._partition, position)
-        if not self._inbox or self._inbox.first().offset != first:
+        if not self._inbox or self._inbox.first_offset() != first:
             return False  # dropped meanwhile: a rebalance has begun
         if follows.record and follows.offset == first:
             self._clear_to = first
@@ -97,14 +97,9 @@ class Arrivals:
         await self.seek(position)
         return False
 
-    def first_ms(self) -> int:
-        """When the record was appended that comes next; only after `waiting`."""
-        return self._inbox.first().timestamp
-
-    def take(self, most: int, until_ms: int | None = None) -> list[Record]:
-        """The next records, at most `most`, up to the first that was appended later than `until_ms`; only after
-        `waiting`."""
-        return self._inbox.take(most, until_ms)
+    def take(self, most: int) -> list[Record]:
+        """The next records, at most `most`; only after `waiting`."""
+        return self._inbox.take(most)
 
     async def look_for_missing(self, position: int) -> None:
         """Events seem to wait, but none come: they were lost on the way, or nothing but markers stands there.

@@ -7,7 +7,6 @@ extension points let one message stand for a run: a ConsumerScheduler that yield
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
 from typing import Any, NamedTuple, Protocol
 
 import faust
@@ -129,9 +128,9 @@ class Inbox:
         self._runs.clear()
         self._holds(-self._bytes)
 
-    def first(self) -> Record:
-        """The record that comes next; there is one."""
-        return self._runs[0][0]
+    def first_offset(self) -> int:
+        """The offset that comes next; there is one."""
+        return self._runs[0][0].offset
 
     def skip_below(self, offset: int) -> int:
         """Drop what was taken already; how many records that was."""
@@ -145,9 +144,8 @@ class Inbox:
                 self._runs.appendleft(left)
         return skipped
 
-    def take(self, most: int, until_ms: int | None = None) -> list[Record]:
-        """At most `most` records and about MOST_BYTES, at least one, consecutive as far as runs are so; up to the first
-        that was appended later than `until_ms`, which the very first is not."""
+    def take(self, most: int) -> list[Record]:
+        """At most `most` records and about MOST_BYTES, at least one, consecutive as far as runs are so."""
         batch: list[Record] = []
         size = 0
         while self._runs and len(batch) < most and size < self.MOST_BYTES:
@@ -159,12 +157,8 @@ class Inbox:
             if len(run) > room:
                 self._runs.appendleft(run[room:])
                 run = run[:room]
-            early = run if until_ms is None else [*takewhile(lambda record: record.timestamp <= until_ms, run)]
-            batch.extend(early)
-            size += _size(early)
-            if len(early) < len(run):
-                self._runs.appendleft(run[len(early) :])
-                break
+            batch.extend(run)
+            size += _size(run)
         self._holds(-size)
         return batch
 

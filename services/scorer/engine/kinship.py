@@ -9,7 +9,8 @@ is known from the sequence alone. So no operation ever finds half of what an ear
 
 import threading
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
@@ -18,6 +19,9 @@ from services.scorer.domain.instants import to_ms
 from services.shared.partitioner import partition_of
 
 _NEVER: Final = 1 << 62
+NextLife = Callable[[str, int], bool]
+"""Whether an event, by the name it came for and its append time (ms), is of a life that begins with an erasure which is
+not done. It waits for it: in a new life nothing is known, so it is not to be held against the events of the old one."""
 
 
 class Operation(NamedTuple):
@@ -61,11 +65,12 @@ class Kinship:
         self._lock = threading.Lock()
         self._sequence = 0
         self._of: dict[int, list[_Begins]] = {}
-        self._erasures: dict[int, list[_Begins]] = {}  # those of `_of`, as each batch asks for the next
         self._next: dict[int, Operation] = {}  # by partition what was asked for last: it is asked for again and again
         self._into: dict[str, _Link] = {}  # by who is another name now
         self._links: dict[str, list[_Link]] = {}  # by who goes on, also those that hold no more
         self._erased: dict[str, int] = {}
+        self._erasures: dict[str, list[tuple[int, int]]] = {}  # by name: number and instant (ms)
+        self._last_erasure = 0
 
     def learn(self, one: Identity) -> int | None:
         """Add the operation that follows; the partition that has to begin it, None if it was known."""
@@ -76,8 +81,6 @@ class Kinship:
             self._take(one, begins)
             home = partition_of(begins.subject.encode(), self._partitions)
             self._of.setdefault(home, []).append(begins)
-            if begins.kind == "erasure":
-                self._erasures.setdefault(home, []).append(begins)
             self._sequence = one.sequence
             return home
 
@@ -94,11 +97,20 @@ class Kinship:
             self._next[partition] = last
         return last
 
-    def erases_ms(self, partition: int, sequence: int) -> int | None:
-        """When the partition's next erasure behind the operation of this number takes effect; None if none is known."""
-        erasures = self._erasures.get(partition, [])
-        place = bisect_right(erasures, sequence, key=_sequence)
-        return None if place == len(erasures) else erasures[place].at_ms
+    def next_life(self, partition: int, begun: int) -> NextLife | None:
+        """Which events are to wait in the partition, which has begun its operations up to `begun`; None if none has to.
+
+        Wherever a name's old life is, some operation up to the erasure takes it from there: a merge, an unmerge, or the
+        erasure itself. So an event of the next life waits until all are begun that the partition has up to there.
+        """
+        operations = self._of.get(partition, [])
+        place = bisect_right(operations, begun, key=_sequence)
+        if place == len(operations) or operations[place].sequence > self._last_erasure:
+            return None
+        return partial(self._begins_behind, operations[place].sequence)
+
+    def _begins_behind(self, sequence: int, name: str, appended_ms: int) -> bool:
+        return any(number >= sequence and at_ms < appended_ms for number, at_ms in self._erasures.get(name, ()))
 
     def knows(self, sequence: int) -> bool:
         """Whether all operations up to this one are known here."""
@@ -128,7 +140,10 @@ class Kinship:
                 self._part(other, sequence)
             case Erasure(subject=subject):
                 members = self._members(subject, sequence)
-                self._erased.update(dict.fromkeys((subject, *members), begins.at_ms))
+                for name in (subject, *members):
+                    self._erased[name] = begins.at_ms
+                    self._erasures.setdefault(name, []).append((sequence, begins.at_ms))
+                self._last_erasure = sequence
                 for other in members:
                     self._part(other, sequence)
 

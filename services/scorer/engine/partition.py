@@ -21,7 +21,7 @@ from schemas.unreadable import UNREADABLE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.state import Position
 from services.scorer.engine.arrivals import Arrivals, Feed
-from services.scorer.engine.batches import Pace, Record, Room, Run
+from services.scorer.engine.batches import Pace, Room, Run
 from services.scorer.engine.clock import Clock, Playback
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
@@ -344,8 +344,9 @@ class Partition:
         if taken.shard.policies is not self._policies():
             taken.shard.follow(self._policies())
         position = taken.position.events_offset
-        # An event of after an erasure that is not known yet would be taken for one of before it.
-        waiting = self._relating.knows(taken.operation) and await self._arrivals.waiting(position)
+        if not self._relating.knows(taken.operation):
+            return False  # an event of after an erasure that is not known yet would be taken for one of before it
+        waiting = await self._arrivals.waiting(position)
         behind = self._arrivals.behind(position)
         if behind and not waiting and not self._more_due:
             await self._arrivals.look_for_missing(position)
@@ -355,20 +356,18 @@ class Partition:
 
     async def _decide(self, taken: Taken, *, with_events: bool) -> bool:
         began_s, began_cpu_s = time.perf_counter(), time.thread_time()
-        if with_events:
-            self._clock.seen(self._arrivals.first_ms())
-        turn = Turn(taken.position.sequence, self._clock.now_ms(), taken.catching_up)
         offset, identities = taken.position.events_offset, taken.position.identities
-        batch, identities = self._next_batch(taken, turn, identities) if with_events else ([], identities)
+        batch = self._arrivals.take(self._pace.records) if with_events else []
         if batch:
             offset = batch[-1].offset + 1
             self._playback.taken(max(record.timestamp for record in batch))
-            turn.decided_ms = self._clock.now_ms()
         behind = self._arrivals.behind(offset)
         until_ms = self._playback.until_ms(behind=behind)
+        # The clock may have been set back since, but no decision is of before what it decides.
+        turn = Turn(taken.position.sequence, max(until_ms, self._clock.now_ms()), taken.catching_up)
         if batch:
             self._lane.heard()
-            taken.shard.take(turn, batch, until_ms)
+            taken.shard.take(turn, batch, until_ms, self._relating.next_life(identities))
             self._pace.took(len(batch), time.thread_time() - began_cpu_s)
         identities = self._relating.work(taken.shard, turn, until_ms, identities)
         fired = self._fire(taken, turn, until_ms)
@@ -399,20 +398,6 @@ class Partition:
         self._committed(taken, turn, position, live=not behind and not taken.catching_up)
         self._metrics.batch(turn, decided_s - began_s, time.perf_counter() - decided_s)
         return True
-
-    def _next_batch(self, taken: Taken, turn: Turn, identities: int) -> tuple[list[Record], int]:
-        """The events to take next, none of which comes after an erasure that is not done; it is done here if it comes
-        before all of them, unless it has to wait. The newest operation begun."""
-        erases_ms, first_ms = self._relating.erases_ms(identities), self._arrivals.first_ms()
-        if erases_ms is not None and erases_ms < first_ms:
-            begun = self._relating.work(taken.shard, turn, first_ms - 1, identities)
-            erases_ms, waits = self._relating.erases_ms(begun), begun == identities and not turn.received
-            identities = begun
-            if erases_ms is not None and erases_ms < first_ms:
-                if not waits:
-                    return [], begun  # there is more to do before these events
-                erases_ms = None
-        return self._arrivals.take(self._pace.records, erases_ms), identities
 
     async def _commit(self, taken: Taken, position: Position, turn: Turn | None) -> None:
         """KafkaException; also if the library does not come back long after its own time limits.

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from services.scorer.engine import poison, relations
-from services.scorer.engine.kinship import Kinship, Operation
+from services.scorer.engine.kinship import Kinship, NextLife, Operation
 from services.scorer.engine.shard import Shard
 from services.scorer.engine.transfers import Moved, Returned, Transfer, TransferInbox, name_of
 from services.scorer.engine.turn import Turn
@@ -60,11 +60,9 @@ class Relating:
         """Whether all operations up to this one are known here."""
         return self._kinship.knows(sequence)
 
-    def erases_ms(self, done: int) -> int | None:
-        """When the next erasure behind the operation of this number takes effect; None if none is known. An event that
-        comes after it begins a new life, in which nothing is known: it is not to be held against those of the old one.
-        """
-        return self._kinship.erases_ms(self._number, done)
+    def next_life(self, done: int) -> NextLife | None:
+        """Which events wait for erasures, where the operations up to this one are begun; None if none has to."""
+        return self._kinship.next_life(self._number, done)
 
     def work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
         """Take and begin what can be by the instant, for a short while; `done` is the number of the newest operation

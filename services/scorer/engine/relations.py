@@ -42,34 +42,47 @@ def take(shard: Shard, turn: Turn, transfer: Transfer, until_ms: int, kinship: K
 
     begun: the operation up to which this partition has done its part.  more: whether something has come behind it
     """
-    match transfer:
-        case Forwarded() | Renewed():
-            if transfer.rebuild > shard.policies.rebuild:
-                return False
-            if isinstance(transfer, Renewed) and not _can_read(shard, transfer.record):
-                return False
-            _take_for_a_name(shard, turn, transfer, until_ms)
-        case Moved(sequence=sequence, subject=subject):
-            if not (kinship.knows(sequence) and _can_read(shard, transfer.record)):
-                return False
-            # What was done before to whom it is for is done first: an erasure, say, or their own return from a merge.
-            if subject.encode() in shard.aliases or kinship.comes_first(shard.number, begun, sequence, subject):
-                if not more:
-                    return False
-                shard.forward(turn, transfer)  # which may wait behind it: let it pass
-            else:
+    if not _is_heard_of(shard, transfer, kinship):
+        return False
+    if _is_early(shard, transfer, kinship, begun):
+        if not more:
+            return False
+        shard.forward(turn, transfer)  # what it waits for may stand behind it: let it pass
+    else:
+        match transfer:
+            case Forwarded() | Renewed():
+                _take_for_a_name(shard, turn, transfer, until_ms)
+            case Moved():
                 _receive(shard, turn, transfer)
-        case Returned():
-            if not _can_read(shard, transfer.record):
-                return False
-            shard.put(turn, transfer.subject, transfer.record)
-            for decision in transfer.decisions:
-                turn.written_here(decision, transfer.subject.encode())
-            # Sent by one who had not heard of a policy: no sweep here knows of them, nor do they know when it begins.
-            if mark(transfer.record) != shard.policies.marks[-1]:
-                shard.look_at(turn, [transfer.subject.encode()], until_ms)
+            case Returned():
+                _return(shard, turn, transfer, until_ms)
     turn.received += 1
     return True
+
+
+def _is_heard_of(shard: Shard, transfer: Transfer, kinship: Kinship) -> bool:
+    """Whether what the sender knew is known here: operation, rebuild, the policies a record was decided under."""
+    match transfer:
+        case Forwarded(rebuild=rebuild):
+            return rebuild <= shard.policies.rebuild
+        case Renewed(rebuild=rebuild, record=record):
+            return rebuild <= shard.policies.rebuild and _can_read(shard, record)
+        case Moved(sequence=sequence, record=record):
+            return kinship.knows(sequence) and _can_read(shard, record)
+        case Returned(record=record):
+            return _can_read(shard, record)
+
+
+def _is_early(shard: Shard, transfer: Transfer, kinship: Kinship, begun: int) -> bool:
+    """Whether something is to be done first to whom it is for: their erasure, say, or their own return from a merge."""
+    match transfer:
+        case Moved(sequence=sequence, subject=subject):
+            return subject.encode() in shard.aliases or kinship.comes_first(shard.number, begun, sequence, subject)
+        case Forwarded(at_ms=at_ms):
+            next_life = kinship.next_life(shard.number, begun)
+            return next_life is not None and next_life(shard.subject_of(transfer), at_ms)
+        case _:
+            return False
 
 
 def _merge(shard: Shard, turn: Turn, operation: Operation, customer: Customer) -> None:
@@ -96,6 +109,16 @@ def _receive(shard: Shard, turn: Turn, moved: Moved) -> None:
     for change in changes:
         turn.change(change, subject.encode(), subject)
     shard.put(turn, subject, encode(customer))
+
+
+def _return(shard: Shard, turn: Turn, returned: Returned, until_ms: int) -> None:
+    key = returned.subject.encode()
+    shard.put(turn, returned.subject, returned.record)
+    for decision in returned.decisions:
+        turn.written_here(decision, key)
+    # Sent by one who had not heard of a policy: no sweep here knows of them, nor do they know when it begins.
+    if mark(returned.record) != shard.policies.marks[-1]:
+        shard.look_at(turn, [key], until_ms)
 
 
 def _unmerge(shard: Shard, turn: Turn, operation: Operation, customer: Customer) -> None:

@@ -25,6 +25,7 @@ from services.scorer.domain.timers import TimerQueue
 from services.scorer.engine import poison
 from services.scorer.engine.batches import Record
 from services.scorer.engine.dead_letters import letter, shown
+from services.scorer.engine.kinship import NextLife
 from services.scorer.engine.sweep import Sweep
 from services.scorer.engine.transfers import Forwarded, Transfer, pieces
 from services.scorer.engine.turn import Told, Turn
@@ -109,8 +110,9 @@ class Shard:
         if failures:
             self._set_aside(failures)
 
-    def take(self, turn: Turn, batch: Sequence[Record], until_ms: int) -> None:
-        """Decide a micro-batch, a customer at a time, with time played up to `until_ms`."""
+    def take(self, turn: Turn, batch: Sequence[Record], until_ms: int, next_life: NextLife | None = None) -> None:
+        """Decide a micro-batch, a customer at a time, with time played up to `until_ms`; but for events of somebody's
+        `next_life`, which go over `transfers` and come again."""
         turn.events += len(batch)
         of_key: dict[bytes | None, list[Record]] = {}
         for record in batch:
@@ -123,7 +125,7 @@ class Shard:
         for key, records in of_key.items():
             # Read one by one: what is read and let go at once stays near the processor.
             before = None if key is None else self.records.get(key)
-            arrivals = self._arrivals(turn, key, records, before is not None)
+            arrivals = self._arrivals(turn, key, records, before is not None, next_life)
             if not arrivals:
                 continue
             key = cast(bytes, key)  # without one nothing arrives
@@ -134,7 +136,9 @@ class Shard:
         if failing:
             self._take_apart(turn, failing, until_ms, self.number)
 
-    def _arrivals(self, turn: Turn, key: bytes | None, records: list[Record], known: bool) -> list[Arrival]:
+    def _arrivals(
+        self, turn: Turn, key: bytes | None, records: list[Record], known: bool, next_life: NextLife | None
+    ) -> list[Arrival]:
         """What these records of one key bring to a customer who lives here; what they do not is seen to."""
         into, home = None if key is None else self.aliases.get(key), self.number
         if key is not None and not known and into is None:
@@ -145,14 +149,16 @@ class Shard:
             if event is None:
                 continue
             value = cast(bytes, record.value)  # _read has seen to it that there is one
-            if into is None:
-                arrivals.append(Arrival(event, record.timestamp, record.offset, value))
-            else:
+            if into is not None:
                 self.forward(turn, self._forwarded(into, value, record))
+            elif next_life is not None and next_life(event.subject, record.timestamp):
+                self.forward(turn, self._forwarded(event.subject, value, record))
+            else:
+                arrivals.append(Arrival(event, record.timestamp, record.offset, value))
         return arrivals
 
     def take_forwarded(self, turn: Turn, forwarded: Forwarded, until_ms: int) -> None:
-        """Decide an event that came for another name of one who lives here."""
+        """Decide an event that came over `transfers`, as for another name of one who lives here."""
         event = _read_event(forwarded.event)
         arrival = Arrival(event, forwarded.at_ms, forwarded.offset, forwarded.event)
         key = forwarded.subject.encode()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -380,6 +381,18 @@ async def test_no_decision_is_of_before_what_it_decides_though_the_clock_is_slow
     decided = [one for one in log.said() if isinstance(one, Decision)]
     assert len(decided) >= 2
     assert all(one.decided_at >= one.effective_at for one in decided)
+
+
+async def test_no_decision_is_of_before_what_it_decides_though_the_clock_goes_on_within_a_turn() -> None:
+    # Two calls each make them active, for 60 s: those end one after the other, at each of the next 300 ms.
+    began, calls = now() - timedelta(seconds=59.9), count()
+    at = [began + timedelta(milliseconds=n) for n in range(300)]
+    events = [interaction(f"c{n}", at=at[n]) for n in range(300) for _ in range(2)]
+    log = Log(fetched(events))
+    async with actor(log, clock=Clock(monotonic_s=lambda: time.monotonic() + next(calls) * 0.001)) as partition:
+        partition.hand_over(log.records)
+        await until(lambda: sum(isinstance(one, Decision) for one in log.said()) == 600)
+    assert [one for one in log.said() if isinstance(one, Decision) and one.decided_at < one.effective_at] == []
 
 
 async def test_a_refusal_ends_the_actor() -> None:

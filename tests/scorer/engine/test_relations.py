@@ -1,7 +1,8 @@
 """Merges, unmerges and erasures over several partitions: whatever overtakes what, and whoever crashes in between, the
 outcome is the one of a single book kept in the order of time."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -157,7 +158,7 @@ class Partitioned:
                 batch = self.events[p][taken : taken + 1]
                 if not batch:
                     return False
-                shard.take(turn, batch, batch[0].timestamp)
+                shard.take(turn, batch, batch[0].timestamp, self.kinship.next_life(p, begun))
                 taken += 1
             case "transfer":
                 transfer = inbox.head()
@@ -222,9 +223,11 @@ class Partitioned:
 
 
 def history(draws: list[tuple[str, str, str, int]]) -> list[Step]:
-    """Events and operations in the order of time, some days apart; what cannot be is left out."""
+    """Events and operations in the order of time, some hours apart; what cannot be is left out."""
     steps: list[Step] = []
     known, at = Directory(), BEGIN
+    lives: Counter[str] = Counter()  # ended by erasures
+    reused: set[tuple[str, int]] = set()
     for number, (what, one, other, value) in enumerate(draws):
         at += timedelta(hours=7 + value)
         operation: Identity | None = None
@@ -236,13 +239,18 @@ def history(draws: list[tuple[str, str, str, int]]) -> list[Step]:
                     operation = known.unmerge(one, known.survivor(one), at) if one != other else None
                 case "erase":
                     operation = known.erase(one, at)
+                    lives.update({operation.subject, *known.members(operation.subject)})
+                case "reuse" if (one, lives[one]) not in reused:  # in each life once: in a new one nothing is known
+                    reused.add((one, lives[one]))
+                    data = PurchaseData(amount_minor=value * 1000, currency="EUR", order=f"k{one}")
+                    steps.append(Purchase(id=f"r{one}", source="s", subject=one, time=at, receivedtime=at, data=data))
                 case "order":
                     data = PurchaseData(amount_minor=value * 1000, currency="EUR")
                     steps.append(
                         Purchase(id=f"o{number}", source="s", subject=one, time=at, receivedtime=at, data=data)
                     )
                 case "again":  # an order filed before under another name
-                    orders = [step for step in steps if isinstance(step, Purchase)]
+                    orders = [step for step in steps if isinstance(step, Purchase) and not step.data.order]
                     if orders:
                         order = orders[value % len(orders)]
                         steps.append(msgspec.structs.replace(order, subject=one, receivedtime=at))
@@ -254,6 +262,11 @@ def history(draws: list[tuple[str, str, str, int]]) -> list[Step]:
             known.take(operation)
             steps.append(operation)
     return steps
+
+
+def entries(customers: Mapping[str, Customer]) -> dict[str, list[tuple[int, int]]]:
+    kept = {name: sorted((e.id, e.amount) for e in one.ledger.entries) for name, one in customers.items()}
+    return {name: of_name for name, of_name in kept.items() if of_name}
 
 
 NAME = st.sampled_from(NAMES)
@@ -268,27 +281,38 @@ DRAWS = st.lists(
 )
 
 
+def assert_is_that_of_one_book(steps: list[Step], random: Random) -> None:
+    book, many = Book(), Partitioned(steps)
+    for step in steps:
+        book.take(step)
+    book.end()
+    many.run(random)
+    shown = {name: c.shown() for name, c in many.customers().items() if len(c.ledger)}
+    assert shown == {name: c.shown() for name, c in book.customers.items() if len(c.ledger)}
+    assert entries(many.customers()) == entries(book.customers)
+    told, wanted = many.paths(), book.paths
+    for key in {*told, *wanted}:
+        if key[0] in book.customers and len(book.customers[key[0]].ledger):
+            assert told[key] == wanted[key], key
+
+
 @settings(max_examples=150, deadline=None)
 @given(DRAWS, st.integers(0, 1 << 30))
 def test_rule_11_whatever_overtakes_what_the_outcome_is_that_of_one_book(
     draws: list[tuple[str, str, str, int]], seed: int
 ) -> None:
-    steps = history(draws)
-    book, many = Book(), Partitioned(steps)
-    for step in steps:
-        book.take(step)
-    book.end()
-    many.run(Random(seed))
-    shown = {name: c.shown() for name, c in many.customers().items() if len(c.ledger)}
-    assert shown == {name: c.shown() for name, c in book.customers.items() if len(c.ledger)}
-    entries = {name: sorted(e.id for e in c.ledger.entries) for name, c in many.customers().items() if len(c.ledger)}
-    assert entries == {
-        name: sorted(e.id for e in c.ledger.entries) for name, c in book.customers.items() if len(c.ledger)
-    }
-    told, wanted = many.paths(), book.paths
-    for key in {*told, *wanted}:
-        if key[0] in book.customers and len(book.customers[key[0]].ledger):
-            assert told[key] == wanted[key], key
+    assert_is_that_of_one_book(history(draws), Random(seed))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 1 << 30))
+def test_rule_12_no_event_is_held_against_those_before_an_erasure_whatever_overtakes_what(seed: int) -> None:
+    random = Random(seed)  # long histories of few: an erasure between two orders of one key is rare otherwise
+    kinds = ["reuse", "reuse", "reuse", "order", "merge", "unmerge", "erase"]
+    draws = [
+        (random.choice(kinds), random.choice("abcd"), random.choice("abcd"), random.randint(1, 25)) for _ in range(30)
+    ]
+    assert_is_that_of_one_book(history(draws), random)
 
 
 def test_a_ledger_too_long_for_a_record_goes_in_pieces_that_count_when_the_last_has_come() -> None:
