@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -21,6 +22,7 @@ from services.shared.settings import KafkaSettings
 from tests import commandline
 from tests.analyst.scripts import POLICY
 from tests.fixtures.broker import Broker
+from tests.waiting import until
 
 BY_CHANNEL = POLICY.replace("features:", "features:\n  phoned: {count: interaction, where: \"channel == 'phone'\"}", 1)
 START = Position(events_offset=0, sequence=0, policy="p", policy_digest=parse(POLICY).digest)
@@ -125,9 +127,12 @@ async def test_a_policy_that_needs_what_a_rebuild_finds_is_taken_once_all_partit
 
 async def test_who_waits_for_a_rebuild_that_nobody_does_is_told_so_once(tierline, settings, monkeypatch):
     monkeypatch.setattr("services.cli.rebuild._SILENT_S", 0.0)
+    monkeypatch.setattr("services.cli.rebuild._PAUSE_S", 0.01)
+    looked = Mock(side_effect=progress.positions)
+    monkeypatch.setattr("services.cli.kept.positions", looked)
     await started(settings)
     waiting = asyncio.create_task(tierline("rebuild", "--by", "li", "--wait"))
-    await asyncio.sleep(3)
+    await until(lambda: looked.call_count > 3, within=60)
     await reached(settings, 1, 1)
     code, out, err = await waiting
     assert (code, out, err.count("\n")) == (0, "rebuild 1: done\n", 1)
