@@ -40,6 +40,7 @@ class Generation:
         self._shard, self._partitions, self._erased = shard, partitions, erased
         self._records: dict[bytes, bytes] = {}
         self._left: dict[bytes, bytes | None] | None = None
+        self._held: dict[bytes, list[Arrival]] = {}  # of a life that begins with an erasure still to be done here
         self._full: set[bytes] = set()  # of whom not all that came could be kept: they stay as they are
         self.replayed = self.renewed = 0
 
@@ -81,6 +82,8 @@ class Generation:
         looked_at = 0
         while self._left and looked_at < limit:
             key, record = self._left.popitem()
+            if key in self._held:  # whoever is not erased by now takes them from `transfers` afterwards
+                record = self._decided(key, record, [], until_ms)
             if key in self._full:
                 log.warning(
                     "a rebuild leaves a customer as they are: with what is to be kept their record would be too long",
@@ -97,7 +100,9 @@ class Generation:
         """The name's next record; what the core fails at is left out, as the shard leaves it out."""
         subject = key.decode()
         if subject in self._erased:
-            before = self._forgotten(key, before)
+            before, arrivals = self._forgotten(key, before), self._of_this_life(key, arrivals)
+            if not arrivals:
+                return before
         attempt = partial(self._attempt, subject)
         try:
             taken = [attempt(before, arrivals, until_ms)]
@@ -122,8 +127,7 @@ class Generation:
 
         An erasure that is known may still be to come for a customer here; then it will find what there is to forget.
         """
-        subject, record, policies = key.decode(), self._shard.records.get(key), self._shard.policies
-        done_ms = self._erased[subject] if record is None else _erased_ms(decode(record, policies))
+        subject, policies, done_ms = key.decode(), self._shard.policies, self._done_ms(key)
         if done_ms is None:
             return before
         if before is not None:
@@ -143,6 +147,21 @@ class Generation:
         customer = Customer.new(policies)
         customer.rare = Rare(erased={"": done_ms})
         return encode(customer)
+
+    def _of_this_life(self, key: bytes, arrivals: list[Arrival]) -> list[Arrival]:
+        """Those to take now. What the shard lets wait for an erasure waits here too, and comes with the next ones."""
+        erased_ms, done_ms, held = self._erased[key.decode()], self._done_ms(key), self._held.pop(key, [])
+        if done_ms is not None and done_ms >= erased_ms:
+            return held + arrivals
+        held += [arrival for arrival in arrivals if arrival.appended_ms > erased_ms]
+        if held:
+            self._held[key] = held
+        return [arrival for arrival in arrivals if arrival.appended_ms <= erased_ms]
+
+    def _done_ms(self, key: bytes) -> int | None:
+        """Up to when the name's events are forgotten where its customer lives; of other names all that is known is."""
+        record = self._shard.records.get(key)
+        return self._erased[key.decode()] if record is None else _erased_ms(decode(record, self._shard.policies))
 
     def _event(self, record: Past) -> Event | None:
         """None for what the shard has put to the dead letters too."""

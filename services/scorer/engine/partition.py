@@ -21,7 +21,7 @@ from schemas.unreadable import UNREADABLE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.state import Position
 from services.scorer.engine.arrivals import Arrivals, Feed
-from services.scorer.engine.batches import Pace, Room, Run
+from services.scorer.engine.batches import Pace, Record, Room, Run
 from services.scorer.engine.clock import Clock, Playback
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
@@ -333,6 +333,9 @@ class Partition:
         related_ms = self._relating.due_ms(taken.position.identities)
         if related_ms is not None and related_ms > now_ms:
             wait_s = min(wait_s, (related_ms - now_ms) / 1000)
+        rest_s = self._relating.rest_s
+        if rest_s > 0:
+            wait_s = min(wait_s, rest_s)
         if begins_ms is not None:
             wait_s = min(wait_s, max(_LANE_S, (begins_ms - now_ms) / 1000))
         return wait_s
@@ -367,7 +370,7 @@ class Partition:
         turn = Turn(taken.position.sequence, max(until_ms, self._clock.now_ms()), taken.catching_up)
         if batch:
             self._lane.heard()
-            taken.shard.take(turn, batch, until_ms, self._relating.next_life(identities))
+            identities = self._take(taken, turn, batch, until_ms, identities)
             self._pace.took(len(batch), time.thread_time() - began_cpu_s)
         identities = self._relating.work(taken.shard, turn, until_ms, identities)
         fired = self._fire(taken, turn, until_ms)
@@ -398,6 +401,23 @@ class Partition:
         self._committed(taken, turn, position, live=not behind and not taken.catching_up)
         self._metrics.batch(turn, decided_s - began_s, time.perf_counter() - decided_s)
         return True
+
+    def _take(self, taken: Taken, turn: Turn, batch: list[Record], until_ms: int, identities: int) -> int:
+        """Events, and the operations that come between them unless they have to wait; the newest operation begun."""
+        shard, relating, first = taken.shard, self._relating, 0
+        while (due_ms := relating.due_ms(identities)) is not None:
+            behind = next((n for n in range(first, len(batch)) if batch[n].timestamp > due_ms), None)
+            if behind is None:
+                break
+            if behind > first:
+                shard.take(turn, batch[first:behind], due_ms, relating.next_life(identities))
+                first = behind
+            begun = relating.work(shard, turn, due_ms, identities)
+            if begun == identities:
+                break
+            identities = begun
+        shard.take(turn, batch[first:], until_ms, relating.next_life(identities))
+        return identities
 
     async def _commit(self, taken: Taken, position: Position, turn: Turn | None) -> None:
         """KafkaException; also if the library does not come back long after its own time limits.

@@ -13,7 +13,8 @@ from services.scorer.engine.turn import Turn
 
 _RELATED_S: Final = 0.02  # a turn
 _FIRST_REST_S, _LONGEST_REST_S = 0.1, 10.0
-_MOST_PASSED: Final = 10_000
+_SHORT_REST_S, _SHORT_REST_EACH_S = 0.1, 0.001  # so 1,000 are sent again a second at most
+_MOST_PASSED: Final = 100_000  # names, some 15 MB
 
 
 class RelationFailed(Exception):
@@ -34,7 +35,7 @@ class Relating:
 
     def put(self, offset: int, value: bytes) -> None:
         """A record of `transfers`, in order. One of UNREADABLE if it is none of ours."""
-        self._inbox.put(offset, value)
+        self._rounds.came(self._inbox.put(offset, value))
 
     @property
     def has_room(self) -> bool:
@@ -50,6 +51,11 @@ class Relating:
     def position(self) -> int:
         """The next offset of `transfers` to take."""
         return self._inbox.position
+
+    @property
+    def rest_s(self) -> float:
+        """How long what has come is let rest, at least; 0 if it is not."""
+        return max(0.0, self._rounds.until_s - time.monotonic())
 
     def due_ms(self, done: int) -> int | None:
         """When the operation behind the one of this number takes effect; None if none is known."""
@@ -121,21 +127,39 @@ class Relating:
 
 class Rounds:
     """What waits lets others pass by being sent again, to the end of the topic. If it comes round and nothing that it
-    may wait for has happened, all of it rests, ever longer: else it would fill the topic for as long as it waits."""
+    may wait for has happened, all of it rests, ever longer: else it would fill the topic for as long as it waits. The
+    rest is short if something has come that was not in the round, which may have nothing to wait for.
+
+    until_s: all rests until then, of a clock that only goes forward; 0 if it does not
+    """
 
     def __init__(self) -> None:
         self._passed: set[str] = set()
-        self._rest_s = self._until_s = 0.0
+        self._comes_round = self._others = False
+        self._rest_s = self._short_s = self._longest_s = 0.0
+
+    @property
+    def until_s(self) -> float:
+        return self._short_s if self._others else self._longest_s
+
+    def came(self, name: str) -> None:
+        """Something has come; what comes before the round does will be looked at in it."""
+        if name in self._passed:
+            self._comes_round = True
+        elif self._comes_round:
+            self._others = True
 
     def rests(self, transfer: Transfer, now_s: float) -> bool:
         """now_s: of a clock that only goes forward"""
-        if now_s < self._until_s:
+        if now_s < self.until_s:
             return True
+        if self._longest_s:
+            self._begin_round()
         if name_of(transfer) not in self._passed:
             return False
-        self._passed.clear()
         self._rest_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, 2 * self._rest_s))
-        self._until_s = now_s + self._rest_s
+        self._longest_s = now_s + self._rest_s
+        self._short_s = now_s + min(self._rest_s, max(_SHORT_REST_S, _SHORT_REST_EACH_S * len(self._passed)))
         return True
 
     def passed_on(self, transfer: Transfer) -> None:
@@ -146,5 +170,10 @@ class Rounds:
 
     def begin_anew(self) -> None:
         """Something has happened for which others may have waited."""
+        self._begin_round()
+        self._rest_s = 0.0
+
+    def _begin_round(self) -> None:
         self._passed.clear()
-        self._rest_s = self._until_s = 0.0
+        self._comes_round = self._others = False
+        self._short_s = self._longest_s = 0.0

@@ -149,12 +149,11 @@ class Shard:
             if event is None:
                 continue
             value = cast(bytes, record.value)  # _read has seen to it that there is one
-            if into is not None:
-                self.forward(turn, self._forwarded(into, value, record))
-            elif next_life is not None and next_life(event.subject, record.timestamp):
-                self.forward(turn, self._forwarded(event.subject, value, record))
-            else:
+            if into is None and (next_life is None or not next_life(event.subject, record.timestamp)):
                 arrivals.append(Arrival(event, record.timestamp, record.offset, value))
+            else:
+                self.forward(turn, self._forwarded(into or event.subject, value, record))
+                turn.forwarded += 1
         return arrivals
 
     def take_forwarded(self, turn: Turn, forwarded: Forwarded, until_ms: int) -> None:
@@ -181,7 +180,6 @@ class Shard:
         key = transfer.subject.encode()
         home = partition_of(key, self._partitions)
         turn.transfers += [(home, key, piece) for piece in pieces(transfer)]
-        turn.forwarded += isinstance(transfer, Forwarded)
 
     def put(self, turn: Turn, subject: str, record: bytes) -> None:
         """A customer's record, come about by other means than an event or time."""

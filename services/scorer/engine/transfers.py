@@ -129,12 +129,13 @@ class TransferInbox:
         self._next, self.position = None, position
         self._is_partial, self.bytes = False, 0
 
-    def put(self, offset: int, value: bytes) -> None:
-        """A record of the topic. One of UNREADABLE if it is none of ours."""
+    def put(self, offset: int, value: bytes) -> str:
+        """A record of the topic; the name of what it is of. One of UNREADABLE if it is none of ours."""
+        piece = _read_piece(value)
         if offset >= self.position:
-            piece = _read_piece(value)
             self._pieces.append((offset, piece))
             self.bytes += _size(piece)
+        return piece.of
 
     @property
     def has_room(self) -> bool:

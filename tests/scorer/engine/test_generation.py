@@ -31,6 +31,7 @@ from services.scorer.engine.generation import Generation
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.replay import Past
 from services.scorer.engine.shard import Shard
+from services.scorer.engine.transfers import TransferInbox
 from services.scorer.engine.turn import Turn
 from services.shared.partitioner import partition_of
 from tests.scorer.engine.poisoned import POISON, failing_score
@@ -42,9 +43,11 @@ from tests.scorer.engine.test_relations import (
     PARTITIONS,
     POLICIES,
     TEXT,
+    Draws,
     Partitioned,
     Step,
     history,
+    of_many_lives,
 )
 
 KEEPING = POLICIES.keeping({"channel"}, 1)
@@ -170,11 +173,7 @@ class Installation(Partitioned):
         return found
 
 
-@settings(max_examples=150, deadline=None)
-@given(DRAWS, st.lists(st.integers(-1, 3), min_size=1, max_size=5), st.integers(1, 300), st.integers(0, 1 << 30))
-def test_rule_04_a_rebuild_leaves_everybody_as_if_everything_had_been_kept_from_the_beginning(
-    draws: list[tuple[str, str, str, int]], lateness: list[int], ask_after: int, seed: int
-) -> None:
+def assert_rebuilt(draws: Draws, lateness: list[int], ask_after: int, seed: int) -> None:
     steps = spoken(history(draws), lateness)
     rebuilt, kept = Installation(steps, POLICIES), Installation(steps, KEEPING)
     rebuilt.run(Random(seed), ask_after)
@@ -188,11 +187,26 @@ def test_rule_04_a_rebuild_leaves_everybody_as_if_everything_had_been_kept_from_
     for key in {*told, *wanted}:
         if key[0] in kept.entries():
             assert told[key] == wanted[key], key
-    # What is on its way from one partition to another may be overtaken by the rebuild, which then tells it.
+    # What is on its way over `transfers` may be overtaken by the rebuild, which then tells it.
     sent = {name for step in steps if isinstance(step, Merge | Unmerge) for name in (step.from_, step.into)}
+    sent |= {step.subject for step in steps if isinstance(step, Erasure)}
     for p in range(PARTITIONS):
         by_rebuild = [d for d in rebuilt.decisions[p] if d.cause == "rebuild" and d.subject not in sent]
         assert not by_rebuild, "the policy in force does not look at it"
+
+
+@settings(max_examples=150, deadline=None)
+@given(DRAWS, st.lists(st.integers(-1, 3), min_size=1, max_size=5), st.integers(1, 300), st.integers(0, 1 << 30))
+def test_rule_04_a_rebuild_leaves_everybody_as_if_everything_had_been_kept_from_the_beginning(
+    draws: Draws, lateness: list[int], ask_after: int, seed: int
+) -> None:
+    assert_rebuilt(draws, lateness, ask_after, seed)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 300), st.integers(0, 1 << 30))
+def test_rule_12_a_rebuild_holds_no_event_against_those_before_an_erasure(ask_after: int, seed: int) -> None:
+    assert_rebuilt(of_many_lives(Random(seed)), [0], ask_after, seed)
 
 
 PAGES = """
@@ -309,6 +323,46 @@ def test_rule_12_what_comes_after_an_erasure_begins_a_new_life_though_a_rebuild_
     generation.switch(Turn(0, 0, False), again.timestamp, 10)
     entries = decode(shard.records[b"a"], shard.policies).ledger.entries
     assert [entry.time_ms for entry in entries] == [again.timestamp]
+
+
+@pytest.mark.parametrize("switched_after", ["the erasure", "the event", "neither"])
+def test_rule_12_what_waits_for_an_erasure_waits_in_a_rebuild_too(switched_after: str) -> None:
+    #  events     ──● o1 of 5 ──▮ erasure, waits ──● o1 of 7                      ▮ done ──● o1 of 7 comes again
+    #  rebuild                                       replayed ── switched here, or ──┴─ here, or ──┴─ here
+    def order(offset: int, day: int, euros: int) -> Past:
+        at, data = BEGIN + timedelta(days=day), PurchaseData(amount_minor=euros * 100, currency="EUR", order="o1")
+        event = Purchase(id="again", source="web", subject="a", time=at, receivedtime=at, data=data)
+        return Past(offset, to_ms(at), b"a", msgspec.json.encode(event))
+
+    past = [order(0, 1, 5), order(1, 3, 7)]
+    until_ms, kinship, shard = past[-1].timestamp, Kinship(1), lived(LONG, [past[0]])
+    kinship.learn(Erasure(sequence=1, at=BEGIN + timedelta(days=2), subject="a"))
+    shard.follow(LONG.keeping({"page"}, 1))
+    turn = Turn(0, 0, False)
+    shard.take(turn, [Fetched(*past[1])], until_ms, kinship.next_life(0, 0))
+    (_, _, sent), operation = turn.transfers[0], kinship.next(0, 0)
+    assert operation is not None
+    generation = Generation(shard, 1, kinship.erased())
+
+    def switch() -> None:
+        if not generation.switching:
+            assert generation.switch(turn, until_ms, 10) == 1
+
+    generation.take(past)
+    if switched_after == "neither":
+        switch()
+    assert relations.begin(shard, turn, operation)
+    if switched_after == "the erasure":
+        switch()
+    inbox = TransferInbox()
+    inbox.begin(0)
+    inbox.put(0, sent)
+    forwarded = inbox.head()
+    assert forwarded is not None
+    assert relations.take(shard, turn, forwarded, until_ms, kinship, 1, more=False)
+    switch()
+    assert [entry.amount for entry in decode(shard.records[b"a"], shard.policies).ledger.entries] == [7_00]
+    assert turn.dead_letters == []
 
 
 def failing(*args: Any, reasons: bool = True) -> tuple[bytes, Outcome]:

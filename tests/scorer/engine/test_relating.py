@@ -10,19 +10,23 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from schemas.decisions import CaughtUp, Decision
 from schemas.events import Event, PurchaseData
 from schemas.identities import Erasure, Merge
+from services.scorer.domain.eras import Policies
 from services.scorer.domain.instants import to_ms
 from services.scorer.domain.packing import alias_of, decode, encode
 from services.scorer.domain.state import Customer, Joined
+from services.scorer.engine import partition as partition_module
+from services.scorer.engine import relating as relating_module
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.partition import Partition
 from services.scorer.engine.relating import Relating, Rounds
 from services.scorer.engine.shard import Shard
-from services.scorer.engine.transfers import Forwarded, Moved, pieces
+from services.scorer.engine.transfers import Forwarded, Moved, name_of, pieces
 from services.scorer.engine.turn import Turn
 from services.shared.partitioner import partition_of
-from tests.scorer.engine.installation import now, purchase
+from tests.scorer.engine.installation import now, policy, purchase
 from tests.scorer.engine.memory import POLICIES, Log, actor
 from tests.scorer.engine.records import fetched
 from tests.waiting import until
@@ -118,7 +122,9 @@ async def test_an_event_waits_for_an_erasure_that_begins_in_another_partition() 
         partition.hand_over(log.records)
         await until(lambda: log.position.events_offset == 2 and log.position.identities == 1)
     assert letters(log) == []
-    assert [key.decode() for turn in log.turns for _, key, _ in turn.transfers] == [b, a]
+    assert [key.decode() for turn in log.turns for _, key, _ in turn.transfers] == [a, a], (
+        "who was merged, and the event"
+    )
 
 
 async def test_nobody_else_waits_for_an_erasure_that_has_to_wait_itself() -> None:
@@ -141,6 +147,62 @@ async def test_nobody_else_waits_for_an_erasure_that_has_to_wait_itself() -> Non
             partition.transferred(100, value)
         await until(lambda: log.position.identities == 2 and kept(log, new) == [7_00])
     assert letters(log) == []
+
+
+async def test_what_comes_for_others_does_not_rest_as_long_as_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As above; and events for z, who was another name of somebody in another partition, come over `transfers`.
+    monkeypatch.setattr(relating_module, "_FIRST_REST_S", 3_600.0)
+    monkeypatch.setattr(relating_module, "_LONGEST_REST_S", 3_600.0)
+    monkeypatch.setattr(partition_module, "_TICK_S", 3_600.0)
+    began = now() - timedelta(hours=1)
+    kinship = Kinship(2)
+    old, new = (next(s for s in "abcdef" if partition_of(s.encode(), 2) == home) for home in (1, 0))
+    kinship.learn(Merge(sequence=1, at=began, from_=old, into=new))
+    kinship.learn(Erasure(sequence=2, at=began + timedelta(minutes=1), subject=new))
+    waiting = [reordered(new, began + timedelta(minutes=n), n) for n in (2, 3)]
+    log, loop, offsets = Log(fetched(waiting)), asyncio.get_running_loop(), count()
+    async with actor(log, kinship=kinship) as partition:
+
+        def come(value: bytes) -> None:
+            loop.call_soon_threadsafe(lambda: partition.transferred(next(offsets), value))
+
+        def send_again() -> None:
+            for _, _, value in log.turns[-1].transfers:
+                come(value)
+
+        log.on_commit = send_again
+        partition.hand_over(log.records)
+        await until(lambda: log.position.transfers == 2)
+        for n in range(3):
+            order = purchase("z", at=began + timedelta(minutes=10 + n))
+            [value] = pieces(Forwarded("z", msgspec.json.encode(order), to_ms(order.time), 1, n))
+            come(value)
+            await until(lambda n=n: len(kept(log, "z")) == n + 1)
+    assert sum(turn.forwarded for turn in log.turns) == 2, "once for each event, however often it went round"
+    assert len(log.turns) < 20
+
+
+async def test_an_erasure_between_events_of_a_backlog_is_done_between_them() -> None:
+    #  a: order 40 d ago ──▮ erasure 35 d ago ── order 20 d ago; another's order an hour ago
+    def ago(days: float) -> datetime:
+        return now() - timedelta(days=days)
+
+    kinship, policies = Kinship(1), Policies.only(policy(window="20d", quiet="25d"))
+    kinship.learn(Erasure(sequence=1, at=ago(35), subject="a"))
+    log = Log(fetched([purchase("a", 300, at=ago(40)), purchase("a", 300, at=ago(20)), purchase("c", at=ago(0.04))]))
+    log.policies, log.operation = policies, 1
+    log.position = replace(log.position, policy=policies.newest.name, policy_digest=policies.newest.digest)
+    async with actor(log, kinship=kinship) as partition:
+        log.on_commit = returning(log, partition)
+        partition.hand_over(log.records)
+        await until(lambda: log.position.caught_up and log.position.identities == 1 and partition.status == "ready")
+        await until(lambda: any(isinstance(one, Decision) and one.subject == "a" for one in log.said()))
+    said = [one for one in log.said() if isinstance(one, CaughtUp) or one.subject == "a"]
+    decided = [one for one in said if isinstance(one, Decision)]
+    assert [one for one in decided if one.dimension == "churn"] == [], "15 days ago they had been erased"
+    assert {one.after for one in decided if one.dimension == "tier"} == {"silver", "basic"}
+    assert all(one.catching_up for one in decided)
+    assert isinstance(said[-1], CaughtUp)
 
 
 async def test_an_event_from_another_partition_of_after_an_operation_is_taken_after_it() -> None:
@@ -255,3 +317,25 @@ def test_a_round_rests_once_it_comes_round_and_begins_anew_when_something_happen
         assert rounds.rests(other, now_s + rest_s - 0.01)
     rounds.begin_anew()
     assert not rounds.rests(one, 0.33)
+
+
+@pytest.mark.parametrize(("size", "rest_s"), [(2, 0.1), (500, 0.5)])
+def test_a_round_rests_shortly_if_something_else_has_come_behind_it(size: int, rest_s: float) -> None:
+    rounds, waiting = Rounds(), [Forwarded("b", b"{}", 9, 1, n) for n in range(size)]
+
+    def rest(now_s: float, *come: str) -> None:
+        for one in waiting:
+            assert not rounds.rests(one, now_s)
+            rounds.passed_on(one)
+        for name in come:
+            rounds.came(name)
+        assert rounds.rests(waiting[0], now_s)
+
+    names = [name_of(one) for one in waiting]
+    for now_s in range(0, 30_000, 1_000):
+        rest(float(now_s), "1/7/a", *names)  # it is looked at before what comes round
+    assert rounds.rests(waiting[0], 29_009)
+    rounds.came("1/8/a")
+    assert rounds.rests(waiting[0], 29_000 + rest_s - 0.01)
+    rest(29_000 + rest_s + 0.01, names[0], "1/9/a")
+    assert not rounds.rests(waiting[0], 29_001.1)

@@ -53,6 +53,7 @@ NAMES = "abcdef"
 PARTITIONS = 3
 
 Step = Event | Identity
+Draws = list[tuple[str, str, str, int]]  # what is done, to whom, with whom, how much
 Paths = dict[tuple[str, str], list[tuple[int, Any]]]
 
 
@@ -222,7 +223,7 @@ class Partitioned:
         }
 
 
-def history(draws: list[tuple[str, str, str, int]]) -> list[Step]:
+def history(draws: Draws) -> list[Step]:
     """Events and operations in the order of time, some hours apart; what cannot be is left out."""
     steps: list[Step] = []
     known, at = Directory(), BEGIN
@@ -298,21 +299,23 @@ def assert_is_that_of_one_book(steps: list[Step], random: Random) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(DRAWS, st.integers(0, 1 << 30))
-def test_rule_11_whatever_overtakes_what_the_outcome_is_that_of_one_book(
-    draws: list[tuple[str, str, str, int]], seed: int
-) -> None:
+def test_rule_11_whatever_overtakes_what_the_outcome_is_that_of_one_book(draws: Draws, seed: int) -> None:
     assert_is_that_of_one_book(history(draws), Random(seed))
+
+
+def of_many_lives(random: Random) -> Draws:
+    """Long histories of few: an erasure between two orders of one key is rare otherwise."""
+    kinds = ["reuse", "reuse", "reuse", "order", "merge", "unmerge", "erase"]
+    return [
+        (random.choice(kinds), random.choice("abcd"), random.choice("abcd"), random.randint(1, 25)) for _ in range(30)
+    ]
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 1 << 30))
 def test_rule_12_no_event_is_held_against_those_before_an_erasure_whatever_overtakes_what(seed: int) -> None:
-    random = Random(seed)  # long histories of few: an erasure between two orders of one key is rare otherwise
-    kinds = ["reuse", "reuse", "reuse", "order", "merge", "unmerge", "erase"]
-    draws = [
-        (random.choice(kinds), random.choice("abcd"), random.choice("abcd"), random.randint(1, 25)) for _ in range(30)
-    ]
-    assert_is_that_of_one_book(history(draws), random)
+    random = Random(seed)
+    assert_is_that_of_one_book(history(of_many_lives(random)), random)
 
 
 def test_a_ledger_too_long_for_a_record_goes_in_pieces_that_count_when_the_last_has_come() -> None:
