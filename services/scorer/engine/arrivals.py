@@ -101,6 +101,10 @@ class Arrivals:
         """The next records, at most `most`; only after `waiting`."""
         return self._inbox.take(most)
 
+    def give_back(self, run: Run) -> None:
+        """The last of what was taken, not empty: it comes first again."""
+        self._inbox.give_back(run)
+
     async def look_for_missing(self, position: int) -> None:
         """Events seem to wait, but none come: they were lost on the way, or nothing but markers stands there.
 

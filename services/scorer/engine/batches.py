@@ -162,6 +162,11 @@ class Inbox:
         self._holds(-size)
         return batch
 
+    def give_back(self, run: Run) -> None:
+        """The last of what was taken, not empty."""
+        self._runs.appendleft(run)
+        self._holds(_size(run))
+
     def _holds(self, more: int) -> None:
         self._bytes += more
         self._room.change(more)

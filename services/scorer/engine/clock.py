@@ -61,7 +61,13 @@ class Playback:
             self.appended_ms = appended_ms
             self._clock.seen(appended_ms)
 
-    def until_ms(self, *, behind: bool) -> int:
-        """behind: whether events are known to wait."""
-        self._played_ms = max(self._played_ms, self.appended_ms if behind else self._clock.now_ms())
-        return self._played_ms
+    def until_ms(self, *, behind: bool, newest_ms: int = 0) -> int:
+        """Up to when time is to be played next.
+
+        behind: whether events are known to wait.  newest_ms: append time of the newest of those to be taken now
+        """
+        return max(self._played_ms, newest_ms, self.appended_ms if behind else self._clock.now_ms())
+
+    def played(self, until_ms: int) -> None:
+        """Time has been played up to then."""
+        self._played_ms = max(self._played_ms, until_ms)

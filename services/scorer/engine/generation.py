@@ -77,13 +77,15 @@ class Generation:
     def switch(self, turn: Turn, until_ms: int, limit: int) -> int:
         """Put at most `limit` names in their place, once all events have been taken that the shard has; how many."""
         if self._left is None:
-            self._left = {**dict.fromkeys(self._shard.records), **self._records}
+            self._left = {**dict.fromkeys([*self._shard.records, *self._held]), **self._records}
             self._records = {}
         looked_at = 0
         while self._left and looked_at < limit:
             key, record = self._left.popitem()
-            if key in self._held:  # whoever is not erased by now takes them from `transfers` afterwards
+            if key in self._held:
                 record = self._decided(key, record, [], until_ms)
+            # Of who is not erased by now the shard may have what is held, taken before it had heard of the erasure.
+            whole = key not in self._held
             if key in self._full:
                 log.warning(
                     "a rebuild leaves a customer as they are: with what is to be kept their record would be too long",
@@ -92,7 +94,8 @@ class Generation:
                     remedy="part what is not theirs, or ask for fewer fields, and rebuild again",
                 )
             else:
-                self.renewed += relations.take_anew(self._shard, turn, key, record, self.replayed, until_ms)
+                took = relations.take_anew(self._shard, turn, key, record, self.replayed, until_ms, whole=whole)
+                self.renewed += took
             looked_at += 1
         return looked_at
 

@@ -11,9 +11,9 @@ from services.scorer.engine.shard import Shard
 from services.scorer.engine.transfers import Moved, Returned, Transfer, TransferInbox, name_of
 from services.scorer.engine.turn import Turn
 
-_RELATED_S: Final = 0.02  # a turn
+_RELATED_S: Final = 0.02  # of CPU a turn
 _FIRST_REST_S, _LONGEST_REST_S = 0.1, 10.0
-_SHORT_REST_S, _SHORT_REST_EACH_S = 0.1, 0.001  # so 1,000 are sent again a second at most
+_SHORT_REST_S, _REST_EACH_S = 0.1, 0.001  # as long as nothing is begun, 1,000 are sent again a second at most
 _MOST_PASSED: Final = 100_000  # names, some 15 MB
 
 
@@ -22,11 +22,15 @@ class RelationFailed(Exception):
 
 
 class Relating:
-    """number: of the partition.  kinship: the merges, unmerges and erasures to do"""
+    """number: of the partition.  kinship: the merges, unmerges and erasures to do
+
+    spent_s: of CPU in this turn
+    """
 
     def __init__(self, number: int, kinship: Kinship) -> None:
         self._number, self._kinship = number, kinship
         self._inbox, self._rounds = TransferInbox(), Rounds()
+        self.spent_s = 0.0
 
     def begin(self, position: int) -> None:
         """A takeover: what stands on `transfers` from the offset on comes again."""
@@ -70,19 +74,34 @@ class Relating:
         """Which events wait for erasures, where the operations up to this one are begun; None if none has to."""
         return self._kinship.next_life(self._number, done)
 
+    def begin_turn(self) -> None:
+        """There is time again."""
+        self.spent_s = 0.0
+
+    def short_ms(self, shard: Shard, until_ms: int, done: int) -> int | None:
+        """When the next operation takes effect, if by `until_ms` and if it is not begun for want of time alone."""
+        operation = self._kinship.next(self._number, done)
+        if self.spent_s < _RELATED_S or operation is None or operation.at_ms > until_ms:
+            return None
+        return operation.at_ms if relations.can_begin(shard, operation) else None
+
     def work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
-        """Take and begin what can be by the instant, for a short while; `done` is the number of the newest operation
-        begun, before and, as what comes back, after. RelationFailed: then the turn and the shard are not to be used."""
+        """Take and begin what can be by the instant, while the turn has time for it; `done` is the number of the newest
+        operation begun, before and, as what comes back, after. RelationFailed: then the turn and the shard are not to
+        be used."""
+        began_s = time.thread_time()
         try:
             return self._work(shard, turn, until_ms, done)
         except MemoryError:
             raise  # nobody's fault
         except Exception as error:
             raise RelationFailed(f"a merge, unmerge or erasure fails: {poison.CoreFailed(error)}") from error
+        finally:
+            self.spent_s += time.thread_time() - began_s
 
     def _work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
-        until_s, waits = time.perf_counter() + _RELATED_S, False
-        while time.perf_counter() < until_s:
+        until_s, waits = time.thread_time() + _RELATED_S - self.spent_s, False
+        while time.thread_time() < until_s:
             operation = self._kinship.next(self._number, done)
             if operation is not None and operation.at_ms > until_ms:
                 operation = None
@@ -155,17 +174,15 @@ class Rounds:
             return True
         if self._longest_s:
             self._begin_round()
-        if name_of(transfer) not in self._passed:
+        if name_of(transfer) not in self._passed and len(self._passed) < _MOST_PASSED:
             return False
-        self._rest_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, 2 * self._rest_s))
-        self._longest_s = now_s + self._rest_s
-        self._short_s = now_s + min(self._rest_s, max(_SHORT_REST_S, _SHORT_REST_EACH_S * len(self._passed)))
+        short_s = min(_LONGEST_REST_S, max(_SHORT_REST_S, _REST_EACH_S * len(self._passed)))
+        self._rest_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, short_s, 2 * self._rest_s))
+        self._short_s, self._longest_s = now_s + short_s, now_s + self._rest_s
         return True
 
     def passed_on(self, transfer: Transfer) -> None:
         """It was not taken, but sent again."""
-        if len(self._passed) >= _MOST_PASSED:
-            self._passed.clear()
         self._passed.add(name_of(transfer))
 
     def begin_anew(self) -> None:

@@ -18,14 +18,18 @@ from services.scorer.engine.turn import Turn
 log = structlog.get_logger()
 
 
+def can_begin(shard: Shard, operation: Operation) -> bool:
+    """Whether nothing that comes before it is on its way any more."""
+    subject = operation.subject
+    return subject.encode() not in shard.aliases and joined(_customer(shard, subject)).keys() == operation.with_
+
+
 def begin(shard: Shard, turn: Turn, operation: Operation) -> bool:
     """Do this partition's part of an operation; False as long as something that comes before it is on its way."""
+    if not can_begin(shard, operation):
+        return False
     subject = operation.subject
-    if subject.encode() in shard.aliases:
-        return False
     customer = _customer(shard, subject)
-    if joined(customer).keys() != operation.with_:
-        return False
     match operation.kind:
         case "merge":
             _merge(shard, turn, operation, customer)
@@ -142,14 +146,17 @@ def _erase(shard: Shard, turn: Turn, operation: Operation, customer: Customer) -
         shard.forward(turn, Returned(operation.sequence, alias, at_ms, encode(freed.customer), decisions))
 
 
-def take_anew(shard: Shard, turn: Turn, key: bytes, record: bytes | None, offset: int, until_ms: int) -> bool:
+def take_anew(
+    shard: Shard, turn: Turn, key: bytes, record: bytes | None, offset: int, until_ms: int, *, whole: bool
+) -> bool:
     """Let what came for the name `key` be what a rebuild has made of it; False if that is what it is already.
 
     record: of a customer who lived on those events alone, up to `offset`; None if there are none
+    whole:  whether it is all that came; else what is here beside stays
     """
     name, into = key.decode(), shard.aliases.get(key)
     if into is None:
-        return _renew(shard, turn, name, "", record, until_ms, whole=True)
+        return _renew(shard, turn, name, "", record, until_ms, whole=whole)
     if record is None:
         return False
     shard.forward(turn, Renewed(into, name, until_ms, shard.policies.rebuild, offset, record))

@@ -69,8 +69,9 @@ def test_a_broker_whose_clock_goes_back_takes_ours_with_it_but_not_what_was_play
     watches = Watches()
     clock = watches.clock()
     playback = Playback(clock, 0)
+    assert playback.until_ms(behind=False, newest_ms=4_600_000) == 4_600_000
     playback.taken(4_600_000)
-    assert playback.until_ms(behind=False) == 4_600_000
+    playback.played(4_600_000)
     clock.told(1_000_000, clock.ticks_ms())
     assert clock.now_ms() == 1_000_001
     assert playback.until_ms(behind=False) == 4_600_000
@@ -81,6 +82,8 @@ def test_a_partition_that_is_behind_plays_up_to_the_last_event_taken() -> None:
     watches = Watches()
     playback = Playback(watches.clock(), 900_000)
     assert playback.until_ms(behind=True) == 900_000
+    assert playback.until_ms(behind=True, newest_ms=940_000) == 940_000
+    assert playback.until_ms(behind=True) == 900_000, "none was taken"
     playback.taken(950_000)
     playback.taken(940_000)
     assert playback.until_ms(behind=True) == 950_000
@@ -89,7 +92,7 @@ def test_a_partition_that_is_behind_plays_up_to_the_last_event_taken() -> None:
 
 def test_time_never_runs_back_when_a_partition_falls_behind_again() -> None:
     playback = Playback(Watches().clock(), 900_000)
-    assert playback.until_ms(behind=False) == 1_000_000
+    playback.played(playback.until_ms(behind=False))
     playback.taken(990_000)
     assert playback.until_ms(behind=True) == 1_000_000
 

@@ -360,9 +360,27 @@ def test_rule_12_what_waits_for_an_erasure_waits_in_a_rebuild_too(switched_after
     forwarded = inbox.head()
     assert forwarded is not None
     assert relations.take(shard, turn, forwarded, until_ms, kinship, 1, more=False)
+    past.append(order(2, 4, 9))
+    shard.take(turn, [Fetched(*past[2])], past[2].timestamp)
+    generation.take(past[2:])
     switch()
     assert [entry.amount for entry in decode(shard.records[b"a"], shard.policies).ledger.entries] == [7_00]
-    assert turn.dead_letters == []
+    assert len(turn.dead_letters) == 1, "the last of them"
+
+
+def test_rule_12_what_was_taken_before_an_erasure_was_heard_of_stays_though_a_rebuild_lets_it_wait() -> None:
+    #  order 5 ──▮ erasure ── order 7, taken ── the erasure is heard of, and waits ── rebuild ── ▮ done
+    past = [*ordering(1), *ordering(1, "a", first=5_000)]
+    kinship, shard = Kinship(1), lived(LONG, past)
+    kinship.learn(Erasure(sequence=1, at=BEGIN + timedelta(days=2), subject="a"))
+    shard.follow(LONG.keeping({"page"}, 1))
+    generation, turn, operation = Generation(shard, 1, kinship.erased()), Turn(0, 0, False), kinship.next(0, 0)
+    generation.take(past)
+    generation.switch(turn, past[-1].timestamp, 10)
+    assert operation is not None
+    assert relations.begin(shard, turn, operation)
+    entries = decode(shard.records[b"a"], shard.policies).ledger.entries
+    assert [entry.time_ms for entry in entries] == [past[1].timestamp]
 
 
 def failing(*args: Any, reasons: bool = True) -> tuple[bytes, Outcome]:

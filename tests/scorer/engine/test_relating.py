@@ -182,27 +182,69 @@ async def test_what_comes_for_others_does_not_rest_as_long_as_what_waits(monkeyp
     assert len(log.turns) < 20
 
 
-async def test_an_erasure_between_events_of_a_backlog_is_done_between_them() -> None:
-    #  a: order 40 d ago ──▮ erasure 35 d ago ── order 20 d ago; another's order an hour ago
-    def ago(days: float) -> datetime:
-        return now() - timedelta(days=days)
+def ago(days: float) -> datetime:
+    return now() - timedelta(days=days)
 
-    kinship, policies = Kinship(1), Policies.only(policy(window="20d", quiet="25d"))
-    kinship.learn(Erasure(sequence=1, at=ago(35), subject="a"))
-    log = Log(fetched([purchase("a", 300, at=ago(40)), purchase("a", 300, at=ago(20)), purchase("c", at=ago(0.04))]))
-    log.policies, log.operation = policies, 1
-    log.position = replace(log.position, policy=policies.newest.name, policy_digest=policies.newest.digest)
+
+def quiet_after_25_days(log: Log) -> None:
+    policies = Policies.only(policy(window="20d", quiet="25d"))
+    log.policies, newest = policies, policies.newest
+    log.position = replace(log.position, policy=newest.name, policy_digest=newest.digest)
+
+
+def tiers_while_catching_up(log: Log, subject: str) -> list[object]:
+    """Of a customer of whom nothing but tiers is said, and nothing after the marker that all is caught up."""
+    said = [one for one in log.said() if isinstance(one, CaughtUp) or one.subject == subject]
+    assert isinstance(said[-1], CaughtUp)
+    decided = [one for one in said if isinstance(one, Decision)]
+    assert all(one.catching_up for one in decided)
+    assert {one.dimension for one in decided} == {"tier"}, "before they would be quiet they had been erased"
+    return [one.after for one in decided]
+
+
+@pytest.mark.parametrize("last_days_ago", [17, 0.04])
+async def test_operations_between_and_behind_events_of_a_backlog_are_done_there(last_days_ago: float) -> None:
+    #  a   ──● 40 days ago ──▮ 38 ──────────────────● 18 ──────────────
+    #  b   ──────────────────────────● 37 ──▮ 36 ──────────────────────
+    #  c   ──────────────────────────● 37 ─────────────────▮ 15 ───────
+    #  d   ────────────────────────────────────────────● 17 ────────● or a little ago
+    kinship = Kinship(1)
+    for sequence, (days, subject) in enumerate(((38, "a"), (36, "b"), (15, "c")), 1):
+        kinship.learn(Erasure(sequence=sequence, at=ago(days), subject=subject))
+    orders = [("a", 40), ("b", 37), ("c", 37), ("a", 18), ("d", last_days_ago)]
+    log = Log(fetched([purchase(subject, 300, at=ago(days)) for subject, days in orders]))
+    quiet_after_25_days(log)
+    log.operation = 3
     async with actor(log, kinship=kinship) as partition:
         log.on_commit = returning(log, partition)
         partition.hand_over(log.records)
+        await until(lambda: log.position.caught_up and log.position.identities == 3 and partition.status == "ready")
+    assert tiers_while_catching_up(log, "a") == ["silver", "basic", "silver"]
+    assert tiers_while_catching_up(log, "b") == tiers_while_catching_up(log, "c") == ["silver", "basic"]
+
+
+@pytest.mark.parametrize("last_days_ago", [40, 0.04])
+async def test_events_and_time_wait_for_an_operation_for_which_a_turn_has_no_time(
+    monkeypatch: pytest.MonkeyPatch, last_days_ago: float
+) -> None:
+    #  order of a ── 300 events for other names ──▮ erasure of a ── another's order
+    monkeypatch.setattr(relating_module, "_RELATED_S", 0.001)
+    kinship = Kinship(1)
+    kinship.learn(Erasure(sequence=1, at=ago(35), subject="a"))
+    log = Log(fetched([purchase("a", 300, at=ago(40)), purchase("c", 300, at=ago(last_days_ago))]))
+    quiet_after_25_days(log)
+    log.operation = 1
+    async with actor(log, kinship=kinship) as partition:
+        for n in range(300):
+            order = purchase(f"z{n}", 300, at=ago(39))
+            [value] = pieces(Forwarded(order.subject, msgspec.json.encode(order), to_ms(order.time), 1, n))
+            partition.transferred(n, value)
+        partition.hand_over(log.records)
         await until(lambda: log.position.caught_up and log.position.identities == 1 and partition.status == "ready")
-        await until(lambda: any(isinstance(one, Decision) and one.subject == "a" for one in log.said()))
-    said = [one for one in log.said() if isinstance(one, CaughtUp) or one.subject == "a"]
-    decided = [one for one in said if isinstance(one, Decision)]
-    assert [one for one in decided if one.dimension == "churn"] == [], "15 days ago they had been erased"
-    assert {one.after for one in decided if one.dimension == "tier"} == {"silver", "basic"}
-    assert all(one.catching_up for one in decided)
-    assert isinstance(said[-1], CaughtUp)
+        await until(lambda: log.position.events_offset == 2)
+    assert len(log.turns) > 2
+    assert tiers_while_catching_up(log, "a") == ["silver", "basic"]
+    assert max(turn.received for turn in log.turns) < 250
 
 
 async def test_an_event_from_another_partition_of_after_an_operation_is_taken_after_it() -> None:
@@ -338,4 +380,16 @@ def test_a_round_rests_shortly_if_something_else_has_come_behind_it(size: int, r
     rounds.came("1/8/a")
     assert rounds.rests(waiting[0], 29_000 + rest_s - 0.01)
     rest(29_000 + rest_s + 0.01, names[0], "1/9/a")
-    assert not rounds.rests(waiting[0], 29_001.1)
+    rest(29_001.1, *names)
+    assert rounds.rests(waiting[0], 29_011.09), "none has come"
+
+
+def test_a_round_of_more_than_can_be_remembered_rests_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relating_module, "_MOST_PASSED", 10)
+    rounds = Rounds()
+    for n in range(10):
+        one = Forwarded("b", b"{}", 9, 1, n)
+        assert not rounds.rests(one, 0.0)
+        rounds.passed_on(one)
+    other = Forwarded("b", b"{}", 9, 1, 10)
+    assert [rounds.rests(other, now_s) for now_s in (0.0, 0.09, 0.11)] == [True, True, False]
