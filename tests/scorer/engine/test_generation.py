@@ -31,7 +31,7 @@ from services.scorer.engine.generation import Generation
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.replay import Past
 from services.scorer.engine.shard import Shard
-from services.scorer.engine.transfers import TransferInbox
+from services.scorer.engine.transfers import Renewed, TransferInbox
 from services.scorer.engine.turn import Turn
 from services.shared.partitioner import partition_of
 from tests.scorer.engine.poisoned import POISON, failing_score
@@ -381,6 +381,23 @@ def test_rule_12_what_was_taken_before_an_erasure_was_heard_of_stays_though_a_re
     assert relations.begin(shard, turn, operation)
     entries = decode(shard.records[b"a"], shard.policies).ledger.entries
     assert [entry.time_ms for entry in entries] == [past[1].timestamp]
+
+
+def test_rule_12_what_is_held_goes_on_with_who_has_become_another_name_meanwhile() -> None:
+    past = [*ordering(1), *ordering(1, "a", first=5_000)]
+    kinship, shard, turn = Kinship(1), lived(LONG, past[:1]), Turn(0, 0, False)
+    kinship.learn(Erasure(sequence=1, at=BEGIN + timedelta(days=2), subject="a"))
+    generation = Generation(shard, 1, kinship.erased())
+    generation.take(past[1:])
+    shard.become_alias(turn, "a", "b")
+    assert generation.switch(turn, past[-1].timestamp, 10) == 1
+    inbox = TransferInbox()
+    inbox.begin(0)
+    inbox.put(0, turn.transfers[0][2])
+    sent = inbox.head()
+    assert isinstance(sent, Renewed)
+    assert (sent.subject, sent.name) == ("b", "a")
+    assert [entry.time_ms for entry in decode(sent.record, LONG).ledger.entries] == [past[1].timestamp]
 
 
 def failing(*args: Any, reasons: bool = True) -> tuple[bytes, Outcome]:

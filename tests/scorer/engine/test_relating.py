@@ -67,7 +67,7 @@ def kept(log: Log, subject: str) -> list[int]:
     record = log.state.get(subject.encode())
     if record is None or alias_of(record) is not None:
         return []
-    return [entry.amount for entry in decode(record, POLICIES).ledger.entries]
+    return [entry.amount for entry in decode(record, log.policies).ledger.entries]
 
 
 def returning(log: Log, partition: Partition, delay_s: float = 0, first: int = 0) -> Callable[[], None]:
@@ -127,8 +127,9 @@ async def test_an_event_waits_for_an_erasure_that_begins_in_another_partition() 
     )
 
 
-async def test_nobody_else_waits_for_an_erasure_that_has_to_wait_itself() -> None:
-    # b has been merged into a before the erasure, and has not come yet.
+async def test_nobody_else_waits_for_an_erasure_that_has_to_wait_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    # b has been merged into a before the erasure, and has not come yet; what else has come takes all of a turn's time.
+    monkeypatch.setattr(relating_module, "_RELATED_S", 0.0005)
     began = now() - timedelta(hours=1)
     kinship = Kinship(2)
     old, new = (next(s for s in "abcdef" if partition_of(s.encode(), 2) == home) for home in (1, 0))
@@ -137,14 +138,21 @@ async def test_nobody_else_waits_for_an_erasure_that_has_to_wait_itself() -> Non
     late = [reordered(new, began - timedelta(minutes=1), 5), reordered(new, began + timedelta(minutes=2), 7)]
     log = Log(fetched([*late, *[purchase("z", at=began + timedelta(minutes=n)) for n in range(3, 5)]]))
     async with actor(log, kinship=kinship) as partition:
-        log.on_commit = returning(log, partition)
+        for n in range(100):
+            order = purchase(f"x{n}", at=began - timedelta(minutes=2))
+            [value] = pieces(Forwarded(order.subject, msgspec.json.encode(order), to_ms(order.time), 1, n))
+            partition.transferred(n, value)
         partition.hand_over(log.records)
         await until(lambda: log.position.events_offset == 4)
         assert (log.position.identities, kept(log, "z")) == (0, [60_00] * 2)
-        log.on_commit = returning(log, partition, first=101)
+        assert log.turns[0].events == 4
+        log.on_commit = returning(log, partition, first=102)
+        for turn in log.turns:
+            for _, _, value in turn.transfers:
+                partition.transferred(100, value)
         record = encode(Customer.new(POLICIES))
         for value in pieces(Moved(1, new, old, to_ms(began), record, Joined(new, {}))):
-            partition.transferred(100, value)
+            partition.transferred(101, value)
         await until(lambda: log.position.identities == 2 and kept(log, new) == [7_00])
     assert letters(log) == []
 
@@ -227,23 +235,38 @@ async def test_operations_between_and_behind_events_of_a_backlog_are_done_there(
 async def test_events_and_time_wait_for_an_operation_for_which_a_turn_has_no_time(
     monkeypatch: pytest.MonkeyPatch, last_days_ago: float
 ) -> None:
-    #  order of a ── 300 events for other names ──▮ erasure of a ── another's order
+    #  a   ──● 40 days ago ──────── 300 transfers ──▮ 35
+    #  m   ──● 40 ─────────────────────────────────────────▮ into n, 34 ──● 5
+    #  c   ──● 40, or a little ago
     monkeypatch.setattr(relating_module, "_RELATED_S", 0.001)
     kinship = Kinship(1)
     kinship.learn(Erasure(sequence=1, at=ago(35), subject="a"))
-    log = Log(fetched([purchase("a", 300, at=ago(40)), purchase("c", 300, at=ago(last_days_ago))]))
+    kinship.learn(Merge(sequence=2, at=ago(34), from_="m", into="n"))
+    orders = [("a", 40), ("m", 40), ("c", last_days_ago)]
+    log = Log(fetched([purchase(subject, 300, at=ago(days)) for subject, days in [*orders, ("m", 5)]]))
     quiet_after_25_days(log)
-    log.operation = 1
+    log.operation, positions = 2, []
     async with actor(log, kinship=kinship) as partition:
         for n in range(300):
             order = purchase(f"z{n}", 300, at=ago(39))
             [value] = pieces(Forwarded(order.subject, msgspec.json.encode(order), to_ms(order.time), 1, n))
             partition.transferred(n, value)
+        back = returning(log, partition, first=300)
+
+        def committed() -> None:
+            positions.append(log.position)
+            back()
+
+        log.on_commit = committed
         partition.hand_over(log.records)
-        await until(lambda: log.position.caught_up and log.position.identities == 1 and partition.status == "ready")
-        await until(lambda: log.position.events_offset == 2)
+        await until(lambda: log.position.caught_up and log.position.identities == 2 and partition.status == "ready")
+        await until(lambda: log.position.events_offset == 4 and kept(log, "n"))
     assert len(log.turns) > 2
     assert tiers_while_catching_up(log, "a") == ["silver", "basic"]
+    assert {one.dimension for one in log.said() if isinstance(one, Decision) and one.subject == "m"} == {"tier"}
+    for one in positions:
+        stands_at_ms = max((record.timestamp for record in log.records[: one.events_offset]), default=0)
+        assert one.appended_ms == stands_at_ms, "where a takeover would go on"
     assert max(turn.received for turn in log.turns) < 250
 
 
@@ -374,7 +397,9 @@ def test_a_round_rests_shortly_if_something_else_has_come_behind_it(size: int, r
         assert rounds.rests(waiting[0], now_s)
 
     names = [name_of(one) for one in waiting]
-    for now_s in range(0, 30_000, 1_000):
+    rest(0.0)
+    assert rounds.rests(waiting[0], rest_s - 0.01)
+    for now_s in range(1_000, 30_000, 1_000):
         rest(float(now_s), "1/7/a", *names)  # it is looked at before what comes round
     assert rounds.rests(waiting[0], 29_009)
     rounds.came("1/8/a")
