@@ -77,8 +77,8 @@ bench-core: $(VENV)/.ready
 # What is in .venv stays plain Python, the sources as they are: a compiled module beside a source would go stale. The
 # copy is made again when a source is newer; the safe path keeps the sources here from going before it.
 NATIVE := build/native
-native_shard := $(addprefix tests/scorer/engine/test_,$(addsuffix .py,every_type falls flaps generation long_ledgers partition \
-	relations shard sweep turn))
+native_shard := $(addprefix tests/scorer/engine/test_,$(addsuffix .py,every_type falls flaps generation generation_erasures \
+	long_ledgers partition relations shard sweep turn))
 native_python = PYTHONPATH=$(CURDIR)/$(NATIVE) PYTHONSAFEPATH=1 $(BIN)/python
 
 native: $(NATIVE)/.ready

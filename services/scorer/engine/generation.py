@@ -103,7 +103,8 @@ class Generation:
         """The name's next record; what the core fails at is left out, as the shard leaves it out."""
         subject = key.decode()
         if subject in self._erased:
-            before, arrivals = self._forgotten(key, before), self._of_this_life(key, arrivals)
+            done_ms = self._done_ms(key)
+            before, arrivals = self._forgotten(subject, before, done_ms), self._of_this_life(key, arrivals, done_ms)
             if not arrivals:
                 return before
         attempt = partial(self._attempt, subject)
@@ -125,12 +126,12 @@ class Generation:
         except Exception as error:
             raise poison.CoreFailed(error) from error
 
-    def _forgotten(self, key: bytes, before: bytes | None) -> bytes | None:
+    def _forgotten(self, subject: str, before: bytes | None, done_ms: int | None) -> bytes | None:
         """The name's record once its erasure has been done to it, which may have come while this was being made.
 
         An erasure that is known may still be to come for a customer here; then it will find what there is to forget.
         """
-        subject, policies, done_ms = key.decode(), self._shard.policies, self._done_ms(key)
+        policies = self._shard.policies
         if done_ms is None:
             return before
         if before is not None:
@@ -151,9 +152,9 @@ class Generation:
         customer.rare = Rare(erased={"": done_ms})
         return encode(customer)
 
-    def _of_this_life(self, key: bytes, arrivals: list[Arrival]) -> list[Arrival]:
+    def _of_this_life(self, key: bytes, arrivals: list[Arrival], done_ms: int | None) -> list[Arrival]:
         """Those to take now. What the shard lets wait for an erasure waits here too, and comes with the next ones."""
-        erased_ms, done_ms, held = self._erased[key.decode()], self._done_ms(key), self._held.pop(key, [])
+        erased_ms, held = self._erased[key.decode()], self._held.pop(key, [])
         if done_ms is not None and done_ms >= erased_ms:
             return held + arrivals
         held += [arrival for arrival in arrivals if arrival.appended_ms > erased_ms]

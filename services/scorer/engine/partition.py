@@ -21,7 +21,7 @@ from schemas.unreadable import UNREADABLE
 from services.scorer.domain.eras import Policies
 from services.scorer.domain.state import Position
 from services.scorer.engine.arrivals import Arrivals, Feed
-from services.scorer.engine.batches import Pace, Record, Room, Run
+from services.scorer.engine.batches import Pace, Room, Run
 from services.scorer.engine.clock import Clock, Playback
 from services.scorer.engine.gauges import PartitionMetrics
 from services.scorer.engine.kinship import Kinship
@@ -359,7 +359,7 @@ class Partition:
 
     async def _decide(self, taken: Taken, *, with_events: bool) -> bool:
         began_s, began_cpu_s = time.perf_counter(), time.thread_time()
-        offset, identities = taken.position.events_offset, taken.position.identities
+        offset = taken.position.events_offset
         batch = self._arrivals.take(self._pace.records) if with_events else []
         newest_ms = max((record.timestamp for record in batch), default=0)
         behind = self._arrivals.behind(batch[-1].offset + 1 if batch else offset)
@@ -368,21 +368,22 @@ class Partition:
         turn = Turn(taken.position.sequence, max(until_ms, self._clock.now_ms()), taken.catching_up)
         if batch:
             self._lane.heard()
-        batch, identities = self._take(taken, turn, batch, until_ms, identities)
+        worked = self._relating.work(taken.shard, turn, batch, until_ms, taken.position.identities)
+        if worked.events < len(batch):
+            self._arrivals.give_back(batch[worked.events :])
+            batch = batch[: worked.events]
         if batch:
             offset = batch[-1].offset + 1
             self._playback.taken(max(record.timestamp for record in batch))
-            self._pace.took(len(batch), time.thread_time() - began_cpu_s - self._relating.spent_s)
+            self._pace.took(len(batch), time.thread_time() - began_cpu_s - worked.spent_s)
         behind = self._arrivals.behind(offset)
-        # Nobody's time is played past an operation that can be begun, though it was not, for want of time.
-        short_ms = self._relating.short_ms(taken.shard, until_ms, identities)
-        until_ms = until_ms if short_ms is None else short_ms
+        until_ms = until_ms if worked.short_ms is None else worked.short_ms
         self._playback.played(until_ms)
         fired = self._fire(taken, turn, until_ms)
         swept = self._sweep(taken, turn, until_ms)
         rebuilt = self._rebuilding.work(taken.shard, turn, batch, taken.position, offset, until_ms)
         self._limit.check(batch, turn)
-        more_due = self._more_due or short_ms is not None
+        more_due = self._more_due or worked.short_ms is not None
         if turn.catching_up and self._arrivals.reaches(offset, taken.backlog_end) and not more_due:
             turn.caught_up(self.number)
         if not turn.writes:
@@ -398,7 +399,7 @@ class Partition:
             policy_digest=taken.shard.policies.newest.digest,
             appended_ms=self._playback.appended_ms,
             caught_up=not turn.catching_up,
-            identities=identities,
+            identities=worked.begun,
             transfers=self._relating.position,
             rebuilt=max(taken.position.rebuilt, turn.rebuilt),
         )
@@ -407,28 +408,6 @@ class Partition:
         self._committed(taken, turn, position, live=not behind and not taken.catching_up)
         self._metrics.batch(turn, decided_s - began_s, time.perf_counter() - decided_s)
         return True
-
-    def _take(
-        self, taken: Taken, turn: Turn, batch: list[Record], until_ms: int, begun: int
-    ) -> tuple[list[Record], int]:
-        """Events, and the operations that come between and behind them: what was taken of the batch, and the newest
-        operation begun. Events do not wait for one that has to wait, but for one that can be begun in the next turn."""
-        shard, relating, first = taken.shard, self._relating, 0
-        relating.begin_turn()
-        while (due_ms := relating.due_ms(begun)) is not None and due_ms <= until_ms:
-            behind = next((n for n in range(first, len(batch)) if batch[n].timestamp > due_ms), len(batch))
-            if behind > first:
-                shard.take(turn, batch[first:behind], due_ms, relating.next_life(begun))
-                first = behind
-            before, begun = begun, relating.work(shard, turn, due_ms, begun)
-            if begun == before:
-                break
-        if first < len(batch):
-            if relating.short_ms(shard, until_ms, begun) is not None:
-                self._arrivals.give_back(batch[first:])
-                return batch[:first], begun
-            shard.take(turn, batch[first:], until_ms, relating.next_life(begun))
-        return batch, relating.work(shard, turn, until_ms, begun)
 
     async def _commit(self, taken: Taken, position: Position, turn: Turn | None) -> None:
         """KafkaException; also if the library does not come back long after its own time limits.

@@ -1,36 +1,49 @@
 """What a partition has to do with the others: to take what has come from them over topic `transfers`, and to begin its
-merges, unmerges and erasures. `relations.py` does either to the customers; here is when, and what waits for what.
+merges, unmerges and erasures between its events. `relations.py` does either to the customers; here is when, and what
+waits for what.
 """
 
 import time
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from services.scorer.engine import poison, relations
-from services.scorer.engine.kinship import Kinship, NextLife, Operation
+from services.scorer.engine.batches import Record
+from services.scorer.engine.kinship import Kinship, Operation
+from services.scorer.engine.rounds import Rounds
 from services.scorer.engine.shard import Shard
-from services.scorer.engine.transfers import Moved, Returned, Transfer, TransferInbox, name_of
+from services.scorer.engine.transfers import Moved, Returned, TransferInbox
 from services.scorer.engine.turn import Turn
 
-_RELATED_S: Final = 0.02  # of CPU a turn
-_FIRST_REST_S, _LONGEST_REST_S = 0.1, 10.0
-_SHORT_REST_S, _REST_EACH_S = 0.1, 0.001  # as long as nothing is begun, 1,000 are sent again a second at most
-_MOST_PASSED: Final = 100_000  # names, some 15 MB
+_RELATED_S: Final = 0.02  # of CPU a turn, for other than events
 
 
 class RelationFailed(Exception):
     """A merge, unmerge or erasure at which the core fails; nothing may go past it. str() is one line."""
 
 
-class Relating:
-    """number: of the partition.  kinship: the merges, unmerges and erasures to do
+class Worked(NamedTuple):
+    """What a turn has come to.
 
-    spent_s: of CPU in this turn
+    events:   how many of its batch were taken.  begun: the newest operation begun
+    short_ms: when the next operation takes effect, if nothing but time was lacking to begin it; time is not to be
+              played past it
+    spent_s:  of CPU, for other than events
     """
+
+    events: int
+    begun: int
+    short_ms: int | None
+    spent_s: float
+
+
+class Relating:
+    """number: of the partition.  kinship: the merges, unmerges and erasures to do"""
 
     def __init__(self, number: int, kinship: Kinship) -> None:
         self._number, self._kinship = number, kinship
         self._inbox, self._rounds = TransferInbox(), Rounds()
-        self.spent_s = 0.0
+        self._spent_s = 0.0
 
     def begin(self, position: int) -> None:
         """A takeover: what stands on `transfers` from the offset on comes again."""
@@ -70,37 +83,48 @@ class Relating:
         """Whether all operations up to this one are known here."""
         return self._kinship.knows(sequence)
 
-    def next_life(self, done: int) -> NextLife | None:
-        """Which events wait for erasures, where the operations up to this one are begun; None if none has to."""
-        return self._kinship.next_life(self._number, done)
+    def work(self, shard: Shard, turn: Turn, batch: Sequence[Record], until_ms: int, begun: int) -> Worked:
+        """Take events and what has come from other partitions, and begin the operations that come between and behind
+        them, by the instant. Events do not wait for an operation that has to wait, but for one that can be begun in
+        the next turn. RelationFailed: then the turn and the shard are not to be used.
 
-    def begin_turn(self) -> None:
-        """There is time again."""
-        self.spent_s = 0.0
+        begun: the number of the newest operation begun before
+        """
+        self._spent_s, first = 0.0, 0
+        while (due_ms := self.due_ms(begun)) is not None and due_ms <= until_ms:
+            behind = next((n for n in range(first, len(batch)) if batch[n].timestamp > due_ms), len(batch))
+            if behind > first:
+                shard.take(turn, batch[first:behind], due_ms, self._kinship.next_life(self._number, begun))
+                first = behind
+            before, begun = begun, self._relate(shard, turn, due_ms, begun)
+            if begun == before:
+                break
+        if first < len(batch) and self._short_ms(shard, until_ms, begun) is None:
+            shard.take(turn, batch[first:], until_ms, self._kinship.next_life(self._number, begun))
+            first = len(batch)
+        begun = self._relate(shard, turn, until_ms, begun)
+        return Worked(first, begun, self._short_ms(shard, until_ms, begun), self._spent_s)
 
-    def short_ms(self, shard: Shard, until_ms: int, done: int) -> int | None:
-        """When the next operation takes effect, if by `until_ms` and if it is not begun for want of time alone."""
-        operation = self._kinship.next(self._number, done)
-        if self.spent_s < _RELATED_S or operation is None or operation.at_ms > until_ms:
+    def _short_ms(self, shard: Shard, until_ms: int, begun: int) -> int | None:
+        operation = self._kinship.next(self._number, begun)
+        if self._spent_s < _RELATED_S or operation is None or operation.at_ms > until_ms:
             return None
         return operation.at_ms if relations.can_begin(shard, operation) else None
 
-    def work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
-        """Take and begin what can be by the instant, while the turn has time for it; `done` is the number of the newest
-        operation begun, before and, as what comes back, after. RelationFailed: then the turn and the shard are not to
-        be used."""
+    def _relate(self, shard: Shard, turn: Turn, until_ms: int, begun: int) -> int:
+        """Take and begin what can be by the instant, while the turn has time for it; the newest operation begun."""
         began_s = time.thread_time()
         try:
-            return self._work(shard, turn, until_ms, done)
+            return self._take_and_begin(shard, turn, until_ms, begun)
         except MemoryError:
             raise  # nobody's fault
         except Exception as error:
             raise RelationFailed(f"a merge, unmerge or erasure fails: {poison.CoreFailed(error)}") from error
         finally:
-            self.spent_s += time.thread_time() - began_s
+            self._spent_s += time.thread_time() - began_s
 
-    def _work(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
-        until_s, waits = time.thread_time() + _RELATED_S - self.spent_s, False
+    def _take_and_begin(self, shard: Shard, turn: Turn, until_ms: int, done: int) -> int:
+        until_s, waits = time.thread_time() + _RELATED_S - self._spent_s, False
         while time.thread_time() < until_s:
             operation = self._kinship.next(self._number, done)
             if operation is not None and operation.at_ms > until_ms:
@@ -142,55 +166,3 @@ class Relating:
             self._rounds.begin_anew()
         self._inbox.take()
         return True
-
-
-class Rounds:
-    """What waits lets others pass by being sent again, to the end of the topic. If it comes round and nothing that it
-    may wait for has happened, all of it rests, ever longer: else it would fill the topic for as long as it waits. The
-    rest is short if something has come that was not in the round, which may have nothing to wait for.
-
-    until_s: all rests until then, of a clock that only goes forward; 0 if it does not
-    """
-
-    def __init__(self) -> None:
-        self._passed: set[str] = set()
-        self._comes_round = self._others = False
-        self._rest_s = self._short_s = self._longest_s = 0.0
-
-    @property
-    def until_s(self) -> float:
-        return self._short_s if self._others else self._longest_s
-
-    def came(self, name: str) -> None:
-        """Something has come; what comes before the round does will be looked at in it."""
-        if name in self._passed:
-            self._comes_round = True
-        elif self._comes_round:
-            self._others = True
-
-    def rests(self, transfer: Transfer, now_s: float) -> bool:
-        """now_s: of a clock that only goes forward"""
-        if now_s < self.until_s:
-            return True
-        if self._longest_s:
-            self._begin_round()
-        if name_of(transfer) not in self._passed and len(self._passed) < _MOST_PASSED:
-            return False
-        short_s = min(_LONGEST_REST_S, max(_SHORT_REST_S, _REST_EACH_S * len(self._passed)))
-        self._rest_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, short_s, 2 * self._rest_s))
-        self._short_s, self._longest_s = now_s + short_s, now_s + self._rest_s
-        return True
-
-    def passed_on(self, transfer: Transfer) -> None:
-        """It was not taken, but sent again."""
-        self._passed.add(name_of(transfer))
-
-    def begin_anew(self) -> None:
-        """Something has happened for which others may have waited."""
-        self._begin_round()
-        self._rest_s = 0.0
-
-    def _begin_round(self) -> None:
-        self._passed.clear()
-        self._comes_round = self._others = False
-        self._short_s = self._longest_s = 0.0

@@ -20,16 +20,14 @@ log = structlog.get_logger()
 
 def can_begin(shard: Shard, operation: Operation) -> bool:
     """Whether nothing that comes before it is on its way any more."""
-    subject = operation.subject
-    return subject.encode() not in shard.aliases and joined(_customer(shard, subject)).keys() == operation.with_
+    return _whose_turn_it_is(shard, operation) is not None
 
 
 def begin(shard: Shard, turn: Turn, operation: Operation) -> bool:
     """Do this partition's part of an operation; False as long as something that comes before it is on its way."""
-    if not can_begin(shard, operation):
+    customer = _whose_turn_it_is(shard, operation)
+    if customer is None:
         return False
-    subject = operation.subject
-    customer = _customer(shard, subject)
     match operation.kind:
         case "merge":
             _merge(shard, turn, operation, customer)
@@ -87,6 +85,14 @@ def _is_early(shard: Shard, transfer: Transfer, kinship: Kinship, begun: int) ->
             return next_life is not None and next_life(shard.subject_of(transfer), at_ms)
         case _:
             return False
+
+
+def _whose_turn_it_is(shard: Shard, operation: Operation) -> Customer | None:
+    """To whom it is done first; None as long as something that comes before it is on its way."""
+    if operation.subject.encode() in shard.aliases:
+        return None
+    customer = _customer(shard, operation.subject)
+    return customer if joined(customer).keys() == operation.with_ else None
 
 
 def _merge(shard: Shard, turn: Turn, operation: Operation, customer: Customer) -> None:

@@ -19,11 +19,12 @@ from services.scorer.domain.packing import alias_of, decode, encode
 from services.scorer.domain.state import Customer, Joined
 from services.scorer.engine import partition as partition_module
 from services.scorer.engine import relating as relating_module
+from services.scorer.engine import rounds as rounds_module
 from services.scorer.engine.kinship import Kinship
 from services.scorer.engine.partition import Partition
-from services.scorer.engine.relating import Relating, Rounds
+from services.scorer.engine.relating import Relating
 from services.scorer.engine.shard import Shard
-from services.scorer.engine.transfers import Forwarded, Moved, name_of, pieces
+from services.scorer.engine.transfers import Forwarded, Moved, pieces
 from services.scorer.engine.turn import Turn
 from services.shared.partitioner import partition_of
 from tests.scorer.engine.installation import now, policy, purchase
@@ -127,14 +128,20 @@ async def test_an_event_waits_for_an_erasure_that_begins_in_another_partition() 
     )
 
 
-async def test_nobody_else_waits_for_an_erasure_that_has_to_wait_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    # b has been merged into a before the erasure, and has not come yet; what else has come takes all of a turn's time.
-    monkeypatch.setattr(relating_module, "_RELATED_S", 0.0005)
-    began = now() - timedelta(hours=1)
+def erasure_that_waits(began: datetime) -> tuple[Kinship, str, str]:
+    """With `old`, of another partition, who has been merged into `new` before it and has not come yet."""
     kinship = Kinship(2)
     old, new = (next(s for s in "abcdef" if partition_of(s.encode(), 2) == home) for home in (1, 0))
     kinship.learn(Merge(sequence=1, at=began, from_=old, into=new))
     kinship.learn(Erasure(sequence=2, at=began + timedelta(minutes=1), subject=new))
+    return kinship, old, new
+
+
+async def test_nobody_else_waits_for_an_erasure_that_has_to_wait_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What has come for others takes all of a turn's time.
+    monkeypatch.setattr(relating_module, "_RELATED_S", 0.0005)
+    began = now() - timedelta(hours=1)
+    kinship, old, new = erasure_that_waits(began)
     late = [reordered(new, began - timedelta(minutes=1), 5), reordered(new, began + timedelta(minutes=2), 7)]
     log = Log(fetched([*late, *[purchase("z", at=began + timedelta(minutes=n)) for n in range(3, 5)]]))
     async with actor(log, kinship=kinship) as partition:
@@ -158,15 +165,12 @@ async def test_nobody_else_waits_for_an_erasure_that_has_to_wait_itself(monkeypa
 
 
 async def test_what_comes_for_others_does_not_rest_as_long_as_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As above; and events for z, who was another name of somebody in another partition, come over `transfers`.
-    monkeypatch.setattr(relating_module, "_FIRST_REST_S", 3_600.0)
-    monkeypatch.setattr(relating_module, "_LONGEST_REST_S", 3_600.0)
+    # Events for z come over `transfers`, as from a name that was z's when they came.
+    monkeypatch.setattr(rounds_module, "_FIRST_REST_S", 3_600.0)
+    monkeypatch.setattr(rounds_module, "_LONGEST_REST_S", 3_600.0)
     monkeypatch.setattr(partition_module, "_TICK_S", 3_600.0)
     began = now() - timedelta(hours=1)
-    kinship = Kinship(2)
-    old, new = (next(s for s in "abcdef" if partition_of(s.encode(), 2) == home) for home in (1, 0))
-    kinship.learn(Merge(sequence=1, at=began, from_=old, into=new))
-    kinship.learn(Erasure(sequence=2, at=began + timedelta(minutes=1), subject=new))
+    kinship, _, new = erasure_that_waits(began)
     waiting = [reordered(new, began + timedelta(minutes=n), n) for n in (2, 3)]
     log, loop, offsets = Log(fetched(waiting)), asyncio.get_running_loop(), count()
     async with actor(log, kinship=kinship) as partition:
@@ -364,57 +368,8 @@ def test_what_an_operation_has_waited_for_is_followed_by_it_though_something_lat
     done, refused, sent = 0, [], []
     for _ in range(3):
         turn = Turn(0, to_ms(now()), catching_up=False)
-        done = relating.work(shard, turn, to_ms(now()), done)
+        done = relating.work(shard, turn, [], to_ms(now()), done).begun
         refused += turn.dead_letters
         sent += turn.transfers
     assert (done, relating.waiting, refused) == (3, 0, [])
     assert [key.decode() for _, key, _ in sent] == [b, b], "who returns, and the event of the new life behind"
-
-
-def test_a_round_rests_once_it_comes_round_and_begins_anew_when_something_happens() -> None:
-    rounds, one, other = Rounds(), Forwarded("b", b"{}", 9, 1, 4), Forwarded("b", b"{}", 9, 1, 5)
-    for now_s, rest_s in ((0.0, 0.1), (0.11, 0.2), (0.32, 0.4)):
-        assert not rounds.rests(one, now_s)
-        rounds.passed_on(one)
-        assert not rounds.rests(other, now_s)
-        rounds.passed_on(other)
-        assert rounds.rests(one, now_s)
-        assert rounds.rests(other, now_s + rest_s - 0.01)
-    rounds.begin_anew()
-    assert not rounds.rests(one, 0.33)
-
-
-@pytest.mark.parametrize(("size", "rest_s"), [(2, 0.1), (500, 0.5)])
-def test_a_round_rests_shortly_if_something_else_has_come_behind_it(size: int, rest_s: float) -> None:
-    rounds, waiting = Rounds(), [Forwarded("b", b"{}", 9, 1, n) for n in range(size)]
-
-    def rest(now_s: float, *come: str) -> None:
-        for one in waiting:
-            assert not rounds.rests(one, now_s)
-            rounds.passed_on(one)
-        for name in come:
-            rounds.came(name)
-        assert rounds.rests(waiting[0], now_s)
-
-    names = [name_of(one) for one in waiting]
-    rest(0.0)
-    assert rounds.rests(waiting[0], rest_s - 0.01)
-    for now_s in range(1_000, 30_000, 1_000):
-        rest(float(now_s), "1/7/a", *names)  # it is looked at before what comes round
-    assert rounds.rests(waiting[0], 29_009)
-    rounds.came("1/8/a")
-    assert rounds.rests(waiting[0], 29_000 + rest_s - 0.01)
-    rest(29_000 + rest_s + 0.01, names[0], "1/9/a")
-    rest(29_001.1, *names)
-    assert rounds.rests(waiting[0], 29_011.09), "none has come"
-
-
-def test_a_round_of_more_than_can_be_remembered_rests_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relating_module, "_MOST_PASSED", 10)
-    rounds = Rounds()
-    for n in range(10):
-        one = Forwarded("b", b"{}", 9, 1, n)
-        assert not rounds.rests(one, 0.0)
-        rounds.passed_on(one)
-    other = Forwarded("b", b"{}", 9, 1, 10)
-    assert [rounds.rests(other, now_s) for now_s in (0.0, 0.09, 0.11)] == [True, True, False]
