@@ -274,6 +274,26 @@ async def test_events_and_time_wait_for_an_operation_for_which_a_turn_has_no_tim
     assert max(turn.received for turn in log.turns) < 250
 
 
+@pytest.mark.parametrize("orders", [[("a", 40)], [("a", 40), ("c", 0.04)]])
+async def test_a_turn_does_no_more_operations_than_it_has_time_for(
+    monkeypatch: pytest.MonkeyPatch, orders: list[tuple[str, float]]
+) -> None:
+    #  a   ──● 40 days ago ── 300 erasures of others ──▮ 35        c   ──● a little ago, or none
+    monkeypatch.setattr(relating_module, "_RELATED_S", 0.0005)
+    kinship = Kinship(1)
+    for n in range(300):
+        kinship.learn(Erasure(sequence=n + 1, at=ago(39), subject=f"s{n}"))
+    kinship.learn(Erasure(sequence=301, at=ago(35), subject="a"))
+    log = Log(fetched([purchase(subject, 300, at=ago(days)) for subject, days in orders]))
+    quiet_after_25_days(log)
+    log.operation = 301
+    async with actor(log, kinship=kinship) as partition:
+        partition.hand_over(log.records)
+        await until(lambda: log.position.caught_up and log.position.identities == 301 and partition.status == "ready")
+    assert max(turn.operations.get("erasure", 0) for turn in log.turns) < 150
+    assert tiers_while_catching_up(log, "a") == ["silver", "basic"]
+
+
 async def test_an_event_from_another_partition_of_after_an_operation_is_taken_after_it() -> None:
     began = now() - timedelta(hours=1)
     kinship = Kinship(1)
